@@ -1,0 +1,91 @@
+import type { Message } from '../../datasets/rows.ts';
+import type { LoraConfig } from '../../adapters/config.ts';
+
+/** What the page shows about a loaded base. */
+export interface ModelInfo {
+  /** transformers' model_type: llama, qwen2, qwen3. */
+  modelType: string;
+  parameters: number;
+  hiddenSize: number;
+  layers: number;
+  vocabSize: number;
+  /** Tokens the model can attend to (max_position_embeddings). */
+  contextLength: number;
+  /** Storage dtype of the weights on the GPU. */
+  precision: string;
+  hasChatTemplate: boolean;
+  /** Names that LoRA's target_modules may hold for this architecture, e.g. q_proj. */
+  targetModules: readonly string[];
+}
+
+/** Generation as transformers names it. Exactly one of prompt and messages is given. */
+export interface GenerateRequest {
+  /** Taken as it stands, with the special tokens the tokenizer adds. */
+  prompt?: string;
+  /** Goes through the chat template with a generation prompt. */
+  messages?: Message[];
+  max_new_tokens: number;
+  do_sample: boolean;
+  temperature?: number;
+  top_k?: number;
+  top_p?: number;
+  seed?: number;
+  /** How much of the adapter is applied: 0 the base alone, 1 as trained. */
+  strength?: number;
+  signal?: AbortSignal;
+}
+
+export interface GenerateChunk {
+  /** Text that became final with these tokens (special tokens left out). */
+  text: string;
+  tokenIds: number[];
+}
+
+/** Bytes by kind, work by step; known before anything is allocated. */
+export interface PlanReport {
+  frozenBytes: number;
+  /** Adapter, its gradient and both moments. */
+  adapterBytes: number;
+  /** Activations kept from forward to backward. */
+  activationBytes: number;
+  workspaceBytes: number;
+  /** Batch inputs, kernel parameters, read-back. */
+  ioBytes: number;
+  totalBytes: number;
+  dispatchesPerStep: number;
+  flopsPerStep: number;
+  bytesMovedPerStep: number;
+  /** Blocks whose activations are computed again in the backward pass. */
+  recomputedBlocks: number;
+  adapterParameters: number;
+  tokensPerStep: number;
+  totalSteps: number;
+}
+
+export type TrainingEvent =
+  | { type: 'ready'; plan: PlanReport; measuredBytes: number; step: number; totalSteps: number }
+  | {
+      type: 'step';
+      /** From 1. */
+      step: number;
+      totalSteps: number;
+      epoch: number;
+      loss: number;
+      gradNorm: number;
+      learningRate: number;
+      labelTokens: number;
+      seconds: number;
+    }
+  | { type: 'evaluation'; step: number; loss: number; best: boolean }
+  /** What must be stored so that the run can go on from here. */
+  | { type: 'checkpoint'; step: number; bytes: Uint8Array<ArrayBuffer> }
+  | { type: 'sample'; step: number; prompt: string; base: string; tuned: string }
+  | { type: 'done'; step: number; reason: 'finished' | 'stopped' | 'early-stop'; bestStep: number };
+
+/** Where one token of a training row carries loss. */
+export interface TokenPreview {
+  /** Text of each token, in order. */
+  tokens: { text: string; id: number; trained: boolean }[];
+}
+
+export type { LoraConfig, Message };
