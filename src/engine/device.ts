@@ -1,0 +1,151 @@
+import { UserError } from './errors.ts';
+import type { KernelTarget } from './kernels/kernel.ts';
+
+export interface DeviceInfo {
+  vendor: string;
+  architecture: string;
+  description: string;
+  /** A processor pretending to be a graphics card: right, but slow. */
+  isSoftware: boolean;
+  hasF16: boolean;
+  hasSubgroups: boolean;
+  limits: Record<string, number>;
+}
+
+export interface DeviceOptions {
+  powerPreference?: GPUPowerPreference;
+  /** Tests prove the kernels of graphics cards on software adapters with this. */
+  family?: KernelTarget['family'];
+}
+
+/** Limits that the engine uses; each is raised to what the adapter offers. */
+const LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupsPerDimension',
+] as const;
+
+/** The engine cannot work with less: kernels bind up to 8 storage buffers and run 256 invocations a workgroup. */
+const NEEDED: Partial<Record<(typeof LIMITS)[number], number>> = {
+  maxStorageBuffersPerShaderStage: 8,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupStorageSize: 16384,
+};
+
+/** A WebGPU device with its buffers counted, so that what was planned can be compared with what is held. */
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly info: DeviceInfo;
+  readonly target: KernelTarget;
+  readonly lost: Promise<{ reason: string; message: string }>;
+  #allocated = 0;
+  #peak = 0;
+  readonly #sizes = new Map<GPUBuffer, number>();
+
+  private constructor(gpu: GPUDevice, info: DeviceInfo, target: KernelTarget) {
+    this.gpu = gpu;
+    this.info = info;
+    this.target = target;
+    this.lost = gpu.lost.then(({ reason, message }) => ({ reason, message }));
+  }
+
+  /** Throws UserError where there is no adapter or its limits are too small. */
+  static async open(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
+    const adapter = await gpu.requestAdapter(
+      options.powerPreference ? { powerPreference: options.powerPreference } : { powerPreference: 'high-performance' },
+    );
+    if (!adapter) {
+      throw new UserError('No graphics adapter answered. Turn on hardware acceleration in the browser, or update the driver.');
+    }
+    const limits: Record<string, number> = {};
+    for (const name of LIMITS) {
+      limits[name] = adapter.limits[name];
+      const needed = NEEDED[name];
+      if (needed !== undefined && limits[name] < needed) {
+        throw new UserError(`This graphics adapter is too small: ${name} is ${limits[name]}, and ${needed} is needed.`);
+      }
+    }
+    const wanted = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
+    const features = wanted.filter((name) => adapter.features.has(name));
+    const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits: limits });
+    const { vendor, architecture, description } = adapter.info;
+    // Typings lag behind: isFallbackAdapter and the subgroup sizes are on GPUAdapterInfo.
+    const info = adapter.info as GPUAdapterInfo & { isFallbackAdapter?: boolean; subgroupMinSize?: number };
+    const isSoftware =
+      Boolean(info.isFallbackAdapter) || /swiftshader|llvmpipe|lavapipe|software/i.test(`${vendor} ${architecture} ${description}`);
+    const hasSubgroups = features.includes('subgroups');
+    return new Device(
+      device,
+      { vendor, architecture, description, isSoftware, hasF16: features.includes('shader-f16'), hasSubgroups, limits },
+      {
+        family: options.family ?? (isSoftware ? 'cpu' : 'gpu'),
+        subgroups: hasSubgroups,
+        subgroupSize: info.subgroupMinSize ?? 4,
+        hasF16: features.includes('shader-f16'),
+        maxInvocations: limits['maxComputeInvocationsPerWorkgroup']!,
+        maxWorkgroupStorage: limits['maxComputeWorkgroupStorageSize']!,
+      },
+    );
+  }
+
+  /** Bytes of the buffers now held. */
+  get allocatedBytes(): number {
+    return this.#allocated;
+  }
+
+  /** The most bytes held at once since the last `resetPeak`. */
+  get peakBytes(): number {
+    return this.#peak;
+  }
+
+  resetPeak(): void {
+    this.#peak = this.#allocated;
+  }
+
+  /** Creates a buffer (size rounded up to 4 bytes). Wrap the calls in `guarded` to learn of exhausted memory. */
+  createBuffer(size: number, usage: GPUBufferUsageFlags, label?: string): GPUBuffer {
+    const rounded = Math.max(4, Math.ceil(size / 4) * 4);
+    const buffer = this.gpu.createBuffer({ size: rounded, usage, ...(label === undefined ? {} : { label }) });
+    this.#sizes.set(buffer, rounded);
+    this.#allocated += rounded;
+    this.#peak = Math.max(this.#peak, this.#allocated);
+    return buffer;
+  }
+
+  destroyBuffer(buffer: GPUBuffer): void {
+    const size = this.#sizes.get(buffer);
+    if (size === undefined) return;
+    this.#sizes.delete(buffer);
+    this.#allocated -= size;
+    buffer.destroy();
+  }
+
+  /** Runs `work` under out-of-memory and validation error scopes; either becomes an exception. */
+  async guarded<R>(what: string, work: () => R | Promise<R>): Promise<R> {
+    this.gpu.pushErrorScope('out-of-memory');
+    this.gpu.pushErrorScope('validation');
+    let result: R;
+    try {
+      result = await work();
+    } finally {
+      // Both scopes are popped even when the work throws, or they would catch somebody else's errors.
+      const validation = this.gpu.popErrorScope();
+      const memory = this.gpu.popErrorScope();
+      const [invalid, exhausted] = await Promise.all([validation, memory]);
+      if (exhausted) throw new UserError(`The graphics memory is full (${what}). Close other programs, or choose a smaller base, batch or length.`);
+      if (invalid) throw new Error(`${what}: ${invalid.message}`);
+    }
+    return result;
+  }
+
+  destroy(): void {
+    for (const buffer of [...this.#sizes.keys()]) this.destroyBuffer(buffer);
+    this.gpu.destroy();
+  }
+}
