@@ -1,0 +1,11 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vite';
+import { wgsl } from './tools/vite-plugin-wgsl.ts';
+
+// base './': the built page can be served from any path, or opened from any static host.
+export default defineConfig({
+  base: './',
+  plugins: [wgsl(), svelte()],
+  worker: { format: 'es', plugins: () => [wgsl()] },
+  build: { target: 'es2022', chunkSizeWarningLimit: 1500 },
+});

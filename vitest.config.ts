@@ -1,0 +1,57 @@
+import { defineConfig } from 'vitest/config';
+import { wgsl } from './tools/vite-plugin-wgsl.ts';
+
+// The rings, from the inside out; tests/README.md says what belongs where. A ring is chosen by folder alone.
+const FOLDERS_OF_THEIR_OWN = ['tests/gpu/**', 'tests/app/**', 'tests/interop/**'];
+
+export default defineConfig({
+  plugins: [wgsl()],
+  test: {
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['tests/**/*.test.ts'],
+          exclude: [...FOLDERS_OF_THEIR_OWN, 'node_modules/**'],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'gpu',
+          include: ['tests/gpu/**/*.test.ts'],
+          // One process for all files: a software adapter takes every core anyway, and one device serves all.
+          pool: 'forks',
+          maxWorkers: 1,
+          isolate: false,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'app',
+          include: ['tests/app/**/*.test.ts'],
+          pool: 'forks',
+          maxWorkers: 1,
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'interop',
+          include: ['tests/interop/**/*.test.ts'],
+          pool: 'forks',
+          maxWorkers: 1,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+        },
+      },
+    ],
+  },
+});
