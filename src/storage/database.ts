@@ -1,0 +1,73 @@
+import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
+import { storageError } from './errors.ts';
+import type {
+  BaseRecord,
+  CheckpointRecord,
+  DatasetRecord,
+  Json,
+  MetricsRecord,
+  ProjectRecord,
+  RowChunkRecord,
+  RunRecord,
+} from './records.ts';
+
+interface Schema extends DBSchema {
+  projects: { key: string; value: ProjectRecord };
+  datasets: { key: string; value: DatasetRecord; indexes: { project: string } };
+  rows: { key: [string, number]; value: RowChunkRecord };
+  bases: { key: string; value: BaseRecord };
+  runs: { key: string; value: RunRecord; indexes: { project: string } };
+  metrics: { key: [string, number]; value: MetricsRecord };
+  checkpoints: { key: [string, number]; value: CheckpointRecord };
+  settings: { key: string; value: Json };
+}
+
+export type Database = IDBPDatabase<Schema>;
+
+const NAME = 'athanor';
+const VERSION = 1;
+
+let opened: Promise<Database> | null = null;
+
+/**
+ * The one connection of this thread. A newer page elsewhere that must upgrade the schema is let through: the connection
+ * closes and the next call opens it anew.
+ */
+export function database(): Promise<Database> {
+  opened ??= openDB<Schema>(NAME, VERSION, {
+    upgrade(db, from) {
+      if (from < 1) {
+        db.createObjectStore('projects', { keyPath: 'id' });
+        db.createObjectStore('datasets', { keyPath: 'id' }).createIndex('project', 'projectId');
+        db.createObjectStore('rows', { keyPath: ['datasetId', 'index'] });
+        db.createObjectStore('bases', { keyPath: 'id' });
+        db.createObjectStore('runs', { keyPath: 'id' }).createIndex('project', 'projectId');
+        db.createObjectStore('metrics', { keyPath: ['runId', 'sequence'] });
+        db.createObjectStore('checkpoints', { keyPath: ['runId', 'step'] });
+        db.createObjectStore('settings');
+      }
+    },
+    blocking(_current, _blocked, event) {
+      (event.target as IDBDatabase).close();
+      opened = null;
+    },
+    terminated() {
+      opened = null;
+    },
+  }).catch((error: unknown) => {
+    opened = null;
+    throw storageError(error, 'your projects');
+  });
+  return opened;
+}
+
+/** All keys of a compound key [id, number] that begin with this id. */
+export function keysOf(id: string): IDBKeyRange {
+  return IDBKeyRange.bound([id, -Infinity], [id, Infinity]);
+}
+
+/** A random id, also where crypto.randomUUID is missing (pages not served over https). */
+export function newId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return Array.from(bytes, (byte) => byte.toString(36).padStart(2, '0')).join('');
+}

@@ -1,0 +1,52 @@
+import { database, keysOf } from './database.ts';
+import { listBases } from './bases.ts';
+
+/** What one thing takes on this machine. */
+export interface UsageItem {
+  kind: 'base' | 'data' | 'checkpoints';
+  /** Id of the base, or of the project whose data or checkpoints these are. */
+  id: string;
+  name: string;
+  bytes: number;
+}
+
+export interface StorageUsage {
+  items: UsageItem[];
+  /** The browser's own figures, which are estimates. */
+  usedBytes: number;
+  freeBytes: number;
+  /** Whether the browser promised not to throw this page's data away when the disk runs low. */
+  persisted: boolean;
+}
+
+export async function storageUsage(): Promise<StorageUsage> {
+  const db = await database();
+  const items: UsageItem[] = (await listBases()).map(({ id, name, bytes }) => ({ kind: 'base', id, name, bytes }));
+  for (const project of await db.getAll('projects')) {
+    const { id, name } = project;
+    const dataset = project.datasetId ? await db.get('datasets', project.datasetId) : undefined;
+    // Text is mostly one byte a character in IndexedDB where it is Latin, two elsewhere: two is the safe side.
+    if (dataset) items.push({ kind: 'data', id, name, bytes: dataset.characters * 2 });
+    let bytes = 0;
+    for (const run of await db.getAllFromIndex('runs', 'project', id)) {
+      for (const checkpoint of await db.getAll('checkpoints', keysOf(run.id))) bytes += checkpoint.bytes.byteLength;
+    }
+    if (bytes > 0) items.push({ kind: 'checkpoints', id, name, bytes });
+  }
+  const { usage = 0, quota = 0 } = await navigator.storage.estimate();
+  const persisted = await navigator.storage.persisted();
+  return { items: items.sort((a, b) => b.bytes - a.bytes), usedBytes: usage, freeBytes: Math.max(0, quota - usage), persisted };
+}
+
+/** Asks the browser to keep this page's data also when the disk runs low. */
+export async function askToPersist(): Promise<boolean> {
+  return navigator.storage.persist();
+}
+
+/** Deletes all checkpoints of a project; what they taught is gone with them. */
+export async function deleteCheckpoints(projectId: string): Promise<void> {
+  const db = await database();
+  for (const run of await db.getAllFromIndex('runs', 'project', projectId)) {
+    await db.delete('checkpoints', keysOf(run.id));
+  }
+}
