@@ -18,7 +18,15 @@ export function aptInstall(packages) {
   const prefix = isRoot ? [] : ['sudo', '-n'];
   /** @param {string[]} args */
   const apt = (args) => {
-    const [command = '', ...rest] = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-q', '-y', ...args];
+    const [command = '', ...rest] = [
+      ...prefix,
+      'env',
+      'DEBIAN_FRONTEND=noninteractive',
+      'apt-get',
+      '-q',
+      '-y',
+      ...args,
+    ];
     return spawnSync(command, rest, { stdio: ['ignore', 2, 2] }).status === 0;
   };
   process.stderr.write(`Installing ${packages.join(' ')} with apt-get\n`);

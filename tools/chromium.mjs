@@ -82,7 +82,9 @@ export function findSwiftShaderFolder() {
     '/snap/chromium/current/usr/lib/chromium-browser',
     ...playwrightFolders(),
   ];
-  return folders.find((f) => existsSync(join(f, 'vk_swiftshader_icd.json')) && existsSync(join(f, 'libvk_swiftshader.so')));
+  return folders.find(
+    (f) => existsSync(join(f, 'vk_swiftshader_icd.json')) && existsSync(join(f, 'libvk_swiftshader.so')),
+  );
 }
 
 /** Flags that give a headless Chromium WebGPU: on its software adapter, or on the real card with ATHANOR_BROWSER_GPU=hardware. */

@@ -46,11 +46,16 @@ async function build() {
     external: ['webgpu'],
     define: { 'import.meta.env.DEV': 'false', 'import.meta.env.PROD': 'true' },
     // Dependencies written for CommonJS call require(), which a module does not have.
-    banner: { js: "import { createRequire as $createRequire } from 'node:module'; const require = $createRequire(import.meta.url);" },
+    banner: {
+      js: "import { createRequire as $createRequire } from 'node:module'; const require = $createRequire(import.meta.url);",
+    },
   });
   const inputs = [...Object.keys(result.metafile.inputs), 'tools/headless.mjs', 'package.json'];
   renameSync(own, bundle);
-  writeFileSync(`${stamps}.${process.pid}`, JSON.stringify(Object.fromEntries(inputs.map((path) => [path, stamp(path)]))));
+  writeFileSync(
+    `${stamps}.${process.pid}`,
+    JSON.stringify(Object.fromEntries(inputs.map((path) => [path, stamp(path)]))),
+  );
   renameSync(`${stamps}.${process.pid}`, stamps);
 }
 

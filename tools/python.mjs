@@ -1,8 +1,7 @@
 // The Python with torch, transformers and peft that the interop ring and the reference scripts use: a virtual environment in
-// .cache/, made once per content of tests/reference/requirements.txt. `node tools/python.mjs` makes it and prints its path.
+// .cache/, made anew when tests/reference/requirements.txt changes. `npm run python` makes it and prints its path.
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { aptInstall, isProgram } from './apt.mjs';
@@ -10,15 +9,14 @@ import { aptInstall, isProgram } from './apt.mjs';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const requirements = join(root, 'tests/reference/requirements.txt');
 
-/** The folder of the virtual environment for the present requirements. */
-function environmentFolder() {
-  const hash = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
-  return join(root, '.cache', `python-${hash}`);
-}
+const folder = join(root, '.cache/reference-venv');
+/** A copy of the requirements that were installed, written last; tests/reference/python.sh goes by the same file. */
+const marker = join(folder, 'requirements.installed');
 
-/** @param {string} folder */
-function interpreter(folder) {
-  return process.platform === 'win32' ? join(folder, 'Scripts/python.exe') : join(folder, 'bin/python');
+const interpreter = join(folder, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
+
+function isComplete() {
+  return existsSync(marker) && readFileSync(marker, 'utf8') === readFileSync(requirements, 'utf8');
 }
 
 /**
@@ -28,37 +26,37 @@ function interpreter(folder) {
 export function findPython() {
   const given = process.env['ATHANOR_PYTHON'];
   if (given) return given;
-  const folder = environmentFolder();
-  return existsSync(join(folder, 'complete')) ? interpreter(folder) : undefined;
+  return isComplete() ? interpreter : undefined;
 }
 
 /**
- * Makes the environment if it is missing (a minute or two, about 1 GB) and gives its interpreter. What it prints goes to stderr.
+ * Makes the environment if it is missing (a minute or two, about 5 GB) and gives its interpreter. What it prints goes to stderr.
  * @returns {string}
  */
 export function preparePython() {
   const found = findPython();
   if (found) return found;
-  const folder = environmentFolder();
   /** @param {string} command @param {string[]} args */
   const run = (command, args) => execFileSync(command, args, { stdio: ['ignore', 2, 2], cwd: root });
-  const python = ['python3', 'python'].find(isProgram) ?? (aptInstall(['python3', 'python3-venv']) ? 'python3' : undefined);
+  const python =
+    ['python3', 'python'].find(isProgram) ?? (aptInstall(['python3', 'python3-venv']) ? 'python3' : undefined);
   if (!python) throw new Error('Python 3 was not found: install python3 and python3-venv, or set ATHANOR_PYTHON.');
   const make = () => {
     rmSync(folder, { recursive: true, force: true });
     run(python, ['-m', 'venv', folder]);
-    run(interpreter(folder), ['-m', 'pip', '--version']);
+    run(interpreter, ['-m', 'pip', '--version']);
   };
   try {
     make();
   } catch {
     // Debian's python3 comes without ensurepip.
-    if (!aptInstall(['python3-venv'])) throw new Error('Python cannot make a virtual environment: install python3-venv.');
+    if (!aptInstall(['python3-venv']))
+      throw new Error('Python cannot make a virtual environment: install python3-venv.');
     make();
   }
-  run(interpreter(folder), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements]);
-  writeFileSync(join(folder, 'complete'), '');
-  return interpreter(folder);
+  run(interpreter, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements]);
+  copyFileSync(requirements, marker);
+  return interpreter;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -61,7 +61,9 @@ export async function serveFolder(folder, port = 0) {
     }
     const file = fileFor(root, request.url ?? '/');
     if (!file) {
-      response.writeHead(404, { 'Content-Type': 'text/plain; charset=utf-8' }).end('There is nothing at this address.\n');
+      response
+        .writeHead(404, { 'Content-Type': 'text/plain; charset=utf-8' })
+        .end('There is nothing at this address.\n');
       return;
     }
     response.writeHead(200, {
@@ -71,7 +73,10 @@ export async function serveFolder(folder, port = 0) {
       'X-Content-Type-Options': 'nosniff',
     });
     if (request.method === 'HEAD') response.end();
-    else createReadStream(file.path).on('error', () => response.destroy()).pipe(response);
+    else
+      createReadStream(file.path)
+        .on('error', () => response.destroy())
+        .pipe(response);
   });
   /** @param {number} wanted */
   const listen = (wanted) =>

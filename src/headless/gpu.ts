@@ -15,7 +15,9 @@ export async function openNodeGpu(): Promise<GPU> {
   if (!adapter) {
     const status = process.env['ATHANOR_NO_ADAPTER_STATUS'];
     if (status) process.exit(Number(status));
-    throw new Error('No WebGPU adapter was found: start through tools/with-gpu.mjs, or install a Vulkan driver or Chromium.');
+    throw new Error(
+      'No WebGPU adapter was found: start through tools/with-gpu.mjs, or install a Vulkan driver or Chromium.',
+    );
   }
   kept.gpu = gpu;
   kept.adapter = adapter;

@@ -28,7 +28,9 @@ export async function openBrowser(options: TestBrowserOptions = {}): Promise<Tes
   const executablePath = findChromium();
   if (!executablePath) throw new Error('No Chrome or Chromium was found: install one, or set CHROME_PATH.');
   const userDataDir = options.userDataDir ?? mkdtempSync(join(tmpdir(), 'athanor-browser-'));
-  const env = Object.fromEntries(Object.entries(chromiumEnvironment()).filter((e): e is [string, string] => e[1] !== undefined));
+  const env = Object.fromEntries(
+    Object.entries(chromiumEnvironment()).filter((e): e is [string, string] => e[1] !== undefined),
+  );
   const context = await chromium.launchPersistentContext(userDataDir, {
     executablePath,
     headless: true,
