@@ -2,7 +2,7 @@
 export type TextSplit = 'auto' | 'paragraph' | 'line' | 'file';
 
 /** Characters from which on `auto` ends a row at two blank lines or more, at one, at a line's end, or at a space. */
-const SECTION = { chapter: 2_000, paragraph: 8_000, line: 100_000, space: 1_000_000 };
+const SECTION = { chapter: 2_000, paragraph: 8_000, line: 32_000, space: 1_000_000 };
 
 /**
  * Cuts running text into rows, given line by line. With `auto`, a short file stays one row; a longer one is cut where
