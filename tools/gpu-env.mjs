@@ -58,7 +58,7 @@ export function gpuChoices(env = process.env) {
 
   const choices = [];
   const icd = swiftshader && join(swiftshader, 'vk_swiftshader_icd.json');
-  const given = env['VK_DRIVER_FILES'] ?? env['VK_ICD_FILENAMES'];
+  const given = env['VK_DRIVER_FILES'] || env['VK_ICD_FILENAMES'];
   if (given) {
     choices.push({ name: given, node, env: base });
   } else if (libvulkan || carried) {

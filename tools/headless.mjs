@@ -70,5 +70,5 @@ if (!isFresh()) {
   }
 }
 // npm changes to the package's folder; paths on the command line are meant from where the person stands.
-const cwd = (process.env['npm_lifecycle_event'] && process.env['INIT_CWD']) || process.cwd();
+const cwd = (process.env['npm_lifecycle_event'] === 'headless' && process.env['INIT_CWD']) || process.cwd();
 process.exit(await runWithGpu(['--enable-source-maps', bundle, ...process.argv.slice(2)], { cwd }));
