@@ -123,8 +123,8 @@ function smallestFrom(bits: Uint32Array, from: number): number {
 }
 
 /**
- * Best-fit decreasing bin packing: longest pieces first, each into the fullest bin that still has room (at most
- * 11/9 of the fewest bins there could be, and 1: Johnson 1973). Deterministic; equal lengths keep their order.
+ * Best-fit decreasing bin packing: longest pieces first, each into the fullest bin that still has room (for many
+ * pieces at most 11/9 of the fewest bins there could be: Johnson 1973). Deterministic; equal lengths keep their order.
  */
 function binPack(pieces: readonly Piece[], maxLength: number): Piece[][] {
   const lengthOf = ({ start, end }: Piece): number => end - start;

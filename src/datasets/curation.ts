@@ -1,0 +1,167 @@
+import type { TrainingRow } from './rows.ts';
+import { rowLength, rowToRecord } from './rows.ts';
+
+/** A change of the rows, in words that a list of undo steps can show. */
+export type Operation =
+  | { kind: 'remove'; indices: readonly number[]; label: string }
+  | { kind: 'edit'; index: number; row: TrainingRow; label: string }
+  | { kind: 'add'; index: number; rows: readonly TrainingRow[]; label: string };
+
+interface Step {
+  label: string;
+  before: readonly TrainingRow[];
+  after: readonly TrainingRow[];
+}
+
+/**
+ * The rows of a data set while they are curated. Every change makes a new list (the rows themselves are never changed
+ * and are shared between the lists), so any number of changes, up to `limit`, can be undone and done again.
+ */
+export class CurationHistory {
+  #rows: readonly TrainingRow[];
+  #done: Step[] = [];
+  #undone: Step[] = [];
+  readonly #limit: number;
+
+  constructor(rows: readonly TrainingRow[], limit = 100) {
+    this.#rows = rows;
+    this.#limit = limit;
+  }
+
+  get rows(): readonly TrainingRow[] {
+    return this.#rows;
+  }
+
+  /** What undo would take back, or undefined. */
+  get undoLabel(): string | undefined {
+    return this.#done.at(-1)?.label;
+  }
+
+  /** What redo would do again, or undefined. */
+  get redoLabel(): string | undefined {
+    return this.#undone.at(-1)?.label;
+  }
+
+  /** @throws RangeError where an index is outside of the rows; nothing has changed then. */
+  apply(operation: Operation): readonly TrainingRow[] {
+    const after = this.#changed(operation);
+    this.#done.push({ label: operation.label, before: this.#rows, after });
+    if (this.#done.length > this.#limit) this.#done.shift();
+    this.#undone = [];
+    this.#rows = after;
+    return after;
+  }
+
+  undo(): readonly TrainingRow[] {
+    const step = this.#done.pop();
+    if (step) {
+      this.#undone.push(step);
+      this.#rows = step.before;
+    }
+    return this.#rows;
+  }
+
+  redo(): readonly TrainingRow[] {
+    const step = this.#undone.pop();
+    if (step) {
+      this.#done.push(step);
+      this.#rows = step.after;
+    }
+    return this.#rows;
+  }
+
+  #changed(operation: Operation): readonly TrainingRow[] {
+    const rows = this.#rows;
+    const check = (index: number, end: number): void => {
+      if (!Number.isSafeInteger(index) || index < 0 || index >= end) {
+        throw new RangeError(`There is no row ${String(index)} among ${String(rows.length)}.`);
+      }
+    };
+    switch (operation.kind) {
+      case 'remove': {
+        for (const index of operation.indices) check(index, rows.length);
+        const gone = new Set(operation.indices);
+        return rows.filter((_, index) => !gone.has(index));
+      }
+      case 'edit':
+        check(operation.index, rows.length);
+        return rows.with(operation.index, operation.row);
+      case 'add':
+        check(operation.index, rows.length + 1);
+        return [...rows.slice(0, operation.index), ...operation.rows, ...rows.slice(operation.index)];
+    }
+  }
+}
+
+/** All text of a row, as it is searched and compared: its turns one below the other. */
+export function rowText(row: TrainingRow): string {
+  switch (row.kind) {
+    case 'text':
+      return row.text;
+    case 'completion':
+      return `${row.prompt}\n${row.completion}`;
+    case 'messages':
+      return row.messages.map(({ content }) => content).join('\n');
+  }
+}
+
+/** Case, accents' encoding, punctuation and spacing made alike. */
+export function normalised(text: string): string {
+  return text
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{M}\p{N}\p{S}]+/gu, ' ')
+    .trim();
+}
+
+/** Whether two rows count as one: `exact` to the letter, `normalised` apart from case, punctuation and spacing. */
+export type Likeness = 'exact' | 'normalised';
+
+function comparisonKey(row: TrainingRow, likeness: Likeness): string {
+  if (likeness === 'exact') return JSON.stringify({ ...rowToRecord(row), id: undefined });
+  // Roles stay in the key: who says a thing matters. Texts of nothing but punctuation keep it.
+  const clean = (text: string): string => normalised(text) || text.trim();
+  switch (row.kind) {
+    case 'text':
+      return `text\n${clean(row.text)}`;
+    case 'completion':
+      return `completion\n${clean(row.prompt)}\n${clean(row.completion)}`;
+    case 'messages':
+      return row.messages.map(({ role, content }) => `${role} ${clean(content)}`).join('\n');
+  }
+}
+
+/** Indices of the rows that repeat an earlier one, ascending: what to remove so that each is there once. */
+export function findDuplicates(rows: readonly TrainingRow[], likeness: Likeness): number[] {
+  const seen = new Set<string>();
+  const repeated: number[] = [];
+  rows.forEach((row, index) => {
+    const key = comparisonKey(row, likeness);
+    if (seen.has(key)) repeated.push(index);
+    else seen.add(key);
+  });
+  return repeated;
+}
+
+/**
+ * Indices of the rows shorter than `min` or longer than `max`, in characters, or in what `lengthOf` counts (tokens).
+ */
+export function findOutsideLength(
+  rows: readonly TrainingRow[],
+  { min = 0, max = Infinity }: { min?: number; max?: number },
+  lengthOf: (row: TrainingRow) => number = rowLength,
+): number[] {
+  return rows.flatMap((row, index) => {
+    const length = lengthOf(row);
+    return length < min || length > max ? [index] : [];
+  });
+}
+
+/** Indices of the rows that hold every word of the query, whatever their case; all rows for an empty query. */
+export function searchRows(rows: readonly TrainingRow[], query: string): number[] {
+  const words = query.normalize('NFKC').toLowerCase().split(/\s+/u).filter(Boolean);
+  return rows.flatMap((row, index) => {
+    const text = words.length > 0 ? rowText(row).normalize('NFKC').toLowerCase() : '';
+    return words.every((word) => text.includes(word)) ? [index] : [];
+  });
+}
