@@ -1,0 +1,181 @@
+import { deleteBase, listBases } from '../storage/bases.ts';
+import type { BaseRecord } from '../storage/records.ts';
+import { EMBEDDED_BASE, EMBEDDED_NAME, type LoadedBase, type PlanAnswer } from '../worker/protocol.ts';
+import { announcer } from './announcer.svelte.ts';
+import { openProject } from './project.svelte.ts';
+import { callback, dataWorker, errorMessage, modelWorker, onWorkerEvent } from './workers.ts';
+
+export interface Arrival {
+  name: string;
+  doneBytes: number;
+  totalBytes: number;
+  /** Seconds left; NaN until it can be told. */
+  secondsLeft: number;
+}
+
+/** Bases on this machine, the one that is loaded, and what the open project's run would take. */
+class Bases {
+  #list = $state.raw<readonly BaseRecord[]>([]);
+  #loaded = $state.raw<LoadedBase | null>(null);
+  #loading = $state.raw<{ baseId: string; fraction: number } | null>(null);
+  #arrival = $state.raw<Arrival | null>(null);
+  #error = $state.raw('');
+  #plan = $state.raw<PlanAnswer | null>(null);
+  #planError = $state.raw('');
+  #planning = $state.raw(false);
+  #planTurn = 0;
+
+  constructor() {
+    onWorkerEvent((event) => {
+      if (event.type === 'load') this.#loading = { baseId: event.baseId, fraction: event.fraction };
+      if (event.type === 'unloaded') {
+        this.#loaded = null;
+        this.#loading = null;
+      }
+    });
+  }
+
+  get list(): readonly BaseRecord[] {
+    return this.#list;
+  }
+
+  get loaded(): LoadedBase | null {
+    return this.#loaded;
+  }
+
+  get loading(): { baseId: string; fraction: number } | null {
+    return this.#loading;
+  }
+
+  get arrival(): Arrival | null {
+    return this.#arrival;
+  }
+
+  get error(): string {
+    return this.#error;
+  }
+
+  get plan(): PlanAnswer | null {
+    return this.#plan;
+  }
+
+  get planError(): string {
+    return this.#planError;
+  }
+
+  get planning(): boolean {
+    return this.#planning;
+  }
+
+  name(baseId: string | null): string {
+    if (baseId === null) return '';
+    if (baseId === EMBEDDED_BASE) return EMBEDDED_NAME;
+    return this.#list.find((base) => base.id === baseId)?.name ?? 'a base that is no longer here';
+  }
+
+  async refresh(): Promise<void> {
+    try {
+      this.#list = await listBases();
+    } catch (error) {
+      this.#error = errorMessage(error);
+    }
+  }
+
+  /** Loads a base into the graphics card; false, and `error` says why, where that fails. */
+  async load(baseId: string): Promise<boolean> {
+    if (this.#loaded?.baseId === baseId) return true;
+    this.#error = '';
+    this.#loading = { baseId, fraction: 0 };
+    try {
+      this.#loaded = await modelWorker().load(baseId);
+      announcer.say(`${this.name(baseId)} is loaded.`);
+      return true;
+    } catch (error) {
+      this.#error = errorMessage(error);
+      return false;
+    } finally {
+      this.#loading = null;
+    }
+  }
+
+  async choose(baseId: string): Promise<void> {
+    openProject.update({ baseId });
+    await openProject.flush();
+    if (await this.load(baseId)) await this.makePlan();
+  }
+
+  /** What the run would take, for the form and the fit line; the last call wins. */
+  async makePlan(): Promise<void> {
+    const { project, dataset } = openProject;
+    this.#planError = '';
+    if (!project?.baseId || !dataset?.rowCount) {
+      this.#plan = null;
+      return;
+    }
+    const turn = ++this.#planTurn;
+    this.#planning = true;
+    try {
+      await openProject.flush();
+      const plan = await modelWorker().plan(project.id);
+      if (turn !== this.#planTurn) return;
+      this.#plan = plan;
+      // Planning loads the base where it was not.
+      this.#loaded = await modelWorker().load(project.baseId);
+    } catch (error) {
+      if (turn !== this.#planTurn) return;
+      this.#plan = null;
+      this.#planError = errorMessage(error);
+    } finally {
+      if (turn === this.#planTurn) {
+        this.#planning = false;
+        this.#loading = null;
+      }
+    }
+  }
+
+  /** Streams a picked or dropped folder into the browser's storage. Returns the base's id, or null. */
+  async add(name: string, files: { path: string; file: File }[]): Promise<string | null> {
+    this.#error = '';
+    const totalBytes = files.reduce((sum, { file }) => sum + file.size, 0);
+    const began = performance.now();
+    let first = -1;
+    this.#arrival = { name, doneBytes: 0, totalBytes, secondsLeft: NaN };
+    try {
+      const base = await dataWorker().importBase(
+        name,
+        files,
+        callback((doneBytes: number) => {
+          // What was here already came at once; it says nothing of the speed.
+          if (first < 0) first = doneBytes;
+          const seconds = (performance.now() - began) / 1000;
+          const speed = (doneBytes - first) / seconds;
+          this.#arrival = { name, doneBytes, totalBytes, secondsLeft: seconds > 0.5 ? (totalBytes - doneBytes) / speed : NaN };
+        }),
+      );
+      announcer.say(`${name} has arrived.`);
+      return base.id;
+    } catch (error) {
+      this.#error = errorMessage(error);
+      return null;
+    } finally {
+      this.#arrival = null;
+      await this.refresh();
+    }
+  }
+
+  cancelAdd(): void {
+    void dataWorker().cancelImportBase();
+  }
+
+  async remove(base: BaseRecord): Promise<void> {
+    try {
+      if (this.#loaded?.baseId === base.id) await modelWorker().unload();
+      await deleteBase(base.id);
+    } catch (error) {
+      this.#error = errorMessage(error);
+    }
+    await this.refresh();
+  }
+}
+
+export const bases = new Bases();

@@ -1,0 +1,244 @@
+import type { ImportReport, TrainingRow } from '../datasets/rows.ts';
+import type { QualityLine } from '../datasets/quality.ts';
+import type { Operation } from '../datasets/curation.ts';
+import type { TokenPreview } from '../tasks/voice/types.ts';
+import type { DataState, ImportOutcome, RowPage } from '../worker/data-host.ts';
+import { announcer } from './announcer.svelte.ts';
+import { plural } from './format.ts';
+import { openProject } from './project.svelte.ts';
+import { callback, dataWorker, errorMessage, modelWorker } from './workers.ts';
+
+export const PAGE_ROWS = 20;
+
+const EMPTY_PAGE: RowPage = { rows: [], matching: 0 };
+
+/** The data set of the open project. The rows stay in the worker; here is the page of them that is looked at. */
+class Data {
+  #projectId = '';
+  #state = $state.raw<DataState | null>(null);
+  #page = $state.raw<RowPage>(EMPTY_PAGE);
+  #start = $state.raw(0);
+  #query = $state.raw('');
+  #quality = $state.raw<QualityLine | null>(null);
+  #progress = $state.raw<{ fraction: number; rows: number } | null>(null);
+  #report = $state.raw<ImportReport | null>(null);
+  #error = $state.raw('');
+  #showTokens = $state.raw(false);
+  #previews = $state.raw<ReadonlyMap<number, TokenPreview>>(new Map());
+  #previewError = $state.raw('');
+  #turn = 0;
+
+  get state(): DataState | null {
+    return this.#state;
+  }
+
+  get page(): RowPage {
+    return this.#page;
+  }
+
+  get start(): number {
+    return this.#start;
+  }
+
+  get query(): string {
+    return this.#query;
+  }
+
+  get quality(): QualityLine | null {
+    return this.#quality;
+  }
+
+  get progress(): { fraction: number; rows: number } | null {
+    return this.#progress;
+  }
+
+  /** Of the last import. */
+  get report(): ImportReport | null {
+    return this.#report;
+  }
+
+  get error(): string {
+    return this.#error;
+  }
+
+  get showTokens(): boolean {
+    return this.#showTokens;
+  }
+
+  get previews(): ReadonlyMap<number, TokenPreview> {
+    return this.#previews;
+  }
+
+  get previewError(): string {
+    return this.#previewError;
+  }
+
+  async open(projectId: string): Promise<void> {
+    if (this.#projectId !== projectId) {
+      this.#projectId = projectId;
+      this.#state = null;
+      this.#page = EMPTY_PAGE;
+      this.#start = 0;
+      this.#query = '';
+      this.#quality = null;
+      this.#report = null;
+      this.#error = '';
+      this.#showTokens = false;
+    }
+    await this.#guarded(async () => this.#take(await dataWorker().open(projectId)));
+  }
+
+  async #guarded(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#error = errorMessage(error);
+    }
+  }
+
+  async #take(state: DataState): Promise<void> {
+    this.#state = state;
+    if (state.record) openProject.setDataset(state.record);
+    await this.#loadPage();
+    const quality = state.record ? await dataWorker().quality() : null;
+    this.#quality = quality;
+  }
+
+  async #loadPage(): Promise<void> {
+    const turn = ++this.#turn;
+    const ask = (): Promise<RowPage> => dataWorker().page(this.#query, this.#start, PAGE_ROWS);
+    let page = await ask();
+    if (page.rows.length === 0 && page.matching > 0) {
+      // The last row of the last page was removed.
+      this.#start = Math.floor((page.matching - 1) / PAGE_ROWS) * PAGE_ROWS;
+      page = await ask();
+    }
+    if (turn !== this.#turn) return;
+    this.#page = page;
+    this.#previews = new Map();
+    if (this.#showTokens) await this.#loadPreviews();
+  }
+
+  async goTo(start: number): Promise<void> {
+    this.#start = Math.max(0, start);
+    await this.#guarded(() => this.#loadPage());
+  }
+
+  async search(query: string): Promise<void> {
+    this.#query = query;
+    this.#start = 0;
+    await this.#guarded(() => this.#loadPage());
+    if (query !== '') announcer.say(`${plural(this.#page.matching, 'row')} found.`);
+  }
+
+  async #import(work: () => Promise<ImportOutcome>): Promise<boolean> {
+    this.#error = '';
+    this.#report = null;
+    this.#progress = { fraction: 0, rows: 0 };
+    let added = false;
+    await this.#guarded(async () => {
+      const { state, report, failure } = await work();
+      this.#report = report;
+      this.#error = failure;
+      added = failure === '' && report !== null;
+      if (added) announcer.say(`${plural(report?.kept ?? 0, 'row')} added.`);
+      await this.#take(state);
+    });
+    this.#progress = null;
+    return added;
+  }
+
+  addFiles(files: File[]): Promise<boolean> {
+    return this.#import(() =>
+      dataWorker().importFiles(
+        files,
+        {},
+        callback((fraction: number, rows: number) => {
+          this.#progress = { fraction, rows };
+        }),
+      ),
+    );
+  }
+
+  addText(text: string): Promise<boolean> {
+    return this.#import(() => dataWorker().importText(text, {}));
+  }
+
+  cancel(): void {
+    void dataWorker().cancelImport();
+  }
+
+  async addRow(row: TrainingRow): Promise<void> {
+    await this.#apply({ kind: 'add', index: 0, rows: [row], label: 'Add a row' });
+  }
+
+  async edit(index: number, row: TrainingRow): Promise<void> {
+    await this.#apply({ kind: 'edit', index, row, label: `Edit row ${index + 1}` });
+  }
+
+  async remove(index: number): Promise<void> {
+    await this.#apply({ kind: 'remove', indices: [index], label: `Remove row ${index + 1}` });
+    announcer.say(`Row ${index + 1} removed. Undo with Control Z.`);
+  }
+
+  async removeDuplicates(): Promise<void> {
+    await this.#guarded(async () => {
+      const { state, removed } = await dataWorker().removeDuplicates();
+      announcer.show(removed === 0 ? 'No row repeats another.' : `${plural(removed, 'repeat')} removed.`);
+      await this.#take(state);
+    });
+  }
+
+  async #apply(operation: Operation): Promise<void> {
+    this.#error = '';
+    await this.#guarded(async () => this.#take(await dataWorker().apply(operation)));
+  }
+
+  async undo(): Promise<void> {
+    const label = this.#state?.undoLabel;
+    if (!label) return;
+    await this.#guarded(async () => this.#take(await dataWorker().undo()));
+    announcer.say(`Undone: ${label}.`);
+  }
+
+  async redo(): Promise<void> {
+    const label = this.#state?.redoLabel;
+    if (!label) return;
+    await this.#guarded(async () => this.#take(await dataWorker().redo()));
+    announcer.say(`Done again: ${label}.`);
+  }
+
+  async setShowTokens(show: boolean): Promise<void> {
+    this.#showTokens = show;
+    if (show) await this.#loadPreviews();
+  }
+
+  /** Exactly which tokens of the rows on this page carry loss. */
+  async #loadPreviews(): Promise<void> {
+    const { project } = openProject;
+    this.#previewError = '';
+    if (!project) return;
+    const turn = this.#turn;
+    const rows = this.#page.rows;
+    try {
+      await openProject.flush();
+      if (project.baseId === null) throw Object.assign(new Error('Choose a base first: its tokenizer decides.'), { name: 'UserError' });
+      await modelWorker().load(project.baseId);
+      const previews = await modelWorker().preview(
+        project.id,
+        rows.map(({ row }) => row),
+      );
+      if (turn !== this.#turn) return;
+      this.#previews = new Map(rows.map(({ index }, i) => [index, previews[i] ?? { tokens: [] }]));
+    } catch (error) {
+      this.#previewError = errorMessage(error);
+    }
+  }
+
+  /** The set as a file for other tools. */
+  async download(): Promise<Blob> {
+    return dataWorker().toJsonl();
+  }
+}
+
+export const data = new Data();

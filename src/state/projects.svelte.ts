@@ -1,0 +1,124 @@
+import { createProject, deleteProject, getProject, listProjects, saveProject } from '../storage/projects.ts';
+import { getDataset } from '../storage/datasets.ts';
+import { listRuns, readHistory } from '../storage/runs.ts';
+import type { ProjectRecord, RunRecord } from '../storage/records.ts';
+import { announcer } from './announcer.svelte.ts';
+import { formatLoss, plural } from './format.ts';
+import { lockedRuns } from './locks.ts';
+import { errorMessage, onWorkerEvent } from './workers.ts';
+
+export interface ProjectCard {
+  project: ProjectRecord;
+  /** Where it stands, in words. */
+  state: string;
+  training: boolean;
+  /** Up to 40 losses of the newest run, for the drawing. */
+  curve: number[];
+}
+
+const CURVE_POINTS = 40;
+
+/** How far a run got, in words. */
+export function runState(run: RunRecord, alive: boolean): string {
+  if (alive) return run.totalSteps > 0 ? `Training: step ${run.step} of ${run.totalSteps}` : 'Training';
+  switch (run.status) {
+    case 'running':
+      return `Interrupted at step ${run.step}; can go on`;
+    case 'stopped':
+      return `Stopped and kept at step ${run.step} of ${run.totalSteps}`;
+    case 'failed':
+      return 'The last run broke off';
+    case 'finished':
+      return `Taught${run.loss === null ? '' : `, loss ${formatLoss(run.heldOutLoss ?? run.loss)}`}`;
+  }
+}
+
+async function describe(project: ProjectRecord, alive: ReadonlySet<string>): Promise<ProjectCard> {
+  const [run] = await listRuns(project.id);
+  if (run) {
+    const training = alive.has(project.id);
+    const { steps } = await readHistory(run.id);
+    const every = Math.max(1, Math.ceil(steps.length / CURVE_POINTS));
+    const curve = steps.filter((_, i) => i % every === 0).map((point) => point.loss);
+    return { project, state: runState(run, training), training, curve };
+  }
+  const dataset = project.datasetId ? await getDataset(project.datasetId) : undefined;
+  const state = !dataset?.rowCount
+    ? 'Needs data'
+    : project.baseId === null
+      ? `${plural(dataset.rowCount, 'row')}; needs a base`
+      : 'Ready to train';
+  return { project, state, training: false, curve: [] };
+}
+
+/** The visitor's projects, as Home shows them. */
+class Projects {
+  #cards = $state.raw<readonly ProjectCard[]>([]);
+  #loaded = $state.raw(false);
+  #error = $state.raw('');
+
+  constructor() {
+    onWorkerEvent((event) => {
+      if (event.type === 'run' && event.phase === 'ended') void this.load();
+    });
+  }
+
+  get cards(): readonly ProjectCard[] {
+    return this.#cards;
+  }
+
+  get loaded(): boolean {
+    return this.#loaded;
+  }
+
+  get error(): string {
+    return this.#error;
+  }
+
+  async load(): Promise<void> {
+    try {
+      const alive = await lockedRuns();
+      this.#cards = await Promise.all((await listProjects()).map((project) => describe(project, alive)));
+      this.#error = '';
+    } catch (error) {
+      this.#error = errorMessage(error);
+    }
+    this.#loaded = true;
+  }
+
+  async create(name: string): Promise<ProjectRecord> {
+    const taken = new Set(this.#cards.map((card) => card.project.name));
+    let free = name;
+    for (let n = 2; taken.has(free); n++) free = `${name} ${n}`;
+    const project = await createProject(free);
+    await this.load();
+    return project;
+  }
+
+  async rename(id: string, name: string): Promise<void> {
+    const project = await getProject(id);
+    if (!project || name.trim() === '') return;
+    await saveProject({ ...project, name: name.trim(), changedAt: Date.now() });
+    await this.load();
+  }
+
+  /** Takes a project off the list at once and off the disk when the moment to undo has passed. */
+  remove(card: ProjectCard): void {
+    const { id, name } = card.project;
+    this.#cards = this.#cards.filter((other) => other.project.id !== id);
+    const timer = setTimeout(() => {
+      deleteProject(id).catch((error: unknown) => announcer.show(errorMessage(error), { kind: 'error' }));
+    }, 12_000);
+    announcer.show(`“${name}” was deleted.`, {
+      action: {
+        label: 'Undo',
+        run: () => {
+          clearTimeout(timer);
+          void this.load();
+        },
+      },
+    });
+  }
+}
+
+export const projects = new Projects();

@@ -1,0 +1,292 @@
+import type { Device } from '../engine/device.ts';
+import { UserError } from '../engine/errors.ts';
+import { getBase, openBase } from '../storage/bases.ts';
+import { getDataset, readRows } from '../storage/datasets.ts';
+import { UrlFolder } from '../storage/folders.ts';
+import { getProject, getSetting } from '../storage/projects.ts';
+import { getRun, readCheckpoint } from '../storage/runs.ts';
+import type { ProjectRecord } from '../storage/records.ts';
+import type { TrainingRow } from '../datasets/rows.ts';
+import { MemoryFolder, type ModelFolder } from '../models/files/folder.ts';
+import { parseLoraConfig } from '../adapters/config.ts';
+import { parseRecipe } from '../training/recipe.ts';
+import { VoiceModel } from '../tasks/voice/voice.ts';
+import type { GenerateRequest, TokenPreview } from '../tasks/voice/types.ts';
+import { isAbort } from './errors.ts';
+import { openDevice } from './gpu.ts';
+import {
+  EMBEDDED_BASE,
+  EMBEDDED_FILES,
+  EMBEDDED_NAME,
+  EMBEDDED_PATH,
+  runLock,
+  type AdapterChoice,
+  type GpuReport,
+  type LoadedBase,
+  type PlanAnswer,
+  type TrainRequest,
+  type WorkerEvent,
+  type WorkerListener,
+} from './protocol.ts';
+import { speedSetting, TrainingRun } from './training-run.ts';
+
+type Loaded = { baseId: string; model: VoiceModel; adapter: string };
+
+/**
+ * The worker's side of the page: holds the device, one loaded base, and at most one run. Calls that need the graphics
+ * card wait for each other; during a run they are refused with a sentence, for a run may take hours.
+ */
+export class ModelHost {
+  #pageUrl = '';
+  #listener: WorkerListener = () => undefined;
+  #device: Device | null = null;
+  #report: GpuReport | null = null;
+  #loaded: Loaded | null = null;
+  #run: TrainingRun | null = null;
+  #queue: Promise<unknown> = Promise.resolve();
+  readonly #generations = new Map<number, AbortController>();
+  #rows: { key: string; rows: TrainingRow[] } | null = null;
+
+  setup(pageUrl: string, listener: WorkerListener): void {
+    this.#pageUrl = pageUrl;
+    this.#listener = listener;
+  }
+
+  #tell(event: WorkerEvent): void {
+    this.#listener(event);
+  }
+
+  #exclusive<R>(work: () => Promise<R>): Promise<R> {
+    if (this.#run) {
+      return Promise.reject(new UserError('The graphics card is busy training. Pause does not free it: stop and keep, and go on later.'));
+    }
+    const result = this.#queue.then(work);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  /** What the graphics card is; asked again after a failure. */
+  async gpu(): Promise<GpuReport> {
+    if (!this.#device) await this.#open();
+    return this.#report!;
+  }
+
+  async #open(): Promise<Device | null> {
+    const { device, report } = await openDevice();
+    this.#report = report;
+    this.#device = device;
+    if (device) {
+      void device.lost.then(({ reason, message }) => {
+        if (this.#device !== device) return;
+        this.#device = null;
+        this.#loaded = null;
+        if (reason !== 'destroyed') this.#tell({ type: 'device-lost', message });
+        this.#tell({ type: 'unloaded' });
+      });
+    }
+    return device;
+  }
+
+  async #needDevice(): Promise<Device> {
+    const device = this.#device ?? (await this.#open());
+    if (device) return device;
+    throw new UserError(
+      this.#report?.message || 'The graphics card cannot be used by this page. The start page says why, and what to do.',
+    );
+  }
+
+  async #folder(baseId: string): Promise<ModelFolder> {
+    if (baseId === EMBEDDED_BASE) {
+      return new UrlFolder(EMBEDDED_NAME, new URL(EMBEDDED_PATH, this.#pageUrl).href, EMBEDDED_FILES);
+    }
+    const base = await getBase(baseId);
+    if (!base) throw new UserError('This base is no longer on this machine. Choose one under Base.');
+    return openBase(base);
+  }
+
+  async #need(baseId: string): Promise<{ device: Device; loaded: Loaded }> {
+    const device = await this.#needDevice();
+    if (this.#loaded?.baseId === baseId) return { device, loaded: this.#loaded };
+    this.#loaded?.model.destroy();
+    this.#loaded = null;
+    this.#tell({ type: 'load', baseId, fraction: 0 });
+    try {
+      const model = await VoiceModel.load(device, await this.#folder(baseId), {
+        onProgress: (fraction) => this.#tell({ type: 'load', baseId, fraction }),
+      });
+      this.#loaded = { baseId, model, adapter: '' };
+    } catch (error) {
+      this.#tell({ type: 'unloaded' });
+      throw error;
+    }
+    return { device, loaded: this.#loaded };
+  }
+
+  /** Loads a base unless it is loaded already. */
+  async load(baseId: string): Promise<LoadedBase> {
+    if (this.#loaded?.baseId === baseId) return { baseId, info: this.#loaded.model.info };
+    return this.#exclusive(async () => {
+      const { loaded } = await this.#need(baseId);
+      return { baseId, info: loaded.model.info };
+    });
+  }
+
+  async unload(): Promise<void> {
+    await this.#exclusive(async () => {
+      this.#loaded?.model.destroy();
+      this.#loaded = null;
+      this.#tell({ type: 'unloaded' });
+    });
+  }
+
+  /** Tokens of a text under the loaded base's tokenizer; null where another base, or none, is loaded. */
+  countTokens(baseId: string, text: string): number | null {
+    if (this.#loaded?.baseId !== baseId) return null;
+    return text === '' ? 0 : this.#loaded.model.tokenizer.encode(text, { addSpecialTokens: false }).length;
+  }
+
+  async #project(projectId: string): Promise<ProjectRecord> {
+    const project = await getProject(projectId);
+    if (!project) throw new UserError('This project is no longer on this machine.');
+    return project;
+  }
+
+  async #dataset(project: ProjectRecord): Promise<TrainingRow[]> {
+    const record = project.datasetId ? await getDataset(project.datasetId) : undefined;
+    if (!record || record.rowCount === 0) throw new UserError('There is nothing to learn from yet. Add texts or conversations under Data.');
+    const key = `${record.id}/${record.changedAt}`;
+    if (this.#rows?.key !== key) this.#rows = { key, rows: await readRows(record.id) };
+    return this.#rows.rows;
+  }
+
+  /** Exactly which tokens of these rows carry loss. */
+  async preview(projectId: string, rows: TrainingRow[]): Promise<TokenPreview[]> {
+    const project = await this.#project(projectId);
+    if (this.#loaded?.baseId !== project.baseId || !this.#loaded) throw new UserError('Load the base first.');
+    return this.#loaded.model.preview(rows, parseRecipe(project.recipe));
+  }
+
+  /** What the project's run would take, before anything is allocated. */
+  async plan(projectId: string): Promise<PlanAnswer> {
+    return this.#exclusive(async () => {
+      const project = await this.#project(projectId);
+      if (!project.baseId) throw new UserError('Choose a base first.');
+      const { device, loaded } = await this.#need(project.baseId);
+      const plan = await loaded.model.plan({
+        rows: await this.#dataset(project),
+        recipe: parseRecipe(project.recipe),
+        adapter: parseLoraConfig(project.adapter),
+      });
+      const speed = await getSetting(speedSetting(device));
+      return { plan, measuredFlops: typeof speed === 'number' ? speed : null, isSoftware: device.info.isSoftware };
+    });
+  }
+
+  /** Trains until the end, a stop or a failure; what happens on the way comes as events. */
+  async train(request: TrainRequest): Promise<void> {
+    const project = await this.#project(request.projectId);
+    await this.#exclusive(() =>
+      navigator.locks.request(runLock(project.id), { ifAvailable: true }, async (lock) => {
+        if (!lock) throw new UserError('This project is training in another tab. Watch it there, or stop it there first.');
+        const run = await TrainingRun.open(project, request, (event) => this.#tell(event));
+        this.#run = run;
+        run.announce();
+        try {
+          await run.execute(() => this.#prepare(run.record.baseId, project), project, request);
+        } finally {
+          this.#run = null;
+        }
+      }),
+    );
+  }
+
+  async #prepare(baseId: string, project: ProjectRecord) {
+    const rows = await this.#dataset(project);
+    const { device, loaded } = await this.#need(baseId);
+    await loaded.model.useAdapter(null);
+    // After the run the model holds what it learnt, which no choice names.
+    loaded.adapter = 'trained';
+    return { model: loaded.model, device, rows };
+  }
+
+  pause(): void {
+    this.#run?.pause();
+  }
+
+  goOn(): void {
+    this.#run?.goOn();
+  }
+
+  stop(): void {
+    this.#run?.stop();
+  }
+
+  /** The run that lives now, for a page that has just opened. */
+  current(): WorkerEvent | null {
+    return this.#run ? { type: 'run', run: this.#run.record, phase: this.#run.phase } : null;
+  }
+
+  async #files(baseId: string, choice: { runId: string; step: number }): Promise<Map<string, Uint8Array>> {
+    const run = await getRun(choice.runId);
+    const checkpoint = await readCheckpoint(choice.runId, choice.step);
+    if (!run || !checkpoint) throw new UserError(`The checkpoint of step ${choice.step} is no longer on this machine. Choose another one.`);
+    if (run.baseId !== baseId) throw new UserError('This checkpoint was trained on another base. Choose that base first.');
+    const { loaded } = await this.#need(baseId);
+    return loaded.model.adapterFromCheckpoint(checkpoint.bytes, await this.#baseName(baseId));
+  }
+
+  async #baseName(baseId: string): Promise<string> {
+    return baseId === EMBEDDED_BASE ? 'athanor-small-voice' : ((await getBase(baseId))?.name ?? '');
+  }
+
+  async #useAdapter(baseId: string, choice: AdapterChoice): Promise<void> {
+    const { loaded } = await this.#need(baseId);
+    const key = choice ? `${choice.runId}/${choice.step}` : '';
+    if (loaded.adapter === key) return;
+    if (choice) {
+      const files = (await this.#files(baseId, choice)) as Map<string, Uint8Array<ArrayBuffer>>;
+      await loaded.model.useAdapter(new MemoryFolder('adapter', files));
+    } else {
+      await loaded.model.useAdapter(null);
+    }
+    loaded.adapter = key;
+  }
+
+  /** Speaks, piece by piece. `id` names the generation for `cancel`; true where it ended by itself. */
+  async generate(
+    id: number,
+    baseId: string,
+    choice: AdapterChoice,
+    request: Omit<GenerateRequest, 'signal'>,
+    onText: (text: string) => void,
+  ): Promise<boolean> {
+    const abort = new AbortController();
+    this.#generations.set(id, abort);
+    try {
+      return await this.#exclusive(async () => {
+        if (abort.signal.aborted) return false;
+        await this.#useAdapter(baseId, choice);
+        const { loaded } = await this.#need(baseId);
+        for await (const chunk of loaded.model.generate({ ...request, signal: abort.signal })) {
+          if (abort.signal.aborted) return false;
+          if (chunk.text !== '') onText(chunk.text);
+        }
+        return !abort.signal.aborted;
+      });
+    } catch (error) {
+      if (isAbort(error)) return false;
+      throw error;
+    } finally {
+      this.#generations.delete(id);
+    }
+  }
+
+  cancel(id: number): void {
+    this.#generations.get(id)?.abort();
+  }
+
+  /** The PEFT folder of a checkpoint. */
+  async exportAdapter(baseId: string, choice: { runId: string; step: number }): Promise<Map<string, Uint8Array>> {
+    return this.#exclusive(() => this.#files(baseId, choice));
+  }
+}

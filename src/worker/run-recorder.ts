@@ -1,0 +1,131 @@
+import { appendMetrics, saveCheckpoint, saveRun } from '../storage/runs.ts';
+import type { EvaluationPoint, RunRecord, SamplePoint, StepPoint } from '../storage/records.ts';
+import { errorMessage } from './errors.ts';
+import type { RunPhase, WorkerListener } from './protocol.ts';
+
+/** How often the page hears of steps, and how often they are written down. */
+const TELL_MS = 200;
+const KEEP_MS = 1500;
+/** Checkpoints of a run together take at most about this much, but two stay always. */
+const CHECKPOINT_BYTES = 1e9;
+const MOST_CHECKPOINTS = 8;
+
+/** Writes a run down as it happens and tells the page, in pieces neither of them notices. */
+export class RunRecorder {
+  run: RunRecord;
+  readonly #listener: WorkerListener;
+  #sequence: number;
+  #told = 0;
+  #keptAt = 0;
+  #steps: StepPoint[] = [];
+  #evaluations: EvaluationPoint[] = [];
+  #samples: SamplePoint[] = [];
+  /** Points the page has heard of but that are not written down yet. */
+  #unwritten: { steps: StepPoint[]; evaluations: EvaluationPoint[]; samples: SamplePoint[] } = {
+    steps: [],
+    evaluations: [],
+    samples: [],
+  };
+  phase: RunPhase = 'preparing';
+
+  constructor(run: RunRecord, sequence: number, listener: WorkerListener) {
+    this.run = run;
+    this.#sequence = sequence;
+    this.#listener = listener;
+  }
+
+  setPhase(phase: RunPhase): void {
+    this.phase = phase;
+    this.#tellRun();
+  }
+
+  change(fields: Partial<RunRecord>): void {
+    this.run = { ...this.run, ...fields, changedAt: Date.now() };
+  }
+
+  #tellRun(): void {
+    this.#listener({ type: 'run', run: this.run, phase: this.phase });
+  }
+
+  async step(point: StepPoint): Promise<void> {
+    this.#steps.push(point);
+    this.change({
+      step: point.step,
+      loss: point.loss,
+      seconds: this.run.seconds + point.seconds,
+      tokens: this.run.tokens + point.tokens,
+    });
+    await this.#flush(false);
+  }
+
+  async evaluation(point: EvaluationPoint, best: boolean): Promise<void> {
+    this.#evaluations.push(point);
+    this.change({ heldOutLoss: point.loss, ...(best ? { bestStep: point.step } : {}) });
+    await this.#flush(false);
+  }
+
+  async sample(point: SamplePoint): Promise<void> {
+    this.#samples.push(point);
+    await this.#flush(true);
+  }
+
+  /** A full disk does not stop the training: the person is told, and the run goes on with the checkpoints it has. */
+  async checkpoint(step: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    await this.#flush(true);
+    const limit = Math.max(2, Math.min(MOST_CHECKPOINTS, Math.floor(CHECKPOINT_BYTES / Math.max(1, bytes.byteLength))));
+    const keep = this.run.bestStep === null ? [] : [this.run.bestStep];
+    try {
+      await saveCheckpoint({ runId: this.run.id, step, createdAt: Date.now(), bytes }, limit, keep);
+      this.#listener({ type: 'checkpoint', runId: this.run.id, step });
+    } catch (error) {
+      this.notice(`${errorMessage(error)} The training goes on.`);
+    }
+  }
+
+  notice(message: string): void {
+    this.#listener({ type: 'notice', runId: this.run.id, message });
+  }
+
+  /** Tells and writes what is due; everything with `now`. */
+  async #flush(now: boolean): Promise<void> {
+    const time = performance.now();
+    if (now || time - this.#told >= TELL_MS) {
+      const [steps, evaluations, samples] = [this.#steps, this.#evaluations, this.#samples];
+      this.#steps = [];
+      this.#evaluations = [];
+      this.#samples = [];
+      this.#told = time;
+      this.#unwritten.steps.push(...steps);
+      this.#unwritten.evaluations.push(...evaluations);
+      this.#unwritten.samples.push(...samples);
+      if (steps.length + evaluations.length + samples.length > 0) {
+        this.#listener({ type: 'metrics', runId: this.run.id, steps, evaluations, samples });
+        this.#tellRun();
+      }
+    }
+    if (now || time - this.#keptAt >= KEEP_MS) {
+      this.#keptAt = time;
+      await this.#write();
+    }
+  }
+
+  async #write(): Promise<void> {
+    const { steps, evaluations, samples } = this.#unwritten;
+    this.#unwritten = { steps: [], evaluations: [], samples: [] };
+    try {
+      if (steps.length + evaluations.length + samples.length > 0) {
+        await appendMetrics({ runId: this.run.id, sequence: this.#sequence, steps, evaluations, samples });
+        this.#sequence += 1;
+      }
+      await saveRun(this.run);
+    } catch (error) {
+      this.notice(`${errorMessage(error)} The training goes on.`);
+    }
+  }
+
+  async end(fields: Partial<RunRecord>): Promise<void> {
+    this.change(fields);
+    await this.#flush(true);
+    this.setPhase('ended');
+  }
+}

@@ -1,0 +1,210 @@
+import type { Device } from '../engine/device.ts';
+import { UserError } from '../engine/errors.ts';
+import { newId } from '../storage/database.ts';
+import { listRuns, readCheckpoint, rewindHistory } from '../storage/runs.ts';
+import type { JsonObject, ProjectRecord, RunRecord } from '../storage/records.ts';
+import { setSetting } from '../storage/projects.ts';
+import { parseLoraConfig } from '../adapters/config.ts';
+import { parseRecipe, recipeToJSON } from '../training/recipe.ts';
+import type { VoiceModel } from '../tasks/voice/voice.ts';
+import type { PlanReport, TrainingEvent } from '../tasks/voice/types.ts';
+import type { TrainingRow } from '../datasets/rows.ts';
+import { errorMessage, isAbort } from './errors.ts';
+import { RunRecorder } from './run-recorder.ts';
+import type { RunPhase, TrainRequest, WorkerListener } from './protocol.ts';
+
+/** The device's speed is measured over steps after the first few, which compile and warm up. */
+const WARM_STEPS = 3;
+
+export function speedSetting(device: Device): string {
+  const { vendor, architecture, description } = device.info;
+  return `speed:${vendor}/${architecture}/${description}`;
+}
+
+/** One run, from the first step or from a checkpoint to its end. */
+export class TrainingRun {
+  readonly #recorder: RunRecorder;
+  readonly #stop = new AbortController();
+  #gate: { opened: Promise<void>; open: () => void } | null = null;
+  #plan: PlanReport | null = null;
+  #warmSeconds: number[] = [];
+  #lastStep = 0;
+
+  private constructor(recorder: RunRecorder) {
+    this.#recorder = recorder;
+  }
+
+  get record(): RunRecord {
+    return this.#recorder.run;
+  }
+
+  get phase(): RunPhase {
+    return this.#recorder.phase;
+  }
+
+  /** Prepares the record: a new one, or the one that goes on, its history cut back to the checkpoint. */
+  static async open(project: ProjectRecord, request: TrainRequest, listener: WorkerListener): Promise<TrainingRun> {
+    if (!project.baseId) throw new UserError('Choose a base first, under Base.');
+    if (request.resume) {
+      const { runId, step } = request.resume;
+      const known = (await listRuns(project.id)).find((run) => run.id === runId);
+      if (!known) throw new UserError('That run is no longer on this machine. Start a new one.');
+      const sequence = await rewindHistory(runId, step);
+      return new TrainingRun(new RunRecorder({ ...known, status: 'running', step, reason: '' }, sequence, listener));
+    }
+    const now = Date.now();
+    const run: RunRecord = {
+      id: newId(),
+      projectId: project.id,
+      baseId: project.baseId,
+      startedAt: now,
+      changedAt: now,
+      status: 'running',
+      step: 0,
+      totalSteps: 0,
+      recipe: recipeToJSON(parseRecipe(project.recipe)) as JsonObject,
+      adapter: { ...parseLoraConfig(project.adapter) } as unknown as JsonObject,
+      plannedBytes: 0,
+      measuredBytes: 0,
+      loss: null,
+      heldOutLoss: null,
+      bestStep: null,
+      reason: '',
+      seconds: 0,
+      tokens: 0,
+    };
+    return new TrainingRun(new RunRecorder(run, 0, listener));
+  }
+
+  announce(): void {
+    this.#recorder.setPhase('preparing');
+  }
+
+  pause(): void {
+    if (this.#gate || this.#recorder.phase === 'ended') return;
+    let open = (): void => undefined;
+    const opened = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    this.#gate = { opened, open };
+    this.#recorder.setPhase('pausing');
+  }
+
+  goOn(): void {
+    const gate = this.#gate;
+    this.#gate = null;
+    if (this.#recorder.phase !== 'ended') this.#recorder.setPhase('running');
+    gate?.open();
+  }
+
+  stop(): void {
+    if (this.#recorder.phase === 'ended') return;
+    this.#recorder.setPhase('stopping');
+    this.#stop.abort();
+    this.#gate?.open();
+    this.#gate = null;
+  }
+
+  async #waitAtGate(): Promise<void> {
+    if (!this.#gate) return;
+    this.#recorder.setPhase('paused');
+    await this.#gate.opened;
+  }
+
+  /** Trains to the end; every outcome is written into the record. `prepare` loads what the run needs. */
+  async execute(
+    prepare: () => Promise<{ model: VoiceModel; device: Device; rows: TrainingRow[] }>,
+    project: ProjectRecord,
+    request: TrainRequest,
+  ): Promise<void> {
+    const recorder = this.#recorder;
+    try {
+      const { model, device, rows } = await prepare();
+      const resume = request.resume ? await readCheckpoint(request.resume.runId, request.resume.step) : undefined;
+      if (request.resume && !resume) {
+        throw new UserError(`The checkpoint of step ${request.resume.step} is no longer on this machine. Go on from another one.`);
+      }
+      const events = model.train({
+        rows,
+        recipe: parseRecipe(recorder.run.recipe),
+        adapter: parseLoraConfig(recorder.run.adapter),
+        samplePrompts: project.prompts.filter((prompt) => prompt.trim() !== ''),
+        signal: this.#stop.signal,
+        pause: () => this.#waitAtGate(),
+        ...(resume ? { resume: resume.bytes } : {}),
+      });
+      const lost = device.lost.then(({ message }) => {
+        throw new UserError(
+          `The graphics card stopped answering (${message || 'no reason given'}). What was learnt up to the last checkpoint is kept: go on from there.`,
+        );
+      });
+      // Without a listener of its own the rejection after the run's end would count as unhandled.
+      lost.catch(() => undefined);
+      for (;;) {
+        const next = await Promise.race([events.next(), lost]);
+        if (next.done) break;
+        await this.#take(next.value, device);
+      }
+      if (recorder.run.status === 'running') await recorder.end({ status: 'stopped', reason: '' });
+    } catch (error) {
+      if (isAbort(error) || this.#stop.signal.aborted) await recorder.end({ status: 'stopped', reason: '' });
+      else await recorder.end({ status: 'failed', reason: errorMessage(error) });
+    }
+  }
+
+  async #take(event: TrainingEvent, device: Device): Promise<void> {
+    const recorder = this.#recorder;
+    switch (event.type) {
+      case 'ready':
+        this.#plan = event.plan;
+        recorder.change({
+          totalSteps: event.totalSteps,
+          plannedBytes: event.plan.totalBytes,
+          measuredBytes: event.measuredBytes,
+        });
+        recorder.setPhase(this.#gate ? 'pausing' : 'running');
+        break;
+      case 'step': {
+        const tokens = this.#plan?.tokensPerStep ?? event.labelTokens;
+        this.#lastStep += 1;
+        if (this.#lastStep > WARM_STEPS) this.#warmSeconds.push(event.seconds);
+        recorder.change({ measuredBytes: Math.max(recorder.run.measuredBytes, device.allocatedBytes) });
+        await recorder.step({
+          step: event.step,
+          loss: event.loss,
+          learningRate: event.learningRate,
+          gradNorm: event.gradNorm,
+          tokens,
+          seconds: event.seconds,
+        });
+        break;
+      }
+      case 'evaluation':
+        await recorder.evaluation({ step: event.step, loss: event.loss }, event.best);
+        break;
+      case 'checkpoint':
+        await recorder.checkpoint(event.step, event.bytes);
+        break;
+      case 'sample':
+        await recorder.sample({ step: event.step, prompt: event.prompt, base: event.base, tuned: event.tuned });
+        break;
+      case 'done':
+        await this.#keepSpeed(device);
+        await recorder.end({
+          status: event.reason === 'stopped' ? 'stopped' : 'finished',
+          step: event.step,
+          bestStep: event.bestStep,
+          reason: event.reason === 'early-stop' ? 'early-stop' : '',
+        });
+        break;
+    }
+  }
+
+  /** Remembers how fast this device really is, for the estimates of later runs. */
+  async #keepSpeed(device: Device): Promise<void> {
+    const seconds = this.#warmSeconds.sort((a, b) => a - b);
+    const median = seconds[Math.floor(seconds.length / 2)];
+    if (median === undefined || median <= 0 || !this.#plan) return;
+    await setSetting(speedSetting(device), this.#plan.flopsPerStep / median).catch(() => undefined);
+  }
+}
