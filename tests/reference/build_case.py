@@ -135,9 +135,9 @@ def evaluate(folder, batch, recipe, dtype):
 
 
 def check_float64(folder, batch, recipe, expected):
-    """Central differences of the first step's loss along random directions must agree with its gradients to 1e-7.
+    """How far central differences of the first step's loss along random directions are from its gradients, relatively.
 
-    A float32 step anywhere in the reference would leave noise of 1e-2 here. DoRA's norm is a constant in the gradient
+    A float32 step anywhere in the reference would leave noise of about 1e-2 here. DoRA's norm is a constant in the gradient
     but not in the loss, so for DoRA only the magnitudes are moved.
     """
     with oracle.arithmetic(torch.float64):
@@ -163,7 +163,7 @@ def check_float64(folder, batch, recipe, expected):
                     tensors[n].copy_(start[n])
             difference = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * h)
             worst = max(worst, abs(difference - slope) / size)
-    if worst > 1e-7:
+    if worst > 1e-4:
         raise AssertionError(f'{folder.name}: gradients and central differences differ by {worst:.1e}')
     return worst
 
@@ -200,6 +200,22 @@ def float32_errors(folder, init, expected, batch, recipe):
         'adapter_change': oracle.joint_relative_error(change(own), change(expected)),
     }
     return {k: float(f'{v:.0e}') for k, v in errors.items()}
+
+
+def well_conditioned(result):
+    """Whether an f32 engine can be held to the limits: torch's own float32 run is several times nearer than they are.
+
+    Now and then AdamW turns a gradient element that is zero but for rounding into a full step of either sign, or a
+    saturated softmax magnifies rounding; such a case says nothing about the engine.
+    """
+    own = result['float32_error_of_torch']
+    return (
+        own['logits'] <= 4e-6
+        and own['gradient_worst'] <= 4e-5
+        and own['gradients_together'] <= 1.2e-5
+        and own['adapter_change'] <= 6e-5
+        and result['central_difference_error'] <= 1e-7
+    )
 
 
 def write_generation(folder, batch, spec, generator):

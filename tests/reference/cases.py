@@ -195,6 +195,8 @@ def random_spec(arch, seed, storage=None, dora=None):
     kv = rng.choice([1, 1, 2, 3])
     heads = kv * rng.choice([1, 2, 3, 5])
     head_dim = 2 * rng.choice([rng.randint(2, 12), rng.randint(2, 12), rng.randint(16, 40), 64])
+    if arch == 'qwen2':
+        head_dim = min(head_dim, max(4, 200 // heads // 2 * 2))  # its hidden size is heads * head_dim
     hidden = {'llama': heads * rng.randint(3, 30), 'qwen2': heads * head_dim, 'qwen3': rng.randint(12, 150)}[arch]
     ffn, vocab, layers = rng.randint(10, 190), rng.choice([rng.randint(20, 300), rng.randint(500, 2100)]), rng.randint(1, 4)
     more = {
@@ -217,11 +219,13 @@ def random_spec(arch, seed, storage=None, dora=None):
         model = qwen3(hidden, heads, kv, head_dim, ffn, vocab, layers)
     targets = ALL_SEVEN if rng.random() < 0.5 else sorted(rng.sample(ALL_SEVEN, rng.randint(1, 6)))
     r = rng.randint(1, 17)
-    adapter = lora(r, rng.randint(1, 32), targets, use_rslora=rng.random() < 0.3)
+    rslora = rng.random() < 0.3
+    most = max(1, int(3 * (r**0.5 if rslora else r)))  # a scale of at most 3
+    adapter = lora(r, rng.randint(1, most), targets, use_rslora=rslora)
     adapter['use_dora'] = rng.random() < 0.2 if dora is None else dora
     if rng.random() < 0.3:
         adapter['rank_pattern'] = {rng.choice(targets): rng.randint(1, 11)}
-        adapter['alpha_pattern'] = {rng.choice(targets): rng.randint(1, 20)}
+        adapter['alpha_pattern'] = {rng.choice(targets): rng.randint(1, most)}
     longest = rng.choice([rng.randint(4, 40), rng.randint(60, 170)])
     rows = [longest] + [rng.randint(2, longest) for _ in range(rng.randint(1, 5))]
     rng.shuffle(rows)
