@@ -1,4 +1,4 @@
-// activate(x) and its derivative activate_grad(x) on V, chosen by ACTIVATION. exp and tanh get bounded arguments, since WGSL
+// activate(x) and its derivative activate_grad(x) on V, chosen by ACTIVATION. exp gets bounded arguments, since WGSL
 // may assume that nothing overflows.
 fn sigmoid(x: V) -> V {
   return V(1.0) / (V(1.0) + exp(clamp(-x, V(-80.0), V(80.0))));
@@ -23,14 +23,12 @@ fn activate_grad(x: V) -> V {
   return normal_cdf(x) + x * 0.39894228 * exp(-min(0.5 * x * x, V(80.0)));
 }
 #elif ACTIVATION == gelu_tanh
-fn tanh_part(x: V) -> V {
-  return tanh(clamp(0.79788456 * (x + 0.044715 * x * x * x), V(-15.0), V(15.0)));
-}
-fn activate(x: V) -> V { return 0.5 * x * (V(1.0) + tanh_part(x)); }
+// (1 + tanh u) / 2 is sigmoid(2u); 1.59576912 = 2·√(2/π).
+fn activate(x: V) -> V { return x * sigmoid(1.59576912 * (x + 0.044715 * x * x * x)); }
 fn activate_grad(x: V) -> V {
-  let t = tanh_part(x);
-  let inner = 0.79788456 * (V(1.0) + 0.134145 * x * x);
-  return 0.5 * (V(1.0) + t) + 0.5 * x * (V(1.0) - t * t) * inner;
+  let z = 1.59576912 * (x + 0.044715 * x * x * x);
+  let e = exp(-min(abs(z), V(80.0)));
+  return sigmoid(z) + x * 1.59576912 * (V(1.0) + 0.134145 * x * x) * e / ((V(1.0) + e) * (V(1.0) + e));
 }
 #elif ACTIVATION == relu
 fn activate(x: V) -> V { return max(x, V(0.0)); }

@@ -8,8 +8,8 @@ enable subgroups;
 // first: where this chunk's rows begin in labels and loss. blocks: ceil(vocabulary / 4).
 struct Params { rows: u32, vocabulary: u32, blocks: u32, first: u32 }
 #params
-#step
 #if GRADIENT
+#step
 #buffer logits: array<$ELEMENT>, read_write
 #else
 #buffer logits: array<$ELEMENT>, read

@@ -1,0 +1,96 @@
+import { describe, expect, test } from 'vitest';
+import { gatedActivation, gatedActivationBackward, type Activation } from '../../src/engine/kernels/gated_activation.ts';
+import { FAMILIES, runOn } from '../support/kernels.ts';
+import { Random, relativeError } from '../support/matmul.ts';
+
+const seed = Math.floor(Math.random() * 2 ** 31);
+const random = new Random(seed);
+
+/** erf by its Taylor series (small |x|) or continued fraction of erfc, to about 1e-15. */
+function erf(x: number): number {
+  const a = Math.abs(x);
+  if (a < 2.5) {
+    let term = a;
+    let sum = a;
+    for (let n = 1; n < 80; n++) {
+      term *= (-a * a) / n;
+      sum += term / (2 * n + 1);
+    }
+    return (Math.sign(x) * 2 * sum) / Math.sqrt(Math.PI);
+  }
+  let fraction = a;
+  for (let n = 120; n >= 1; n--) fraction = a + n / 2 / fraction;
+  return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / fraction);
+}
+
+const functions: Record<Activation, (x: number) => number> = {
+  silu: (x) => x / (1 + Math.exp(-x)),
+  gelu: (x) => (x * (1 + erf(x / Math.SQRT2))) / 2,
+  gelu_tanh: (x) => (x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))) / 2,
+  relu: (x) => Math.max(0, x),
+};
+
+const shapes = [
+  { rows: 1, width: 1 },
+  { rows: 3, width: 5 },
+  { rows: 2, width: 344 },
+  { rows: random.int(1, 40), width: random.int(1, 400) },
+];
+
+describe.each(FAMILIES)('gated activations, %s family', (family) => {
+  test.each(shapes)('rows $rows, width $width', async ({ rows, width }) => {
+    for (const activation of Object.keys(functions) as Activation[]) {
+      const f = functions[activation];
+      const x = random.normal(rows * 2 * width).map((value) => 2 * value);
+      // The ends, where exponentials overflow if they are let.
+      x[0] = activation === 'relu' ? 3 : -120;
+      if (rows > 1) x[2 * width] = 130;
+      const dy = random.normal(rows * width);
+      const shape = { rows, width, activation };
+      const got = await runOn(
+        family,
+        (target) => [
+          ...gatedActivation(target, shape, { x: 'x', y: 'y' }),
+          ...gatedActivationBackward(target, shape, { x: 'x', dy: 'dy', dx: 'dx' }),
+        ],
+        { x, dy, y: new Float32Array(rows * width), dx: new Float32Array(x.length) },
+        ['y', 'dx'],
+      );
+      const y = new Float64Array(rows * width);
+      const dx = new Float64Array(x.length);
+      for (let row = 0; row < rows; row++) {
+        for (let c = 0; c < width; c++) {
+          const gate = x[row * 2 * width + c]!;
+          const up = x[row * 2 * width + width + c]!;
+          const g = dy[row * width + c]!;
+          y[row * width + c] = f(gate) * up;
+          dx[row * 2 * width + c] = g * up * ((f(gate + 1e-5) - f(gate - 1e-5)) / 2e-5);
+          dx[row * 2 * width + width + c] = g * f(gate);
+        }
+      }
+      const note = `seed ${seed}, ${activation}`;
+      const size = Math.hypot(...dy);
+      const worst = (a: Float32Array, b: Float64Array) =>
+        a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!) / (1 + Math.abs(b[i]!))), 0);
+      expect(size, note).toBeGreaterThan(0);
+      expect(worst(got['y']!, y), note).toBeLessThan(2e-6);
+      expect(worst(got['dx']!, dx), note).toBeLessThan(4e-6);
+    }
+  });
+});
+
+test('rows beyond one workgroup dimension', async () => {
+  const [rows, width] = [65541, 3];
+  const x = random.normal(rows * 2 * width);
+  const { y } = await runOn(
+    'gpu',
+    (target) => gatedActivation(target, { rows, width, activation: 'silu' }, { x: 'x', y: 'y' }),
+    { x, y: new Float32Array(rows * width) },
+    ['y'],
+  );
+  const expected = Float64Array.from({ length: rows * width }, (_, i) => {
+    const at = Math.floor(i / width) * 2 * width + (i % width);
+    return functions.silu(x[at]!) * x[at + width]!;
+  });
+  expect(relativeError(y!, expected), `seed ${seed}`).toBeLessThan(1e-6);
+});

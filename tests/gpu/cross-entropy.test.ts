@@ -1,0 +1,71 @@
+import { describe, expect, test } from 'vitest';
+import { crossEntropy } from '../../src/engine/kernels/cross_entropy.ts';
+import { FAMILIES, runOn } from '../support/kernels.ts';
+import { Random, relativeError } from '../support/matmul.ts';
+
+const seed = Math.floor(Math.random() * 2 ** 31);
+const random = new Random(seed);
+
+function reference(logits: Float32Array, labels: Int32Array, vocabulary: number, scale: number) {
+  const loss = new Float64Array(labels.length);
+  const gradient = new Float64Array(logits.length);
+  labels.forEach((label, row) => {
+    if (label < 0) return;
+    const values = Float64Array.from(logits.subarray(row * vocabulary, (row + 1) * vocabulary));
+    const most = values.reduce((a, b) => Math.max(a, b));
+    const logSum = most + Math.log(values.reduce((sum, value) => sum + Math.exp(value - most), 0));
+    loss[row] = logSum - values[label]!;
+    values.forEach((value, i) => {
+      gradient[row * vocabulary + i] = (Math.exp(value - logSum) - (i === label ? 1 : 0)) * scale;
+    });
+  });
+  return { loss, gradient };
+}
+
+const shapes = [
+  { rows: 1, vocabulary: 1, spread: 1 },
+  { rows: 2, vocabulary: 3, spread: 5 },
+  { rows: 5, vocabulary: 513, spread: 3 },
+  { rows: 3, vocabulary: 32003, spread: 2 },
+  { rows: 4, vocabulary: 49152, spread: 40 },
+  { rows: random.int(1, 70), vocabulary: random.int(2, 900), spread: 10 },
+];
+
+describe.each(FAMILIES)('cross-entropy, %s family', (family) => {
+  test.each(shapes)('rows $rows, vocabulary $vocabulary', async ({ rows, vocabulary, spread }) => {
+    const first = 3;
+    const scale = 0.25;
+    // Far from zero: only a stable form survives.
+    const logits = random.normal(rows * vocabulary).map((value) => value * spread + 300);
+    const labels = Int32Array.from({ length: rows }, () => random.int(0, vocabulary - 1));
+    if (rows > 1) labels[random.int(0, rows - 1)] = -100;
+    const padded = new Int32Array(first + rows);
+    padded.set(labels, first);
+    const shape = { rows, vocabulary, firstRow: first };
+    const got = await runOn(
+      family,
+      (target) => [
+        ...crossEntropy(target, { ...shape, withGradient: false }, { logits: 'logits', labels: 'labels', loss: 'before' }),
+        ...crossEntropy(target, { ...shape, withGradient: true }, { logits: 'logits', labels: 'labels', loss: 'loss' }),
+      ],
+      { logits, labels: padded, before: new Float32Array(first + rows).fill(7), loss: new Float32Array(first + rows).fill(7) },
+      ['before', 'loss', 'logits'],
+      { loss_scale: scale },
+    );
+    const expected = reference(logits, labels, vocabulary, scale);
+    const note = `seed ${seed}`;
+    expect([...got['loss']!.slice(0, first)], note).toEqual([7, 7, 7]);
+    for (let row = 0; row < rows; row++) {
+      for (const name of ['loss', 'before']) {
+        // The logits lie near 300 and more, whose last bit is 3e-5.
+        expect(Math.abs(got[name]![first + row]! - expected.loss[row]!), note).toBeLessThan(2e-4);
+      }
+      if (labels[row]! < 0) {
+        expect(got['loss']![first + row], note).toBe(0);
+        expect(got['logits']!.subarray(row * vocabulary, (row + 1) * vocabulary).every((value) => value === 0), note).toBe(true);
+      }
+    }
+    if (vocabulary > 1) expect(relativeError(got['logits']!, expected.gradient), note).toBeLessThan(1e-4);
+    else expect(Math.abs(got['logits']![0]!), note).toBeLessThan(1e-6);
+  });
+});

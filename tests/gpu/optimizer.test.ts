@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest';
+import { adamW, gradientNorm, gradientNormScratch, reduceSum } from '../../src/engine/kernels/optimizer.ts';
+import { FAMILIES, familyDevice, runOn } from '../support/kernels.ts';
+import { Random, relativeError } from '../support/matmul.ts';
+
+const seed = Math.floor(Math.random() * 2 ** 31);
+const random = new Random(seed);
+const note = `seed ${seed}`;
+
+const settings = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.1 };
+
+/** torch.optim.AdamW, single-tensor form, in float64. */
+function adamStep(
+  state: Record<'p' | 'g' | 'm' | 'v', Float64Array>, clip: number, lr: number, bc1: number, bc2: number,
+): void {
+  const { p, g, m, v } = state;
+  for (let i = 0; i < p.length; i++) {
+    const gradient = g[i]! * clip;
+    p[i]! *= 1 - lr * settings.weightDecay;
+    m[i] = settings.beta1 * m[i]! + (1 - settings.beta1) * gradient;
+    v[i] = settings.beta2 * v[i]! + (1 - settings.beta2) * gradient * gradient;
+    p[i]! -= ((lr / bc1) * m[i]!) / (Math.sqrt(v[i]!) / Math.sqrt(bc2) + settings.eps);
+  }
+}
+
+describe.each(FAMILIES)('optimiser, %s family', (family) => {
+  test.each([1, 7, 4096, 100003, 4 * random.int(1, 9000)])('norm, clip and AdamW over %i parameters', async (count) => {
+    const target = (await familyDevice(family)).target;
+    const g = random.normal(count);
+    const p = random.normal(count);
+    const m = random.normal(count).map((value) => 0.1 * value);
+    const v = random.normal(count).map((value) => 0.01 * value * value);
+    const maxNorm = count === 7 ? 1e6 : 0.5;
+    const [lr, bc1, bc2] = [0.01, 1 - 0.9 ** 3, 1 - 0.999 ** 3];
+    const got = await runOn(
+      family,
+      () => [
+        ...gradientNorm(target, { count, maxNorm }, { x: 'g', scratch: 'scratch', state: 'state' }),
+        ...adamW(target, { count, ...settings }, { weights: 'p', gradients: 'g', first: 'm', second: 'v', state: 'state' }),
+      ],
+      { g, p, m, v, scratch: new Float32Array(gradientNormScratch(target, count)), state: new Float32Array(4) },
+      ['p', 'm', 'v', 'state'],
+      { learning_rate: lr, bias_correction1: bc1, bias_correction2: bc2 },
+    );
+    const norm = Math.sqrt(g.reduce((sum, value) => sum + value * value, 0));
+    const clip = Math.min(1, maxNorm / (norm + 1e-6));
+    expect(Math.abs(got['state']![0]! / norm - 1), note).toBeLessThan(1e-5);
+    expect(Math.abs(got['state']![1]! / clip - 1), note).toBeLessThan(1e-5);
+    expect(got['state']![2], note).toBe(0);
+    const before = Float64Array.from(p);
+    const state = { p: Float64Array.from(p), g: Float64Array.from(g), m: Float64Array.from(m), v: Float64Array.from(v) };
+    adamStep(state, clip, lr, bc1, bc2);
+    expect(relativeError(got['m']!, state.m), note).toBeLessThan(1e-6);
+    expect(relativeError(got['v']!, state.v), note).toBeLessThan(1e-6);
+    expect(relativeError(got['p']!, state.p), note).toBeLessThan(1e-6);
+    const change = Float32Array.from(got['p']!, (value, i) => value - p[i]!);
+    // A change of about 1e-2 on values of about 1: the last bit of p is 1e-5 of it.
+    expect(relativeError(change, state.p.map((value, i) => value - before[i]!)), note).toBeLessThan(1e-4);
+  });
+
+  test('a gradient that is not finite is found, and changes nothing', async () => {
+    const target = (await familyDevice(family)).target;
+    for (const wrong of [NaN, Infinity, 3e38]) {
+      const count = 5000;
+      const g = random.normal(count);
+      g[random.int(0, count - 1)] = wrong;
+      const p = random.normal(count);
+      const got = await runOn(
+        family,
+        () => [
+          ...gradientNorm(target, { count, maxNorm: 1 }, { x: 'g', scratch: 'scratch', state: 'state' }),
+          ...adamW(target, { count, ...settings }, { weights: 'p', gradients: 'g', first: 'm', second: 'v', state: 'state' }),
+        ],
+        {
+          g, p, m: new Float32Array(count), v: new Float32Array(count),
+          scratch: new Float32Array(gradientNormScratch(target, count)), state: new Float32Array(4),
+        },
+        ['p', 'm', 'state'],
+        { learning_rate: 0.1 },
+      );
+      expect(got['state']![2], note).toBe(1);
+      expect(got['p'], note).toEqual(p);
+      expect(got['m']!.every((value) => value === 0), note).toBe(true);
+    }
+  });
+
+  test.each([1, 3, 1000, 70001])('sum of %i values, set or added', async (count) => {
+    const x = random.normal(count).map((value) => value + 1);
+    const expected = x.reduce((sum, value) => sum + value, 0);
+    for (const accumulate of [0, 1]) {
+      const { y } = await runOn(
+        family,
+        (target) => reduceSum(target, { count, index: 1, accumulate: true }, { x: 'x', y: 'y' }),
+        { x, y: Float32Array.of(5, 6, 7) },
+        ['y'],
+        { accumulate },
+      );
+      expect([y![0], y![2]], note).toEqual([5, 7]);
+      expect(Math.abs(y![1]! - expected - 6 * accumulate) / (1 + count), note).toBeLessThan(1e-6);
+    }
+  });
+});

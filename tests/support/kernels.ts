@@ -1,0 +1,51 @@
+import { Device } from '../../src/engine/device.ts';
+import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
+import { runKernels } from '../../src/engine/kernels/run.ts';
+import { testGpu } from './gpu.ts';
+
+const modules = import.meta.glob<string>('../../shaders/*.wgsl', { eager: true, import: 'default' });
+
+/** Every shader by name. */
+export const shaders: Record<string, string> = Object.fromEntries(
+  Object.entries(modules).map(([path, text]) => [/(\w+)\.wgsl$/.exec(path)![1]!, text]),
+);
+
+export const FAMILIES: readonly KernelFamily[] = ['cpu', 'gpu'];
+
+const devices = new Map<KernelFamily, Promise<Device>>();
+
+/** One device a kernel family, kept for all files. */
+export function familyDevice(family: KernelFamily): Promise<Device> {
+  let device = devices.get(family);
+  if (!device) {
+    device = testGpu().then((gpu) => Device.open(gpu, { family }));
+    devices.set(family, device);
+  }
+  return device;
+}
+
+export type TestData = Record<string, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>;
+
+/** Runs the calls on the family's device and gives back the named buffers. */
+export async function runOn(
+  family: KernelFamily,
+  make: (target: Device['target']) => KernelCall<string>[],
+  data: TestData,
+  read: string[],
+  step: NonNullable<Parameters<typeof runKernels>[5]>['step'] = {},
+): Promise<Record<string, Float32Array<ArrayBuffer>>> {
+  const device = await familyDevice(family);
+  const { results } = await runKernels(device, shaders, make(device.target), data, read, { step });
+  return results;
+}
+
+/** Central difference of f with respect to x[i]; f sees x changed in place. */
+export function slope(f: () => number, x: Float64Array, i: number, h = 1e-5): number {
+  const kept = x[i]!;
+  x[i] = kept + h;
+  const above = f();
+  x[i] = kept - h;
+  const below = f();
+  x[i] = kept;
+  return (above - below) / (2 * h);
+}
