@@ -9,7 +9,7 @@ const SNIPPET_CHARACTERS = 160;
 
 /** The beginning of a text on one line, without control characters. */
 export function snippetOf(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what is replaced
+   
   const line = text
     .slice(0, SNIPPET_CHARACTERS * 2)
     .replace(/[\s\u0000-\u001f\u007f]+/gu, ' ')

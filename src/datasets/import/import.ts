@@ -289,7 +289,7 @@ export function importFiles(
   return importAll(sources, options, onProgress);
 }
 
-// eslint-disable-next-line @typescript-eslint/require-await -- the shape that files have
+ 
 async function* inPieces(text: string): AsyncGenerator<string, void> {
   for (let at = 0; at < text.length; at += HEAD_CHARACTERS * 2) yield text.slice(at, at + HEAD_CHARACTERS * 2);
 }

@@ -16,41 +16,48 @@ export type OnValue = (text: string, line: number) => void;
  * Cuts JSON that comes in pieces into its top-level values (objects one after another, however they are laid out) or,
  * with `inList`, into the elements of its top-level list. Memory is that of one value.
  *
- * Damaged values are cut out too, for the parser to refuse: JSON allows no line break within a string, so a string
- * still open at a line's end is taken as closed there, and the values after it are found again.
+ * Damaged values are cut out too, for the parser to refuse, and the values after them are found again:
+ * - JSON allows no line break within a string, so a string still open at a line's end is taken as closed there;
+ * - a bracket that closes another than the innermost closes all up to its own;
+ * - an object or list after a comma, where a key must stand, shows that the object around it was never closed;
+ * - in a value that is known to be damaged, one that begins a line no further in than the value did is the next.
  */
 export class JsonValueSplitter {
   readonly #onValue: OnValue;
-  readonly #base: number;
+  readonly #inList: boolean;
+  /** Whether values are expected: always, or between the list's brackets. */
+  #open: boolean;
+  /** The brackets opened within the value. */
+  #stack: number[] = [];
   #parts: string[] = [];
   #started = false;
   #startLine = 1;
   #line = 1;
-  #depth = 0;
   #inString = false;
   #escaped = false;
-  #container = false;
+  /** The last character outside of strings that is no space. */
+  #last = 0;
+  #damaged = false;
+  #startColumn = 0;
+  /** Where the line began, counted from the piece's beginning, and whether only space came since. */
+  #lineStart = 0;
+  #lineBlank = true;
 
   constructor(inList: boolean, onValue: OnValue) {
-    this.#base = inList ? 1 : 0;
+    this.#inList = inList;
+    this.#open = !inList;
     this.#onValue = onValue;
   }
 
   push(piece: string): void {
     let start = 0;
-    const give = (end: number): void => {
-      this.#parts.push(piece.slice(start, end));
-      const text = this.#parts.join('');
-      this.#parts = [];
-      this.#started = false;
-      this.#onValue(text, this.#startLine);
-    };
     for (let at = 0; at < piece.length; at++) {
       const code = piece.charCodeAt(at);
       if (this.#inString) {
         if (code === NEWLINE) {
           this.#inString = this.#escaped = false;
-          this.#line++;
+          this.#damaged = true;
+          this.#newLine(at);
         } else if (this.#escaped) {
           this.#escaped = false;
         } else if (code === BACKSLASH) {
@@ -60,32 +67,50 @@ export class JsonValueSplitter {
         }
         continue;
       }
-      if (code === NEWLINE) this.#line++;
-      if (this.#depth < this.#base) {
-        // Before the list, or after it: only another list may follow.
-        if (code === OPEN_LIST) this.#depth = this.#base;
-        else if (!isSpace(code) && code !== COMMA) this.#begin(at, false, (from) => (start = from));
-        else if (this.#started && code === NEWLINE) give(at);
-        continue;
-      }
-      if (this.#depth === this.#base) {
-        const ends = code === COMMA || (code === CLOSE_LIST && this.#base === 1);
-        if (this.#started && (ends || code === NEWLINE)) give(at);
-        if (ends) {
-          if (code === CLOSE_LIST) this.#depth = 0;
+      if (code === NEWLINE) this.#newLine(at);
+      if (this.#stack.length === 0) {
+        if (this.#endsScalar(code) && this.#started) this.#give(piece.slice(start, at));
+        if (this.#inList && code === (this.#open ? CLOSE_LIST : OPEN_LIST)) {
+          this.#open = !this.#open;
+          this.#lineBlank = false;
           continue;
         }
-        if (isSpace(code)) continue;
-        this.#begin(at, code === OPEN_OBJECT || code === OPEN_LIST, (from) => (start = from));
+        if (isSpace(code) || code === COMMA) continue;
+      } else if (isSpace(code)) {
+        continue;
       }
-      if (code === QUOTE) this.#inString = true;
-      else if (code === OPEN_OBJECT || code === OPEN_LIST) this.#depth++;
-      else if (code === CLOSE_OBJECT || code === CLOSE_LIST) {
-        if (this.#depth > this.#base) this.#depth--;
-        if (this.#depth === this.#base && this.#container) give(at + 1);
+      const beginsLine = this.#lineBlank;
+      this.#lineBlank = false;
+      const opens = code === OPEN_OBJECT || code === OPEN_LIST;
+      if (opens && beginsLine && this.#damaged && at - this.#lineStart <= this.#startColumn) {
+        this.#stack = [];
+        this.#give(piece.slice(start, at));
+      } else if (opens && !this.#damaged && this.#last === COMMA && this.#stack.at(-1) === OPEN_OBJECT) {
+        while (this.#stack.at(-1) === OPEN_OBJECT) this.#stack.pop();
+        if (this.#stack.length === 0) this.#give(piece.slice(start, at));
+      }
+      if (!this.#started) {
+        this.#started = true;
+        this.#startLine = this.#line;
+        this.#startColumn = at - this.#lineStart;
+        this.#damaged = false;
+        start = at;
+      }
+      this.#last = code;
+      if (code === QUOTE) {
+        this.#inString = true;
+      } else if (opens) {
+        this.#stack.push(code);
+      } else if (code === CLOSE_OBJECT || code === CLOSE_LIST) {
+        const opener = this.#stack.lastIndexOf(code === CLOSE_OBJECT ? OPEN_OBJECT : OPEN_LIST);
+        if (opener !== this.#stack.length - 1) this.#damaged = true;
+        if (opener < 0) continue;
+        this.#stack.length = opener;
+        if (opener === 0) this.#give(piece.slice(start, at + 1));
       }
     }
     if (this.#started) this.#parts.push(piece.slice(start));
+    this.#lineStart -= piece.length;
   }
 
   /**
@@ -93,20 +118,29 @@ export class JsonValueSplitter {
    * @returns where a value or the list was never closed, the line from which on nothing could be read; else undefined.
    */
   end(): { openSince: number | undefined } {
-    const inValue = this.#depth > this.#base || this.#inString;
-    const openSince = inValue ? this.#startLine : this.#base === 1 && this.#depth === 1 ? this.#line : undefined;
-    if (this.#started) {
-      this.#onValue(this.#parts.join(''), this.#startLine);
-      this.#started = false;
-    }
+    const inValue = this.#stack.length > 0 || this.#inString;
+    const openSince = inValue ? this.#startLine : this.#inList && this.#open ? this.#line : undefined;
+    if (this.#started) this.#give('');
     return { openSince };
   }
 
-  #begin(at: number, container: boolean, setStart: (at: number) => void): void {
-    if (this.#started) return;
-    this.#started = true;
-    this.#container = container;
-    this.#startLine = this.#line;
-    setStart(at);
+  #newLine(at: number): void {
+    this.#line++;
+    this.#lineStart = at + 1;
+    this.#lineBlank = true;
+  }
+
+  /** Whether a character outside of all brackets ends a number, a word or a string. */
+  #endsScalar(code: number): boolean {
+    return code === COMMA || code === NEWLINE || (code === CLOSE_LIST && this.#inList && this.#open);
+  }
+
+  #give(last: string): void {
+    this.#parts.push(last);
+    const text = this.#parts.join('');
+    this.#parts = [];
+    this.#started = false;
+    this.#last = 0;
+    this.#onValue(text, this.#startLine);
   }
 }
