@@ -1,8 +1,27 @@
-import type { LoraConfig, LoraTarget } from './config.ts';
+import type { LoraConfig } from './config.ts';
 import type { LoraTensors } from './peft.ts';
-/** A and B as PEFT starts them (magnitude is the caller's: it needs the weights). Depends on seed, names and shapes alone. */
-export declare function initLora(
+import { RandomStream } from './random.ts';
+import type { LoraTarget } from './targets.ts';
+
+/**
+ * A and B as PEFT starts them: B zero; A uniform in ±1/√in (kaiming_uniform with a = √5, as in a fresh nn.Linear), or,
+ * for "gaussian", normal with standard deviation 1 / r. The numbers depend on the seed, the module's name and the
+ * position alone (Philox, see random.ts), not on the machine or on which other modules there are. DoRA's magnitude
+ * needs the weights and is the caller's.
+ */
+export function initLora(
   targets: readonly LoraTarget[],
-  config: Pick<LoraConfig, 'init_lora_weights'>,
+  { init_lora_weights: init }: Pick<LoraConfig, 'init_lora_weights'>,
   seed: number,
-): Map<string, LoraTensors>;
+): Map<string, LoraTensors> {
+  return new Map(
+    targets.map(({ name, r, inFeatures, outFeatures }): [string, LoraTensors] => {
+      const random = new RandomStream(seed, `${name}.lora_A`);
+      const bound = 1 / Math.sqrt(inFeatures);
+      const draw = init === 'gaussian' ? () => random.normal() / r : () => bound * (2 * random.uniform() - 1);
+      const A = new Float32Array(r * inFeatures);
+      for (let i = 0; i < A.length; i++) A[i] = draw();
+      return [name, { A, B: new Float32Array(outFeatures * r), r, inFeatures, outFeatures }];
+    }),
+  );
+}

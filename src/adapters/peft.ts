@@ -1,24 +1,302 @@
+import { zipSync } from 'fflate';
+import { UserError } from '../engine/errors.ts';
+import { decodeFloats } from '../models/files/dtypes.ts';
+import { readJson } from '../models/files/folder.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
+import { shown } from '../models/files/json.ts';
+import { parseSafetensors, writeSafetensors } from '../models/files/safetensors.ts';
+import type { TensorData, TensorEntry } from '../models/files/safetensors.ts';
+import { isAllLinear, parseLoraConfig } from './config.ts';
 import type { LoraConfig } from './config.ts';
+import { loraScale } from './targets.ts';
+import type { AdaptableModule, LoraTarget } from './targets.ts';
+
 /** One adapted linear layer, row-major. */
 export interface LoraTensors {
   /** [r, inFeatures] */
   A: Float32Array<ArrayBuffer>;
   /** [outFeatures, r] */
   B: Float32Array<ArrayBuffer>;
-  /** DoRA's [outFeatures] */
+  /** DoRA's [outFeatures]. */
   magnitude?: Float32Array<ArrayBuffer>;
   r: number;
   inFeatures: number;
   outFeatures: number;
 }
+
 export interface Adapter {
   config: LoraConfig;
   /** By module name, e.g. model.layers.0.self_attn.q_proj. */
   tensors: Map<string, LoraTensors>;
 }
-export declare function readPeftFolder(folder: ModelFolder): Promise<Adapter>;
-export declare function writePeftFolder(adapter: Adapter, card?: { title?: string; description?: string }): Map<string, Uint8Array<ArrayBuffer>>;
-export declare function zipFolder(files: ReadonlyMap<string, Uint8Array>): Uint8Array<ArrayBuffer>;
-/** PEFT's tensor names: lora_A, lora_B -> "base_model.model.<module>.lora_A.weight"; magnitude -> "….lora_magnitude_vector". */
-export declare function peftTensorName(module: string, part: 'A' | 'B' | 'magnitude'): string;
+
+const PREFIX = 'base_model.model.';
+const CONFIG_FILE = 'adapter_config.json';
+const WEIGHTS_FILE = 'adapter_model.safetensors';
+/** The version whose set of fields is written. */
+const PEFT_VERSION = '0.21.0';
+
+export type LoraPart = 'A' | 'B' | 'magnitude';
+const SUFFIX: Readonly<Record<LoraPart, string>> = {
+  A: '.lora_A.weight',
+  B: '.lora_B.weight',
+  magnitude: '.lora_magnitude_vector',
+};
+
+/** PEFT's name of a tensor in its file, e.g. base_model.model.<module>.lora_A.weight. */
+export function peftTensorName(module: string, part: LoraPart): string {
+  return PREFIX + module + SUFFIX[part];
+}
+
+/** The names and shapes of an adapter's tensors in a fixed order: a module's A, B, then its magnitude (DoRA). */
+export function adapterLayout(
+  targets: readonly LoraTarget[],
+  useDora: boolean,
+): { module: string; part: LoraPart; name: string; shape: readonly number[] }[] {
+  return targets.flatMap(({ name: module, r, inFeatures, outFeatures }) => {
+    const entry = (part: LoraPart, shape: readonly number[]) => ({
+      module,
+      part,
+      name: peftTensorName(module, part),
+      shape,
+    });
+    const pair = [entry('A', [r, inFeatures]), entry('B', [outFeatures, r])];
+    return useDora ? [...pair, entry('magnitude', [outFeatures])] : pair;
+  });
+}
+
+/**
+ * Reads adapter_config.json and adapter_model.safetensors (F32, F16 or BF16). An adapter saved under a name of its own
+ * lies in a sub-folder; where there is exactly one, it is taken. Throws UserError naming whatever does not agree.
+ */
+export async function readPeftFolder(folder: ModelFolder): Promise<Adapter> {
+  const prefix = adapterPrefix(folder);
+  const config = parseLoraConfig(await readJson(folder, prefix + CONFIG_FILE), `${CONFIG_FILE} in “${folder.name}”`, {
+    trained: true,
+  });
+  if (!folder.files.includes(prefix + WEIGHTS_FILE)) {
+    const pickled = folder.files.includes(`${prefix}adapter_model.bin`);
+    throw new UserError(
+      pickled
+        ? `“${folder.name}” holds its adapter as adapter_model.bin, which may run code and is not opened here. Save it again with PEFT as safetensors.`
+        : `“${folder.name}” has no ${WEIGHTS_FILE}. Add the file that belongs to its ${CONFIG_FILE}.`,
+    );
+  }
+  const { tensors: entries } = await parseSafetensors(folder, prefix + WEIGHTS_FILE);
+  const modules = new Map<string, Partial<Record<LoraPart, TensorEntry>>>();
+  for (const entry of entries.values()) {
+    const { module, part } = splitName(entry.name, folder.name);
+    const parts = modules.get(module) ?? {};
+    if (parts[part]) throw new UserError(`“${folder.name}” holds ${part} of ${shown(module)} twice.`);
+    parts[part] = entry;
+    modules.set(module, parts);
+  }
+  if (modules.size === 0) throw new UserError(`${WEIGHTS_FILE} in “${folder.name}” holds no tensors.`);
+  const tensors = new Map<string, LoraTensors>();
+  for (const [module, parts] of modules) tensors.set(module, await readModule(folder, config, module, parts));
+  return { config, tensors };
+}
+
+function adapterPrefix(folder: ModelFolder): string {
+  if (folder.files.includes(CONFIG_FILE)) return '';
+  const nested = folder.files.filter((path) => path.endsWith(`/${CONFIG_FILE}`));
+  if (nested.length === 1) return nested[0]!.slice(0, -CONFIG_FILE.length);
+  throw new UserError(
+    nested.length === 0
+      ? `“${folder.name}” has no ${CONFIG_FILE}, so it is not an adapter in PEFT's format.`
+      : `“${folder.name}” holds several adapters. Choose the folder of one.`,
+  );
+}
+
+function splitName(name: string, folder: string): { module: string; part: LoraPart } {
+  if (name.startsWith(PREFIX)) {
+    for (const part of ['A', 'B', 'magnitude'] as const) {
+      // Older PEFT wrote the magnitude with .weight behind it.
+      for (const suffix of part === 'magnitude' ? [SUFFIX.magnitude, `${SUFFIX.magnitude}.weight`] : [SUFFIX[part]]) {
+        const module = name.slice(PREFIX.length, -suffix.length);
+        if (name.endsWith(suffix) && module !== '') return { module, part };
+      }
+    }
+  }
+  const why = /lora_embedding|token_adapter/.test(name)
+    ? 'which adapts an embedding'
+    : /lora_B\.bias$/.test(name)
+      ? 'a bias'
+      : name.startsWith(PREFIX)
+        ? 'which is no part of a LoRA'
+        : `whose name does not begin with ${PREFIX}`;
+  throw new UserError(
+    `The adapter “${folder}” holds the tensor ${shown(name)}, ${why}. Only LoRA on linear layers is supported.`,
+  );
+}
+
+async function readModule(
+  folder: ModelFolder,
+  config: LoraConfig,
+  module: string,
+  parts: Partial<Record<LoraPart, TensorEntry>>,
+): Promise<LoraTensors> {
+  const wrong = (why: string): UserError => new UserError(`The adapter “${folder.name}” is not sound: ${why}.`);
+  const { A, B, magnitude } = parts;
+  if (!A || !B)
+    throw wrong(
+      `${shown(module)} has ${A ? 'lora_A but no lora_B' : B ? 'lora_B but no lora_A' : 'neither lora_A nor lora_B'}`,
+    );
+  const shape = (entry: TensorEntry): string => `[${entry.shape.join(', ')}]`;
+  if (A.shape.length !== 2 || B.shape.length !== 2) {
+    throw wrong(
+      `${shown(module)} has lora_A of shape ${shape(A)} and lora_B of shape ${shape(B)}; linear layers have two dimensions`,
+    );
+  }
+  const [r, inFeatures] = A.shape as [number, number];
+  const [outFeatures, rankOfB] = B.shape as [number, number];
+  const expected = loraScale(config, module).r;
+  if (r !== expected || rankOfB !== expected) {
+    throw wrong(
+      `${shown(module)} should have rank ${expected} by its ${CONFIG_FILE}, but lora_A is ${shape(A)} and lora_B ${shape(B)}`,
+    );
+  }
+  if (inFeatures === 0 || outFeatures === 0) throw wrong(`${shown(module)} has an empty tensor`);
+  if (config.use_dora !== (magnitude !== undefined)) {
+    throw wrong(
+      config.use_dora
+        ? `${shown(module)} lacks DoRA's lora_magnitude_vector`
+        : `${shown(module)} has a DoRA magnitude, but use_dora is false`,
+    );
+  }
+  if (magnitude && magnitude.shape.reduce((product, dim) => product * dim, 1) !== outFeatures) {
+    throw wrong(`${shown(module)} has a magnitude of shape ${shape(magnitude)}; [${outFeatures}] was expected`);
+  }
+  const floats = async (entry: TensorEntry): Promise<Float32Array<ArrayBuffer>> => {
+    const bytes = await folder.read(entry.file, entry.begin, entry.end);
+    const values = decodeFloats(bytes, entry.dtype, `Tensor ${shown(entry.name)} of the adapter “${folder.name}”`);
+    if (!values.every(Number.isFinite)) throw wrong(`tensor ${shown(entry.name)} holds values that are not finite`);
+    return values;
+  };
+  const tensors: LoraTensors = { A: await floats(A), B: await floats(B), r, inFeatures, outFeatures };
+  if (magnitude) tensors.magnitude = await floats(magnitude);
+  return tensors;
+}
+
+/**
+ * The layers of a base that an adapter applies to. Throws UserError naming a layer that the base does not have, or
+ * that has another size there.
+ */
+export function matchAdapter(adapter: Adapter, modules: readonly AdaptableModule[]): LoraTarget[] {
+  const byName = new Map(modules.map((module) => [module.name, module]));
+  for (const [name, { inFeatures, outFeatures }] of adapter.tensors) {
+    const module = byName.get(name);
+    if (!module)
+      throw new UserError(
+        `The adapter is for a layer ${shown(name)} that this base does not have. It was made for another base.`,
+      );
+    if ((module.kind ?? 'linear') !== 'linear') {
+      throw new UserError(
+        `The adapter changes ${shown(name)}, which is no linear layer inside the blocks. That is not supported.`,
+      );
+    }
+    if (module.inFeatures !== inFeatures || module.outFeatures !== outFeatures) {
+      throw new UserError(
+        `The adapter takes ${shown(name)} to be ${outFeatures} × ${inFeatures}; this base has ${module.outFeatures} × ${module.inFeatures}. It was made for another base.`,
+      );
+    }
+  }
+  return modules.flatMap(({ name, inFeatures, outFeatures }) =>
+    adapter.tensors.has(name) ? [{ name, inFeatures, outFeatures, ...loraScale(adapter.config, name) }] : [],
+  );
+}
+
+export interface ModelCard {
+  title?: string;
+  /** Plain text under the title. */
+  description?: string;
+}
+
+/** The files of a PEFT folder, by path: configuration, weights (F32) and a model card. */
+export function writePeftFolder(adapter: Adapter, card: ModelCard = {}): Map<string, Uint8Array<ArrayBuffer>> {
+  const text = new TextEncoder();
+  return new Map([
+    [CONFIG_FILE, text.encode(peftConfigJson(adapter))],
+    [
+      WEIGHTS_FILE,
+      writeSafetensors(
+        [...adapter.tensors].flatMap(([module, tensors]) => tensorData(module, tensors)),
+        { format: 'pt' },
+      ),
+    ],
+    ['README.md', text.encode(modelCard(adapter.config, card))],
+  ]);
+}
+
+function tensorData(module: string, { A, B, magnitude, r, inFeatures, outFeatures }: LoraTensors): TensorData[] {
+  const tensor = (part: LoraPart, shape: readonly number[], data: Float32Array): TensorData => ({
+    name: peftTensorName(module, part),
+    dtype: 'F32',
+    shape,
+    data,
+  });
+  const pair = [tensor('A', [r, inFeatures], A), tensor('B', [outFeatures, r], B)];
+  return magnitude ? [...pair, tensor('magnitude', [outFeatures], magnitude)] : pair;
+}
+
+/** adapter_config.json with every field that PEFT 0.21 writes, so that it loads without a warning. */
+function peftConfigJson({ config, tensors }: Adapter): string {
+  // Other tools know names better than the shorthand; PEFT, too, saves what all-linear came to.
+  const { target_modules: asked } = config;
+  const lastNames = [...new Set([...tensors.keys()].map((module) => module.split('.').at(-1)!))];
+  const targets = typeof asked === 'string' ? (isAllLinear(asked) ? lastNames : asked) : [...asked];
+  if (Array.isArray(targets)) targets.sort();
+  const fields: Record<string, unknown> = {
+    alora_invocation_tokens: null,
+    arrow_config: null,
+    auto_mapping: null,
+    corda_config: null,
+    ensure_weight_tying: false,
+    eva_config: null,
+    inference_mode: true,
+    kasa_config: null,
+    layer_replication: null,
+    loftq_config: {},
+    lora_bias: false,
+    lora_ga_config: null,
+    megatron_config: null,
+    megatron_core: 'megatron.core',
+    modules_to_save: null,
+    monteclora_config: null,
+    peft_type: 'LORA',
+    peft_version: PEFT_VERSION,
+    qalora_group_size: 16,
+    target_parameters: null,
+    trainable_token_indices: null,
+    use_bdlora: null,
+    use_qalora: false,
+    velora_config: null,
+    ...config,
+    target_modules: targets,
+  };
+  const sorted = Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return `${JSON.stringify(sorted, null, 2)}\n`;
+}
+
+function modelCard(
+  { base_model_name_or_path: base }: LoraConfig,
+  { title = 'LoRA adapter', description = '' }: ModelCard,
+): string {
+  // A JSON string is a YAML string too, whatever it holds.
+  const front = [
+    '---',
+    ...(base ? [`base_model: ${JSON.stringify(base)}`] : []),
+    'library_name: peft',
+    'tags:',
+    '- lora',
+    '---',
+  ];
+  const plain = (text: string): string => text.replace(/[\r\n]+/g, ' ').trim();
+  return `${[...front, '', `# ${plain(title)}`, ...(description ? ['', plain(description)] : [])].join('\n')}\n`;
+}
+
+/** A zip archive of files by path, the same bytes for the same files. Weights do not compress, so nothing is compressed. */
+export function zipFolder(files: ReadonlyMap<string, Uint8Array>): Uint8Array<ArrayBuffer> {
+  const mtime = new Date(1980, 0, 1);
+  return zipSync(Object.fromEntries(files), { level: 0, mtime });
+}

@@ -100,7 +100,10 @@ export class ChatTemplate {
         refusal ||= error instanceof Error ? error.message : String(error);
       }
     }
-    const roles = messages.slice(0, 6).map((message) => message.role).join(', ');
+    const roles = messages
+      .slice(0, 6)
+      .map((message) => message.role)
+      .join(', ');
     throw new UserError(
       `The model's chat template does not take this conversation (${roles}${messages.length > 6 ? ', …' : ''}): ` +
         `${refusal.slice(0, 200).replace(/\.$/, '')}. Change the order of its turns or leave it out.`,
@@ -269,7 +272,14 @@ function thinking(content: string): string {
 /** What templates make of a content: itself, or without the white space around it; the part after a <think> block. */
 function contentForms(content: string): string[] {
   const answer = content.slice(thinking(content).length);
-  return [answer, answer.trim(), answer.trimStart(), answer.trimEnd(), answer.replace(/^\n+/, ''), answer.replace(/^\n+|\n+$/g, '')];
+  return [
+    answer,
+    answer.trim(),
+    answer.trimStart(),
+    answer.trimEnd(),
+    answer.replace(/^\n+/, ''),
+    answer.replace(/^\n+|\n+$/g, ''),
+  ];
 }
 
 /** Characters of the private use area that no message contains. */

@@ -1,4 +1,4 @@
-import { Tokenizer as TokenizerModel } from '@huggingface/tokenizers';
+import { ByteFallbackDecoder, SequenceDecoder, Tokenizer as TokenizerModel } from '@huggingface/tokenizers';
 import { UserError } from '../engine/errors.ts';
 import type { Message, TrainingRow } from '../datasets/rows.ts';
 import { ChatTemplate, PLAIN_TEMPLATE } from './chat-template.ts';
@@ -88,7 +88,8 @@ export class Tokenizer {
     const optional = async (path: string): Promise<Record<string, unknown>> => {
       if (!folder.files.includes(path)) return {};
       const value = await readJson(folder, path);
-      if (!isJsonObject(value)) throw new UserError(`${path} in “${folder.name}” is not a JSON object. Download it again.`);
+      if (!isJsonObject(value))
+        throw new UserError(`${path} in “${folder.name}” is not a JSON object. Download it again.`);
       return value;
     };
     const json = await readJson(folder, 'tokenizer.json');
@@ -103,11 +104,14 @@ export class Tokenizer {
     const chatTemplate = await readChatTemplate(folder, config, optional);
     let model: TokenizerModel;
     try {
-      model = new TokenizerModel(json as object, config);
+      model = new TokenizerModel(asTransformersReads(json, config), config);
+      keepByteOrderMarks(model);
       model.encode('a');
     } catch (error) {
       const why = error instanceof Error ? error.message.slice(0, 160) : 'unknown reason';
-      throw new UserError(`tokenizer.json in “${folder.name}” cannot be used: ${why}. Download it again, or choose another base.`);
+      throw new UserError(
+        `tokenizer.json in “${folder.name}” cannot be used: ${why}. Download it again, or choose another base.`,
+      );
     }
     return new Tokenizer({ model, special, generation, chatTemplate }, config['clean_up_tokenization_spaces'] === true);
   }
@@ -219,16 +223,32 @@ export class Tokenizer {
    * Tokens of `ids` before a character: wholly before it (clean), and those that hold any character before it
    * (touched; one more where a token reaches across).
    */
-  #tokensBefore(
-    text: string,
-    position: number,
-    ids: Int32Array,
-    whole: boolean,
-  ): { clean: number; touched: number } {
+  #tokensBefore(text: string, position: number, ids: Int32Array, whole: boolean): { clean: number; touched: number } {
     const prefix = this.encode(text.slice(0, position), { addSpecialTokens: whole });
     let shared = 0;
     while (shared < prefix.length && shared < ids.length && prefix[shared] === ids[shared]) shared++;
     return { clean: shared, touched: shared === prefix.length ? shared : Math.min(shared + 1, ids.length) };
+  }
+}
+
+/**
+ * transformers 5 sets up its LlamaTokenizer anew whatever normalizer the file has: a space before the text unless there
+ * is one already. Other classes take tokenizer.json as it stands.
+ */
+function asTransformersReads(json: unknown, config: Record<string, unknown>): object {
+  if (!isJsonObject(json) || !isJsonObject(json['model'])) throw new Error('it is not a tokenizer');
+  const llama = ['LlamaTokenizer', 'LlamaTokenizerFast'].includes(String(config['tokenizer_class']));
+  if (!llama || json['model']['byte_fallback'] !== true) return json;
+  const scheme = config['add_prefix_space'] === false ? 'never' : config['legacy'] === true ? 'always' : 'first';
+  const metaspace = { type: 'Metaspace', replacement: '\u2581', prepend_scheme: scheme, split: false };
+  return { ...json, normalizer: null, pre_tokenizer: metaspace };
+}
+
+/** The library's decoder of byte tokens drops a byte order mark from the middle of a text. */
+function keepByteOrderMarks(model: TokenizerModel): void {
+  const parts = model.decoder instanceof SequenceDecoder ? model.decoder.decoders : [model.decoder];
+  for (const part of parts) {
+    if (part instanceof ByteFallbackDecoder) part.text_decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   }
 }
 

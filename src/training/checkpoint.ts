@@ -1,36 +1,176 @@
+import { UserError } from '../engine/errors.ts';
+import { parseLoraConfig } from '../adapters/config.ts';
 import type { LoraConfig } from '../adapters/config.ts';
+import { MemoryFolder } from '../models/files/folder.ts';
+import { isJsonObject } from '../models/files/json.ts';
+import { parseSafetensors, writeSafetensors } from '../models/files/safetensors.ts';
+import type { TensorData } from '../models/files/safetensors.ts';
+import { parseRecipe, recipeToJSON } from './recipe.ts';
 import type { Recipe } from './recipe.ts';
+
 /** One adapter tensor's place in the flat buffers, in their order. */
 export interface FlatTensor {
   /** PEFT's tensor name. */
   name: string;
   shape: readonly number[];
 }
+
 /** Everything a run needs to go on as if it had not stopped. */
 export interface RunState {
   /** Optimiser steps done. */
   step: number;
   totalSteps: number;
+  /** Rounds through the data completed. */
   epoch: number;
-  /** Rows or packs of this epoch already used. */
+  /** Batches of the present round already used. */
   position: number;
-  /** Seed of the data order and dropout. */
+  /** Seed of the data order and of dropout. */
   seed: number;
   recipe: Recipe;
   lora: LoraConfig;
   /** Held-out losses so far. */
   evaluations: { step: number; loss: number }[];
   bestStep: number;
+  /** Null before the first evaluation. */
   bestLoss: number | null;
-  /** The adapter at its best held-out loss, where that is not now. */
+  /** The adapter at its best held-out loss, where that is not the present one. */
   best: Float32Array<ArrayBuffer> | null;
-  /** Layout of the flat buffers. */
+  /** Layout of the flat buffers: sizes add up to their lengths. */
   layout: readonly FlatTensor[];
   adapter: Float32Array<ArrayBuffer>;
-  /** AdamW's exp_avg and exp_avg_sq. */
+  /** AdamW's exp_avg. */
   firstMoment: Float32Array<ArrayBuffer>;
+  /** AdamW's exp_avg_sq. */
   secondMoment: Float32Array<ArrayBuffer>;
 }
-export declare function encodeRunState(state: RunState): Uint8Array<ArrayBuffer>;
-/** UserError where the bytes are broken or of another version. */
-export declare function decodeRunState(bytes: Uint8Array<ArrayBuffer>): Promise<RunState>;
+
+const FORMAT = 'athanor-run';
+const VERSION = 1;
+
+/** Two interleaved multiplicative lanes over 32-bit words: finds torn and flipped bytes, at memory speed. */
+function checksum(buffers: readonly Float32Array[]): string {
+  let a = 0x9e3779b1;
+  let b = 0x85ebca6b;
+  for (const floats of buffers) {
+    const words = new Uint32Array(floats.buffer, floats.byteOffset, floats.length);
+    for (let i = 0; i < words.length; i++) {
+      a = Math.imul(a ^ words[i]!, 0x01000193);
+      b = Math.imul((b << 5) | (b >>> 27), 0x9e3779b1) ^ words[i]!;
+    }
+  }
+  return `${(a >>> 0).toString(16)}-${(b >>> 0).toString(16)}`;
+}
+
+function textChecksum(text: string): string {
+  return checksum([new Float32Array(Uint32Array.from(text, (letter) => letter.charCodeAt(0)).buffer)]);
+}
+
+function sizeOf(layout: readonly FlatTensor[]): number {
+  return layout.reduce((sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1), 0);
+}
+
+/** One safetensors file: the flat buffers as tensors, the rest as JSON in its metadata. Flat buffers are f32. */
+export function encodeRunState(state: RunState): Uint8Array<ArrayBuffer> {
+  const { recipe, lora, layout, best, adapter, firstMoment, secondMoment, ...progress } = state;
+  const size = sizeOf(layout);
+  const flat = (name: string, data: Float32Array): TensorData => {
+    if (data.length !== size) throw new Error(`${name} has ${data.length} values, its layout ${size}`);
+    return { name, dtype: 'F32', shape: [size], data };
+  };
+  const tensors = [flat('adapter', adapter), flat('exp_avg', firstMoment), flat('exp_avg_sq', secondMoment)];
+  if (best) tensors.push(flat('best', best));
+  const json = JSON.stringify({ ...progress, recipe: recipeToJSON(recipe), lora, layout });
+  const data = tensors.map((tensor) => tensor.data as Float32Array);
+  return writeSafetensors(tensors, {
+    format: FORMAT,
+    version: String(VERSION),
+    state: json,
+    state_checksum: textChecksum(json),
+    data_checksum: checksum(data),
+  });
+}
+
+/** Throws UserError where the bytes are damaged or of another version. */
+export async function decodeRunState(bytes: Uint8Array<ArrayBuffer>): Promise<RunState> {
+  const damaged = new UserError(
+    'This saved state of a run is damaged and cannot be continued. Use an earlier one, or start the run again.',
+  );
+  const folder = new MemoryFolder('saved run', new Map([['run.safetensors', bytes]]));
+  const { tensors, metadata } = await parseSafetensors(folder, 'run.safetensors').catch(() => {
+    throw damaged;
+  });
+  if (metadata['format'] !== FORMAT) throw damaged;
+  if (metadata['version'] !== String(VERSION)) {
+    throw new UserError(
+      `This saved state of a run was written in version ${String(metadata['version']).slice(0, 20)} of its format; this page reads version ${VERSION}. Continue it with the version that wrote it.`,
+    );
+  }
+  const json = metadata['state'] ?? '';
+  if (textChecksum(json) !== metadata['state_checksum']) throw damaged;
+  const flat = (name: string): Float32Array<ArrayBuffer> | null => {
+    const entry = tensors.get(name);
+    if (!entry) return null;
+    if (entry.dtype !== 'F32' || entry.shape.length !== 1) throw damaged;
+    return new Float32Array(bytes.slice(entry.begin, entry.end).buffer);
+  };
+  const adapter = flat('adapter');
+  const firstMoment = flat('exp_avg');
+  const secondMoment = flat('exp_avg_sq');
+  const best = flat('best');
+  if (!adapter || !firstMoment || !secondMoment) throw damaged;
+  const data = best ? [adapter, firstMoment, secondMoment, best] : [adapter, firstMoment, secondMoment];
+  if (checksum(data) !== metadata['data_checksum']) throw damaged;
+
+  let state: unknown;
+  try {
+    state = JSON.parse(json);
+  } catch {
+    throw damaged;
+  }
+  const progress = parseProgress(state);
+  const size = progress && sizeOf(progress.layout);
+  if (!progress || data.some((buffer) => buffer.length !== size)) throw damaged;
+  return { ...progress, best, adapter, firstMoment, secondMoment };
+}
+
+type Progress = Omit<RunState, 'best' | 'adapter' | 'firstMoment' | 'secondMoment'>;
+
+/** Null where a field is missing or of the wrong kind. Throws UserError for a recipe or configuration not valid now. */
+function parseProgress(state: unknown): Progress | null {
+  if (!isJsonObject(state)) return null;
+  const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+  const { step, totalSteps, epoch, position, seed, bestStep, bestLoss, evaluations, layout } = state;
+  if (
+    !isCount(step) ||
+    !isCount(totalSteps) ||
+    !isCount(epoch) ||
+    !isCount(position) ||
+    !isCount(seed) ||
+    !isCount(bestStep)
+  ) {
+    return null;
+  }
+  if (bestLoss !== null && !Number.isFinite(bestLoss)) return null;
+  if (!Array.isArray(evaluations) || !Array.isArray(layout)) return null;
+  const isEvaluation = (value: unknown): boolean =>
+    isJsonObject(value) && isCount(value['step']) && Number.isFinite(value['loss']);
+  const isFlatTensor = (value: unknown): boolean =>
+    isJsonObject(value) &&
+    typeof value['name'] === 'string' &&
+    Array.isArray(value['shape']) &&
+    value['shape'].every(isCount);
+  if (!evaluations.every(isEvaluation) || !layout.every(isFlatTensor)) return null;
+  return {
+    step,
+    totalSteps,
+    epoch,
+    position,
+    seed,
+    bestStep,
+    bestLoss: bestLoss as number | null,
+    evaluations: evaluations as { step: number; loss: number }[],
+    layout: layout as FlatTensor[],
+    recipe: parseRecipe(state['recipe']),
+    lora: parseLoraConfig(state['lora'], 'The saved run'),
+  };
+}

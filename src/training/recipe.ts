@@ -1,5 +1,16 @@
+import { UserError } from '../engine/errors.ts';
+import { didYouMean, isJsonObject, shown } from '../models/files/json.ts';
+import { RECIPE_FIELDS } from './recipe-fields.ts';
+import type { RecipeField } from './recipe-fields.ts';
 import type { SchedulerType } from './schedule.ts';
-/** A run's settings, under transformers' TrainingArguments and TRL's names. */
+
+export { RECIPE_FIELDS } from './recipe-fields.ts';
+export type { BooleanField, ChoiceField, NumberField, RecipeField } from './recipe-fields.ts';
+
+/**
+ * A run's settings, under the names of transformers' TrainingArguments and TRL's SFTConfig; eval_share and
+ * sample_steps are our own. What each does stands in RECIPE_FIELDS.
+ */
 export interface Recipe {
   max_steps: number;
   num_train_epochs: number;
@@ -18,45 +29,85 @@ export interface Recipe {
   packing: boolean;
   shuffle: boolean;
   seed: number;
-  /** Share of the rows kept out of training. */
   eval_share: number;
-  /** 0: no evaluation. */
   eval_steps: number;
   early_stopping_patience: number;
+  load_best_model_at_end: boolean;
   save_steps: number;
   sample_steps: number;
 }
-interface FieldBase<T> {
-  name: keyof Recipe;
-  default: T;
-  /** Plain words. */
-  label: string;
-  /** What experts call it. */
-  term: string;
-  help: string;
-  group: 'basic' | 'more';
+
+const NAMES: readonly string[] = RECIPE_FIELDS.map((field) => field.name);
+
+export const DEFAULT_RECIPE: Readonly<Recipe> = Object.fromEntries(
+  RECIPE_FIELDS.map((field) => [field.name, field.default]),
+) as unknown as Recipe;
+
+function checkField(field: RecipeField, value: unknown): void {
+  const wrong = (must: string): UserError =>
+    new UserError(`The recipe's ${field.name} must be ${must}, not ${shown(value)}.`);
+  switch (field.type) {
+    case 'boolean':
+      if (typeof value !== 'boolean') throw wrong('true or false');
+      return;
+    case 'choice': {
+      const names = field.choices.map((choice) => choice.value);
+      if (!names.includes(value as string)) throw wrong(`one of ${names.join(', ')}`);
+      return;
+    }
+    case 'integer':
+    case 'number': {
+      const kind = field.type === 'integer' ? 'a whole number' : 'a number';
+      const isKind = field.type === 'integer' ? Number.isSafeInteger(value) : Number.isFinite(value);
+      const number = value as number;
+      if (!isKind || number < field.min || number > field.max) throw wrong(`${kind} from ${field.min} to ${field.max}`);
+    }
+  }
 }
-export interface NumberField extends FieldBase<number> {
-  type: 'integer' | 'number';
-  min: number;
-  max: number;
-  step: number;
+
+/**
+ * Checks a recipe from a form or a file. Missing fields take their defaults. Throws UserError naming an unknown field,
+ * a wrong type or a value out of range.
+ */
+export function parseRecipe(value: unknown): Recipe {
+  if (!isJsonObject(value)) throw new UserError('A recipe must be an object with fields such as learning_rate.');
+  const unknown = Object.keys(value).find((name) => !NAMES.includes(name));
+  if (unknown !== undefined)
+    throw new UserError(`A recipe has no field ${shown(unknown)}.${didYouMean(unknown, NAMES)}`);
+  const recipe: Record<string, unknown> = {};
+  for (const field of RECIPE_FIELDS) {
+    const given = value[field.name] ?? field.default;
+    checkField(field, given);
+    recipe[field.name] = given;
+  }
+  if (recipe['max_steps'] === 0)
+    throw new UserError("The recipe's max_steps must be at least 1, or -1 to go by num_train_epochs.");
+  const warmup = recipe['warmup_steps'] as number;
+  if (warmup > 1 && !Number.isInteger(warmup)) {
+    throw new UserError(
+      `The recipe's warmup_steps must be a whole number, or a share of the run below 1, not ${warmup}.`,
+    );
+  }
+  return recipe as unknown as Recipe;
 }
-export interface BooleanField extends FieldBase<boolean> {
-  type: 'boolean';
+
+/** All fields in the table's order; parseRecipe of it gives the same recipe. */
+export function recipeToJSON(recipe: Recipe): Record<string, unknown> {
+  return Object.fromEntries(RECIPE_FIELDS.map((field) => [field.name, recipe[field.name]]));
 }
-export interface ChoiceField extends FieldBase<string> {
-  type: 'choice';
-  choices: readonly { value: string; label: string }[];
+
+/**
+ * Optimiser steps of the run as transformers counts them: max_steps, or, where that is -1, num_train_epochs times the
+ * steps of an epoch, whose last step may accumulate fewer batches.
+ */
+export function totalSteps(recipe: Recipe, batchesPerEpoch: number): number {
+  if (recipe.max_steps > 0) return recipe.max_steps;
+  const stepsPerEpoch = Math.max(1, Math.ceil(batchesPerEpoch / recipe.gradient_accumulation_steps));
+  return Math.max(1, Math.ceil(recipe.num_train_epochs * stepsPerEpoch));
 }
-export type RecipeField = NumberField | BooleanField | ChoiceField;
-export declare const RECIPE_FIELDS: readonly RecipeField[];
-export declare const DEFAULT_RECIPE: Readonly<Recipe>;
-/** Missing fields take their defaults; UserError names an unknown field, a wrong type or a value out of range. */
-export declare function parseRecipe(value: unknown): Recipe;
-/** Fields in the table's order; parseRecipe(JSON) gives the same recipe. */
-export declare function recipeToJSON(recipe: Recipe): Record<string, unknown>;
-/** Optimiser steps of the run: max_steps, or from num_train_epochs where max_steps is -1. */
-export declare function totalSteps(recipe: Recipe, batchesPerEpoch: number): number;
-/** Warm-up steps: warmup_steps where above 0, else ceil(totalSteps * warmup_ratio). */
-export declare function warmupSteps(recipe: Recipe, totalSteps: number): number;
+
+/** Whole warm-up steps: warmup_steps (below 1: a share of the run), or, where that is 0, warmup_ratio of the run. */
+export function warmupSteps(recipe: Recipe, steps: number): number {
+  const { warmup_steps: warmup, warmup_ratio: ratio } = recipe;
+  return warmup >= 1 ? warmup : Math.ceil(steps * (warmup > 0 ? warmup : ratio));
+}

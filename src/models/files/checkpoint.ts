@@ -41,7 +41,9 @@ export class Checkpoint {
     }
     const candidates = names.filter((name) => name.endsWith('.safetensors'));
     if (candidates.includes('adapter_model.safetensors') && names.includes('adapter_config.json')) {
-      throw new UserError(`“${folder.name}” holds an adapter, not a base model. Choose the folder of the base it was made for.`);
+      throw new UserError(
+        `“${folder.name}” holds an adapter, not a base model. Choose the folder of the base it was made for.`,
+      );
     }
     if (candidates.length === 1) {
       return new Checkpoint(folder, (await parseSafetensors(folder, prefix + candidates[0]!)).tensors);
@@ -56,7 +58,9 @@ export class Checkpoint {
   #entry(name: string): TensorEntry {
     const entry = this.tensors.get(name);
     if (!entry) {
-      throw new UserError(`“${this.folder.name}” has no tensor ${shown(name)}, which its config.json asks for. Is a file missing?`);
+      throw new UserError(
+        `“${this.folder.name}” has no tensor ${shown(name)}, which its config.json asks for. Is a file missing?`,
+      );
     }
     return entry;
   }
@@ -83,7 +87,9 @@ export class Checkpoint {
     }
     const bytes = await this.folder.read(entry.file, entry.begin + start, entry.begin + stop);
     if (bytes.byteLength !== stop - start) {
-      throw new UserError(`${entry.file} in “${this.folder.name}” became shorter while it was read. Load the model again.`);
+      throw new UserError(
+        `${entry.file} in “${this.folder.name}” became shorter while it was read. Load the model again.`,
+      );
     }
     return bytes;
   }
@@ -125,10 +131,14 @@ async function readSharded(
   for (const [name, file] of Object.entries(weightMap)) {
     // Only a file of this very folder: what stands in an index is not to be followed anywhere else.
     if (typeof file !== 'string' || !/^[^/\\]+\.safetensors$/.test(file)) {
-      throw new UserError(`${indexName} in “${folder.name}” names ${shown(file)} as a file of weights, which it cannot be.`);
+      throw new UserError(
+        `${indexName} in “${folder.name}” names ${shown(file)} as a file of weights, which it cannot be.`,
+      );
     }
     if (!names.includes(file)) {
-      throw new UserError(`${shown(file)} is missing in “${folder.name}”: its index says that tensor ${shown(name)} lies there. Add the file.`);
+      throw new UserError(
+        `${shown(file)} is missing in “${folder.name}”: its index says that tensor ${shown(name)} lies there. Add the file.`,
+      );
     }
     let shard = shards.get(file);
     if (!shard) {
@@ -137,7 +147,9 @@ async function readSharded(
     }
     const entry = shard.get(name);
     if (!entry) {
-      throw new UserError(`${file} in “${folder.name}” does not hold tensor ${shown(name)}, although the index says so. Download both again.`);
+      throw new UserError(
+        `${file} in “${folder.name}” does not hold tensor ${shown(name)}, although the index says so. Download both again.`,
+      );
     }
     tensors.set(name, entry);
   }
@@ -148,12 +160,17 @@ function noWeights(folder: string, names: readonly string[], candidates: readonl
   const ask = 'Choose a version of the model with model.safetensors.';
   if (candidates.length > 1) {
     const list = candidates.slice(0, 4).join(', ');
-    return new UserError(`“${folder}” has several weight files (${list}) but no model.safetensors.index.json to say what lies where. Add the index.`);
+    return new UserError(
+      `“${folder}” has several weight files (${list}) but no model.safetensors.index.json to say what lies where. Add the index.`,
+    );
   }
   const has = (ending: RegExp): boolean => names.some((name) => ending.test(name));
-  if (has(/\.gguf$/i)) return new UserError(`“${folder}” holds only GGUF weights, which cannot be trained here. ${ask}`);
+  if (has(/\.gguf$/i))
+    return new UserError(`“${folder}” holds only GGUF weights, which cannot be trained here. ${ask}`);
   if (has(/\.(bin|pt|pth|ckpt)$/i)) {
-    return new UserError(`“${folder}” holds only PyTorch's pickled weights, which may run code and are not opened here. ${ask}`);
+    return new UserError(
+      `“${folder}” holds only PyTorch's pickled weights, which may run code and are not opened here. ${ask}`,
+    );
   }
   return new UserError(`“${folder}” has no safetensors weights. ${ask}`);
 }

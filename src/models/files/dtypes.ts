@@ -94,7 +94,11 @@ function aligned(bytes: Uint8Array): ArrayBuffer {
  * Little-endian bytes of a floating-point tensor as float32. F16 and BF16 are exact, F64 is rounded to nearest.
  * Throws UserError for any other dtype; `what` names the tensor in that message.
  */
-export function decodeFloats(bytes: Uint8Array, dtype: SafetensorsDtype, what = 'This tensor'): Float32Array<ArrayBuffer> {
+export function decodeFloats(
+  bytes: Uint8Array,
+  dtype: SafetensorsDtype,
+  what = 'This tensor',
+): Float32Array<ArrayBuffer> {
   switch (dtype) {
     case 'F32':
       return new Float32Array(aligned(bytes));
@@ -113,7 +117,11 @@ export function decodeFloats(bytes: Uint8Array, dtype: SafetensorsDtype, what = 
  * Little-endian bytes of an integer tensor as int32. Throws UserError for any other dtype and where an I64 does not
  * fit in 32 bits; `what` names the tensor in that message.
  */
-export function decodeIntegers(bytes: Uint8Array, dtype: SafetensorsDtype, what = 'This tensor'): Int32Array<ArrayBuffer> {
+export function decodeIntegers(
+  bytes: Uint8Array,
+  dtype: SafetensorsDtype,
+  what = 'This tensor',
+): Int32Array<ArrayBuffer> {
   switch (dtype) {
     case 'I32':
       return new Int32Array(aligned(bytes));

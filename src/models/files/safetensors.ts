@@ -107,7 +107,9 @@ function parseEntry(name: string, value: unknown, { path, dataStart, size, broke
   // A product beyond 2^53 is not exact, but then it is also far above any file's size.
   const expected = (shape as number[]).reduce((product, dim) => product * dim, DTYPE_BYTES[dtype]);
   if (expected !== end - begin) {
-    throw broken(`${tensor} of shape [${shape.join(', ')}] in ${dtype} takes ${expected} bytes, but ${end - begin} are set aside`);
+    throw broken(
+      `${tensor} of shape [${shape.join(', ')}] in ${dtype} takes ${expected} bytes, but ${end - begin} are set aside`,
+    );
   }
   return { name, dtype, shape: shape as number[], file: path, begin: dataStart + begin, end: dataStart + end };
 }

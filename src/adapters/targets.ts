@@ -1,0 +1,92 @@
+import { UserError } from '../engine/errors.ts';
+import { shown } from '../models/files/json.ts';
+import type { LoraConfig } from './config.ts';
+import { compilePattern, isAllLinear } from './config.ts';
+
+/** A module that LoRA could be asked to adapt; the name is its path inside the transformers class. */
+export interface AdaptableModule {
+  name: string;
+  inFeatures: number;
+  outFeatures: number;
+  /** output: the classifier head, left out by all-linear. embedding and other (norms): refused. Default linear. */
+  kind?: 'linear' | 'output' | 'embedding' | 'other';
+}
+
+/** A linear layer that gets an adapter: y = W x + scale · B (A x). */
+export interface LoraTarget {
+  name: string;
+  inFeatures: number;
+  outFeatures: number;
+  r: number;
+  alpha: number;
+  /** alpha / r, or alpha / √r with rsLoRA. */
+  scale: number;
+}
+
+/** r, alpha and scale of one module: the first pattern that the name ends in, or matches, decides (PEFT's get_pattern_key). */
+export function loraScale(config: LoraConfig, module: string): { r: number; alpha: number; scale: number } {
+  const pick = (table: Record<string, number>, otherwise: number): number => {
+    const key = Object.keys(table).find((pattern) => compilePattern(`(.*\\.)?(${pattern})`, 'a pattern').test(module));
+    return key === undefined ? otherwise : table[key]!;
+  };
+  const r = pick(config.rank_pattern, config.r);
+  const alpha = pick(config.alpha_pattern, config.lora_alpha);
+  return { r, alpha, scale: config.use_rslora ? alpha / Math.sqrt(r) : alpha / r };
+}
+
+/** PEFT 0.21's check_target_module_exists. */
+function isTargeted(config: LoraConfig, { name, kind = 'linear' }: AdaptableModule): boolean {
+  const named = (list: readonly string[]): boolean => list.some((item) => name === item || name.endsWith(`.${item}`));
+  const { target_modules: targets, exclude_modules: excluded } = config;
+  if (
+    typeof excluded === 'string' ? compilePattern(excluded, 'exclude_modules').test(name) : excluded && named(excluded)
+  ) {
+    return false;
+  }
+  if (typeof targets === 'string') {
+    return isAllLinear(targets) ? kind === 'linear' : compilePattern(targets, 'target_modules').test(name);
+  }
+  if (targets.includes(name)) return true;
+  return named(targets) && isInLayers(config, name);
+}
+
+/** layers_to_transform: the number of the first block in the name must be among the wanted. */
+function isInLayers({ layers_to_transform: layers, layers_pattern: pattern }: LoraConfig, name: string): boolean {
+  if (layers === null || (Array.isArray(layers) && layers.length === 0)) return true;
+  const lists = pattern === null ? [] : typeof pattern === 'string' ? [pattern] : pattern;
+  const forms =
+    lists.length === 0
+      ? [/^.*?\.[^.]*\.(\d+)\./]
+      : lists.map((list) => new RegExp(`^(?:.*?\\.)?(?:${list})\\.(\\d+)\\.`));
+  const found = forms.map((form) => form.exec(name)?.[1]).find((index) => index !== undefined);
+  if (found === undefined) return false;
+  return typeof layers === 'number' ? layers === Number(found) : layers.includes(Number(found));
+}
+
+/**
+ * The modules that PEFT 0.21 would adapt, in the order given. Throws UserError where none matches, where something
+ * matches that is no linear layer, and where the output layer does.
+ */
+export function resolveTargets(config: LoraConfig, modules: readonly AdaptableModule[]): LoraTarget[] {
+  const targets: LoraTarget[] = [];
+  for (const module of modules) {
+    if (!isTargeted(config, module)) continue;
+    const { name, inFeatures, outFeatures, kind = 'linear' } = module;
+    if (kind !== 'linear') {
+      const what = { output: 'the output layer', embedding: 'an embedding', other: 'not a linear layer' }[kind];
+      throw new UserError(
+        `target_modules asks for ${shown(name)}, which is ${what}. Only linear layers inside the blocks can be adapted.`,
+      );
+    }
+    targets.push({ name, inFeatures, outFeatures, ...loraScale(config, name) });
+  }
+  if (targets.length === 0) {
+    const names = [
+      ...new Set(modules.filter(({ kind = 'linear' }) => kind === 'linear').map(({ name }) => name.split('.').at(-1)!)),
+    ];
+    throw new UserError(
+      `target_modules (${shown(config.target_modules)}) matches no layer of this base. It has ${names.join(', ')}.`,
+    );
+  }
+  return targets;
+}
