@@ -1,0 +1,20 @@
+#!/bin/sh
+# Makes the embedded voice and its example data set anew: the environment, the conversations, the tokenizer, the model.
+# Takes about half an hour of one CPU core. PYTHON names the interpreter (3.11 or newer); VENV an environment to use.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+venv=${VENV:-$here/.venv}
+if [ ! -x "$venv/bin/python" ]; then
+  "${PYTHON:-python3}" -m venv "$venv"
+  "$venv/bin/pip" install -q -r "$here/requirements.txt"
+fi
+"$venv/bin/python" "$here/persona.py" --out "$root/public/examples/voice/persona.jsonl"
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+"$venv/bin/python" "$here/train.py" --out "$out" "$@"
+mkdir -p "$root/public/embedded/voice"
+for file in config.json generation_config.json model.safetensors tokenizer.json tokenizer_config.json; do
+  cp "$out/$file" "$root/public/embedded/voice/$file"
+  chmod 644 "$root/public/embedded/voice/$file"
+done
