@@ -38,6 +38,15 @@ const NEEDED: Partial<Record<(typeof LIMITS)[number], number>> = {
   maxComputeWorkgroupStorageSize: 16384,
 };
 
+/** The browser or the driver took the device away. What was not read back is gone; go on from the last checkpoint. */
+export class DeviceLostError extends UserError {
+  override name = 'DeviceLostError';
+
+  constructor(message: string) {
+    super(`The graphics device was lost (${message || 'no reason given'}). Go on from the last checkpoint.`);
+  }
+}
+
 /** A WebGPU device with its buffers counted, so that what was planned can be compared with what is held. */
 export class Device {
   readonly gpu: GPUDevice;
@@ -46,13 +55,26 @@ export class Device {
   readonly lost: Promise<{ reason: string; message: string }>;
   #allocated = 0;
   #peak = 0;
+  #failure: Error | undefined;
   readonly #sizes = new Map<GPUBuffer, number>();
+  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
 
   private constructor(gpu: GPUDevice, info: DeviceInfo, target: KernelTarget) {
     this.gpu = gpu;
     this.info = info;
     this.target = target;
-    this.lost = gpu.lost.then(({ reason, message }) => ({ reason, message }));
+    this.lost = gpu.lost.then(({ reason, message }) => {
+      this.#failure ??= new DeviceLostError(message);
+      return { reason, message };
+    });
+    gpu.addEventListener('uncapturederror', (event) => {
+      this.#failure ??= new Error((event as GPUUncapturedErrorEvent).error.message);
+    });
+  }
+
+  /** Throws what went wrong on the device since it was opened: it was lost, or a command was refused. */
+  check(): void {
+    if (this.#failure) throw this.#failure;
   }
 
   /** Throws UserError where there is no adapter or its limits are too small. */
@@ -124,6 +146,21 @@ export class Device {
     this.#sizes.delete(buffer);
     this.#allocated -= size;
     buffer.destroy();
+  }
+
+  /** Compiles a kernel, or finds it compiled: pipelines are kept by their source for the life of the device. */
+  pipeline(code: string, label: string): Promise<GPUComputePipeline> {
+    let pipeline = this.#pipelines.get(code);
+    if (!pipeline) {
+      const module = this.gpu.createShaderModule({ code, label });
+      pipeline = this.gpu.createComputePipelineAsync({ label, layout: 'auto', compute: { module, entryPoint: 'main' } });
+      this.#pipelines.set(code, pipeline);
+    }
+    return pipeline;
+  }
+
+  get pipelineCount(): number {
+    return this.#pipelines.size;
   }
 
   /** Runs `work` under out-of-memory and validation error scopes; either becomes an exception. */

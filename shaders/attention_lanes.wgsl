@@ -1,0 +1,15 @@
+// Attention for software adapters: one head and ROWS · WG queries (dkv: keys) a workgroup, ROWS a lane with all their
+// head dimensions in registers. The other side comes in blocks of BLOCK rows through loads whose address is the same in all
+// lanes, which cost one scalar load and a broadcast there. CHUNKS = ceil(head_dim / 4). Scores are in powers of two.
+alias Ranges = array<vec2<u32>>;
+const LOG2E = 1.4426950408889634;
+const LN2 = 0.6931471805599453;
+// Below every score; masked scores are lower still, so that their exponential is 0 whatever the maximum is.
+const FLOOR = -1e20;
+const MASKED = -1e30;
+// Log-sum-exp of a row that sees nothing: exp(score − NOTHING) = 0.
+const NOTHING = 1e30;
+
+fn tail(c: u32, v: vec4<f32>) -> vec4<f32> {
+  return select(vec4<f32>(), v, vec4<u32>(0u, 1u, 2u, 3u) + 4u * c < vec4<u32>($(HEAD_DIM)u));
+}

@@ -1,0 +1,170 @@
+import type { KernelCall, KernelTarget } from './kernel.ts';
+import { vectorWidth } from './lanes.ts';
+
+/** Where a head's columns lie in a row-major matrix of tokens: elements from row to row, and the first head's first column. */
+export interface Columns {
+  stride: number;
+  offset: number;
+}
+
+/**
+ * Attention of `heads` query heads over `kvHeads` key and value heads of `headDim` elements (at most 256); query head h reads
+ * key head floor(h · kvHeads / heads). Head h lies at columns offset + h · headDim. q, k and v may be columns of one buffer.
+ */
+export interface AttentionShape {
+  queries: number;
+  keys: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  /** of the scores before the softmax, usually headDim^-0.5 */
+  scale: number;
+  q: Columns;
+  k: Columns;
+  v: Columns;
+  o: Columns;
+  /** Share of all query-key pairs that are seen, for the count of operations alone: 0.5 for causal; default 1. */
+  density?: number;
+}
+
+/** Columns of the gradients; dq, dk and dv may be columns of one buffer. */
+export interface AttentionBackwardShape extends AttentionShape {
+  dO: Columns;
+  dq: Columns;
+  dk: Columns;
+  dv: Columns;
+}
+
+/** f32 values of the scratch buffer `stats` that attentionBackward needs. */
+export function attentionStats(shape: AttentionShape): number {
+  return 2 * shape.heads * shape.queries;
+}
+
+function check(shape: AttentionShape): void {
+  if (shape.heads % shape.kvHeads !== 0) throw new Error(`${shape.heads} heads cannot share ${shape.kvHeads} key heads`);
+  if (shape.headDim > 256) throw new Error(`attention takes heads of at most 256 elements, not ${shape.headDim}`);
+}
+
+function tile(target: KernelTarget, headDim: number, columns: readonly Columns[]) {
+  const vector = vectorWidth(headDim, ...columns.flatMap(({ stride, offset }) => [stride, offset]));
+  const software = target.family === 'cpu';
+  return {
+    WG: software ? target.subgroupSize : 32,
+    SUBGROUPS: software && target.subgroups,
+    VECTOR: vector,
+    ELEMENT: vector === 4 ? 'vec4<f32>' : 'f32',
+    HEAD_DIM: headDim,
+    CHUNKS: Math.ceil(headDim / 4),
+  };
+}
+
+/** Matrix products of one head's rows: 2 · headDim operations a pair of query and key. */
+const product = (shape: AttentionShape): number =>
+  2 * shape.queries * shape.keys * shape.heads * shape.headDim * (shape.density ?? 1);
+
+const rowBytes = (shape: AttentionShape) => ({
+  query: 4 * shape.queries * shape.heads * shape.headDim,
+  key: 4 * shape.keys * shape.kvHeads * shape.headDim,
+});
+
+/**
+ * o = softmax(scale · q kᵀ) v, where query t sees the keys keyRanges[t, 0] … keyRanges[t, 1] − 1. keyRanges u32 [queries, 2];
+ * an empty range gives o = 0. lse [heads, queries] is the scores' log-sum-exp, and 1e30 for an empty range.
+ */
+export function attention<T>(
+  target: KernelTarget,
+  shape: AttentionShape,
+  buffers: { q: T; k: T; v: T; keyRanges: T; o: T; lse?: T },
+): KernelCall<T>[] {
+  check(shape);
+  const { q, k, v, o, lse, keyRanges } = buffers;
+  const defines = { ...tile(target, shape.headDim, [shape.q, shape.k, shape.v, shape.o]), ROWS: 1, BLOCK: 8 };
+  const bytes = rowBytes(shape);
+  return [
+    {
+      shader: 'attention_forward_cpu',
+      defines: { ...defines, LSE: lse !== undefined },
+      params: {
+        queries: shape.queries, keys: shape.keys, group: shape.heads / shape.kvHeads, scale: shape.scale,
+        q_stride: shape.q.stride, q_offset: shape.q.offset,
+        k_stride: shape.k.stride, k_offset: shape.k.offset,
+        v_stride: shape.v.stride, v_offset: shape.v.offset,
+        o_stride: shape.o.stride, o_offset: shape.o.offset,
+      },
+      buffers: { q, k, v, key_ranges: keyRanges, o, ...(lse === undefined ? {} : { lse }) },
+      grid: [Math.ceil(shape.queries / (defines.WG * defines.ROWS)), shape.heads, 1],
+      flops: 2 * product(shape),
+      bytes: 2 * bytes.query + 2 * bytes.key,
+    },
+  ];
+}
+
+/**
+ * dq, dk and dv from dO, with the forward's o and lse. queryRanges u32 [keys, 2]: key t is seen by the queries
+ * queryRanges[t, 0] … queryRanges[t, 1] − 1, and it must be just those (rows with an empty key range may lie among them):
+ * causal, windowed and packed segments all have such intervals. `stats` is scratch of attentionStats(shape) f32.
+ */
+export function attentionBackward<T>(
+  target: KernelTarget,
+  shape: AttentionBackwardShape,
+  buffers: { q: T; k: T; v: T; o: T; dO: T; lse: T; keyRanges: T; queryRanges: T; stats: T; dq: T; dk: T; dv: T },
+): KernelCall<T>[] {
+  check(shape);
+  const { q, k, v, o, dO, lse, keyRanges, queryRanges, stats, dq, dk, dv } = buffers;
+  const { queries, keys, heads, kvHeads } = shape;
+  const bytes = rowBytes(shape);
+  const delta = tile(target, shape.headDim, [shape.o, shape.dO]);
+  const forQ = { ...tile(target, shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dq]), ROWS: 1, BLOCK: 4 };
+  const forKV = {
+    ...tile(target, shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dk, shape.dv]),
+    ROWS: 1,
+    BLOCK: 4,
+    SHARED: dk === dv,
+  };
+  const params = {
+    queries, keys, group: heads / kvHeads, scale: shape.scale,
+    q_stride: shape.q.stride, q_offset: shape.q.offset,
+    k_stride: shape.k.stride, k_offset: shape.k.offset,
+    v_stride: shape.v.stride, v_offset: shape.v.offset,
+    d_stride: shape.dO.stride, d_offset: shape.dO.offset,
+  };
+  return [
+    {
+      shader: 'attention_delta',
+      defines: { WG: 32, VECTOR: delta.VECTOR, ELEMENT: delta.ELEMENT, HEAD_DIM: delta.HEAD_DIM },
+      params: {
+        queries,
+        o_stride: shape.o.stride, o_offset: shape.o.offset,
+        d_stride: shape.dO.stride, d_offset: shape.dO.offset,
+      },
+      buffers: { o, d_o: dO, lse, stats },
+      grid: [Math.ceil(queries / 32), heads, 1],
+      flops: 2 * queries * heads * shape.headDim,
+      bytes: 2 * bytes.query,
+    },
+    {
+      shader: 'attention_dq_cpu',
+      defines: forQ,
+      params: { ...params, dq_stride: shape.dq.stride, dq_offset: shape.dq.offset },
+      buffers: { q, k, v, d_o: dO, stats, key_ranges: keyRanges, dq },
+      grid: [Math.ceil(queries / (forQ.WG * forQ.ROWS)), heads, 1],
+      flops: 3 * product(shape),
+      bytes: 3 * bytes.query + 2 * bytes.key,
+    },
+    {
+      shader: 'attention_dkv_cpu',
+      defines: forKV,
+      params: {
+        ...params,
+        dk_stride: shape.dk.stride, dk_offset: shape.dk.offset,
+        dv_stride: shape.dv.stride, dv_offset: shape.dv.offset,
+      },
+      buffers: {
+        q, k, v, d_o: dO, stats, query_ranges: queryRanges, dk, ...(dk === dv ? {} : { dv }),
+      },
+      grid: [Math.ceil(keys / (forKV.WG * forKV.ROWS)), kvHeads, 1],
+      flops: 4 * product(shape),
+      bytes: 2 * bytes.query + 4 * bytes.key,
+    },
+  ];
+}

@@ -1,0 +1,129 @@
+/**
+ * Elementwise expressions: what the `map` op computes, as data, so that chains fuse by substitution and derivatives are
+ * taken symbolically.
+ */
+export type Unary = 'neg' | 'exp' | 'log' | 'sqrt' | 'tanh' | 'sigmoid';
+export type Binary = 'add' | 'sub' | 'mul' | 'div';
+export type Expression =
+  | { readonly kind: 'operand'; readonly index: number }
+  | { readonly kind: 'constant'; readonly value: number }
+  /** How much of the adapter is applied in this run: the step's `strength`. */
+  | { readonly kind: 'strength' }
+  | { readonly kind: Unary; readonly a: Expression }
+  | { readonly kind: Binary; readonly a: Expression; readonly b: Expression };
+
+export const operand = (index: number): Expression => ({ kind: 'operand', index });
+export const constant = (value: number): Expression => ({ kind: 'constant', value });
+export const strength: Expression = { kind: 'strength' };
+export const unary = (kind: Unary, a: Expression): Expression => ({ kind, a });
+
+const isConstant = (e: Expression, value: number): boolean => e.kind === 'constant' && e.value === value;
+
+/** Builds a binary expression, leaving out what changes nothing. */
+export function binary(kind: Binary, a: Expression, b: Expression): Expression {
+  if (kind === 'add' && isConstant(a, 0)) return b;
+  if ((kind === 'add' || kind === 'sub') && isConstant(b, 0)) return a;
+  if (kind === 'mul' && (isConstant(a, 0) || isConstant(b, 0))) return constant(0);
+  if (kind === 'mul' && isConstant(a, 1)) return b;
+  if ((kind === 'mul' || kind === 'div') && isConstant(b, 1)) return a;
+  return { kind, a, b };
+}
+
+/** Local derivatives with respect to a (and b), of e = kind(a, b). */
+const UNARY_RULES: { readonly [K in Unary]: (a: Expression, e: Expression) => Expression } = {
+  neg: () => constant(-1),
+  exp: (_, e) => e,
+  log: (a) => binary('div', constant(1), a),
+  sqrt: (_, e) => binary('div', constant(0.5), e),
+  // 1 - tanh²
+  tanh: (_, e) => binary('sub', constant(1), binary('mul', e, e)),
+  // σ (1 - σ)
+  sigmoid: (_, e) => binary('mul', e, binary('sub', constant(1), e)),
+};
+
+const BINARY_RULES: { readonly [K in Binary]: (a: Expression, b: Expression, e: Expression) => [Expression, Expression] } = {
+  add: () => [constant(1), constant(1)],
+  sub: () => [constant(1), constant(-1)],
+  mul: (a, b) => [b, a],
+  // a/b: 1/b and -(a/b)/b
+  div: (_, b, e) => [binary('div', constant(1), b), unary('neg', binary('div', e, b))],
+};
+
+/** ∂e / ∂operand(index) */
+export function derivative(e: Expression, index: number): Expression {
+  switch (e.kind) {
+    case 'operand':
+      return constant(e.index === index ? 1 : 0);
+    case 'constant':
+    case 'strength':
+      return constant(0);
+    case 'add':
+    case 'sub':
+    case 'mul':
+    case 'div': {
+      const [da, db] = BINARY_RULES[e.kind](e.a, e.b, e);
+      return binary('add', binary('mul', da, derivative(e.a, index)), binary('mul', db, derivative(e.b, index)));
+    }
+    default:
+      return binary('mul', UNARY_RULES[e.kind](e.a, e), derivative(e.a, index));
+  }
+}
+
+/** Replaces operands by expressions. */
+export function substitute(e: Expression, replace: (index: number) => Expression): Expression {
+  switch (e.kind) {
+    case 'operand':
+      return replace(e.index);
+    case 'constant':
+    case 'strength':
+      return e;
+    case 'add':
+    case 'sub':
+    case 'mul':
+    case 'div':
+      return binary(e.kind, substitute(e.a, replace), substitute(e.b, replace));
+    default:
+      return unary(e.kind, substitute(e.a, replace));
+  }
+}
+
+const SYMBOLS: Readonly<Record<Binary, string>> = { add: '+', sub: '-', mul: '*', div: '/' };
+
+/** WGSL over the variables x0, x1, … of type V (f32 or vec4<f32>). */
+export function toWgsl(e: Expression): string {
+  switch (e.kind) {
+    case 'operand':
+      return `x${e.index}`;
+    case 'constant': {
+      const text = String(e.value);
+      return `V(${/[.e]/.test(text) ? text : `${text}.0`})`;
+    }
+    case 'strength':
+      return 'V(step.strength)';
+    case 'add':
+    case 'sub':
+    case 'mul':
+    case 'div':
+      return `(${toWgsl(e.a)} ${SYMBOLS[e.kind]} ${toWgsl(e.b)})`;
+    case 'neg':
+      return `(-${toWgsl(e.a)})`;
+    case 'sigmoid':
+      return `(V(1.0) / (V(1.0) + exp(-${toWgsl(e.a)})))`;
+    // tanh overflows to NaN in some drivers' exp form; beyond 15 it is 1 in f32 anyway.
+    case 'tanh':
+      return `tanh(clamp(${toWgsl(e.a)}, V(-15.0), V(15.0)))`;
+    default:
+      return `${e.kind}(${toWgsl(e.a)})`;
+  }
+}
+
+/** How many operations one element costs. */
+export function operations(e: Expression): number {
+  if (e.kind === 'operand' || e.kind === 'constant' || e.kind === 'strength') return 0;
+  return 1 + operations(e.a) + ('b' in e ? operations(e.b) : 0);
+}
+
+export function usesStrength(e: Expression): boolean {
+  if (e.kind === 'strength') return true;
+  return ('a' in e && usesStrength(e.a)) || ('b' in e && usesStrength(e.b));
+}

@@ -1,0 +1,42 @@
+import { attentionBackwardOp, attentionOp } from './attention.ts';
+import { columnSumOp, concatOp, dropoutOp, mapOp, sliceOp, sumOp } from './elementwise.ts';
+import {
+  crossEntropyHeadOp,
+  doraNormOp,
+  embeddingOp,
+  gatedActivationBackwardOp,
+  gatedActivationOp,
+  headNormRopeBackwardOp,
+  headNormRopeOp,
+  rmsNormBackwardOp,
+  rmsNormOp,
+  scatterRowsOp,
+} from './language.ts';
+import { linearBackwardOp, linearOp, loraGradientOp, loraUpBackwardOp } from './linear.ts';
+import type { OpTable } from './types.ts';
+
+/** Every op with its shape rule, gradient rule and kernels. A missing entry does not compile. */
+export const OPERATIONS: OpTable = {
+  embedding: embeddingOp,
+  linear: linearOp,
+  linearBackward: linearBackwardOp,
+  loraUpBackward: loraUpBackwardOp,
+  loraGradient: loraGradientOp,
+  rmsNorm: rmsNormOp,
+  rmsNormBackward: rmsNormBackwardOp,
+  headNormRope: headNormRopeOp,
+  headNormRopeBackward: headNormRopeBackwardOp,
+  attention: attentionOp,
+  attentionBackward: attentionBackwardOp,
+  gatedActivation: gatedActivationOp,
+  gatedActivationBackward: gatedActivationBackwardOp,
+  map: mapOp,
+  concat: concatOp,
+  slice: sliceOp,
+  columnSum: columnSumOp,
+  dropout: dropoutOp,
+  doraNorm: doraNormOp,
+  crossEntropyHead: crossEntropyHeadOp,
+  sum: sumOp,
+  scatterRows: scatterRowsOp,
+};

@@ -1,0 +1,231 @@
+import { crossEntropy } from '../kernels/cross_entropy.ts';
+import { embedding, scatterRows } from '../kernels/embedding.ts';
+import { gatedActivation, gatedActivationBackward } from '../kernels/gated_activation.ts';
+import type { KernelCall } from '../kernels/kernel.ts';
+import { linearGrid } from '../kernels/kernel.ts';
+import { linear, linearBackward } from '../kernels/matmul.ts';
+import { rmsNorm, rmsNormBackward } from '../kernels/rms_norm.ts';
+import { headNormRope, headNormRopeBackward } from '../kernels/rope.ts';
+import type { Tensor } from '../tensor.ts';
+import { elementCount, matrix, weightType } from '../tensor.ts';
+import { weightParts } from './linear.ts';
+import type { OpDefinition, Operand, RopeAttributes } from './types.ts';
+
+export const embeddingOp: OpDefinition<'embedding'> = {
+  outputs: ({ ids, table }) => ({ y: { shape: [elementCount(ids.shape), matrix(table).columns] } }),
+  // The ids are data and the table is frozen. Gathered rows of something trained would need a scatter.
+  gradient: 'none',
+  kernels: ({ inputs, outputs, attributes, target }) =>
+    [...weightParts(inputs.table)].flatMap(({ part, row, rows }) =>
+      embedding<Operand>(
+        target,
+        {
+          rows: elementCount(inputs.ids.shape),
+          width: matrix(inputs.table).columns,
+          weightType: weightType(inputs.table),
+          tableRows: rows,
+          firstRow: row,
+          scale: attributes.scale,
+        },
+        { table: part, ids: inputs.ids, y: outputs.y },
+      ),
+    ),
+};
+
+export const rmsNormOp: OpDefinition<'rmsNorm'> = {
+  outputs({ x, weight }) {
+    const { rows, columns } = matrix(x);
+    if (elementCount(weight.shape) !== columns) throw new Error('rmsNorm: one weight for each column');
+    return { y: { shape: x.shape }, rstd: { shape: [rows] } };
+  },
+  // dx = rstd (w dy) - x rstd³/D Σ(w dy x)
+  gradient({ graph, inputs, outputs, attributes, gradient, accumulate }) {
+    const dy = gradient('y');
+    if (!dy) return;
+    const { x, weight } = inputs;
+    accumulate('x', (add) =>
+      graph.emit('rmsNormBackward', { dy, x, weight, rstd: outputs.rstd, ...(add && { add }) }, { offset: attributes.offset, eps: attributes.eps }).dx,
+    );
+  },
+  kernels({ inputs, outputs, attributes, target }) {
+    const { rows, columns: width } = matrix(inputs.x);
+    return rmsNorm<Operand>(target, { rows, width, weightType: weightType(inputs.weight), ...attributes }, { ...inputs, y: outputs.y });
+  },
+};
+
+export const rmsNormBackwardOp: OpDefinition<'rmsNormBackward'> = {
+  outputs: ({ x }) => ({ dx: { shape: x.shape } }),
+  gradient: 'none',
+  kernels({ inputs, outputs, attributes, target }) {
+    const { rows, columns: width } = matrix(inputs.x);
+    const { x, weight, dy, add } = inputs;
+    return rmsNormBackward<Operand>(
+      target,
+      { rows, width, weightType: weightType(weight), ...attributes },
+      { x, weight, dy, dx: outputs.dx, ...(add && { add }) },
+    );
+  },
+};
+
+function ropeShape(x: Tensor, attributes: RopeAttributes, weight: Tensor | undefined) {
+  const { heads, kvHeads, headDim, rotaryDim, eps } = attributes;
+  return {
+    tokens: matrix(x).rows,
+    heads,
+    kvHeads,
+    headDim,
+    rotaryDim,
+    ...(weight && { norm: { eps, weightType: weightType(weight) } }),
+  };
+}
+
+/** The buffers that a call may leave out, without the undefined ones. */
+const given = <R extends object>(record: R): { [N in keyof R]: NonNullable<R[N]> } =>
+  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as { [N in keyof R]: NonNullable<R[N]> };
+
+export const headNormRopeOp: OpDefinition<'headNormRope'> = {
+  outputs({ x }, { heads, kvHeads, headDim }) {
+    if (matrix(x).columns !== (heads + 2 * kvHeads) * headDim) throw new Error('headNormRope: x is not q | k | v');
+    return { y: { shape: x.shape } };
+  },
+  // The rotation's transpose, then the norm's rule on each head.
+  gradient({ graph, inputs, attributes, gradient, accumulate }) {
+    const dy = gradient('y');
+    if (!dy) return;
+    accumulate('x', (previous) => {
+      const { dx } = graph.emit('headNormRopeBackward', { ...inputs, dy }, attributes);
+      return previous ? graph.add(previous, dx) : dx;
+    });
+  },
+  kernels: ({ inputs, outputs, attributes, target }) =>
+    headNormRope<Operand>(target, ropeShape(inputs.x, attributes, inputs.qWeight), { ...given(inputs), y: outputs.y }),
+};
+
+export const headNormRopeBackwardOp: OpDefinition<'headNormRopeBackward'> = {
+  outputs: ({ dy }) => ({ dx: { shape: dy.shape } }),
+  gradient: 'none',
+  kernels: ({ inputs, outputs, attributes, target }) =>
+    headNormRopeBackward<Operand>(target, ropeShape(inputs.x, attributes, inputs.qWeight), { ...given(inputs), dx: outputs.dx }),
+};
+
+export const gatedActivationOp: OpDefinition<'gatedActivation'> = {
+  outputs: ({ x }) => ({ y: { shape: [matrix(x).rows, matrix(x).columns / 2] } }),
+  // d gate = dy up act'(gate); d up = dy act(gate)
+  gradient({ graph, inputs, attributes, gradient, accumulate }) {
+    const dy = gradient('y');
+    if (!dy) return;
+    accumulate('x', (previous) => {
+      const { dx } = graph.emit('gatedActivationBackward', { dy, x: inputs.x }, attributes);
+      return previous ? graph.add(previous, dx) : dx;
+    });
+  },
+  kernels({ inputs, outputs, attributes, target }) {
+    const { rows, columns } = matrix(inputs.x);
+    return gatedActivation<Operand>(target, { rows, width: columns / 2, ...attributes }, { x: inputs.x, y: outputs.y });
+  },
+};
+
+export const gatedActivationBackwardOp: OpDefinition<'gatedActivationBackward'> = {
+  outputs: ({ x }) => ({ dx: { shape: x.shape } }),
+  gradient: 'none',
+  kernels({ inputs, outputs, attributes, target }) {
+    const { rows, columns } = matrix(inputs.x);
+    return gatedActivationBackward<Operand>(target, { rows, width: columns / 2, ...attributes }, { ...inputs, dx: outputs.dx });
+  },
+};
+
+export const scatterRowsOp: OpDefinition<'scatterRows'> = {
+  outputs: ({ x }, { width }) => ({ into: { shape: [matrix(x).rows, width] } }),
+  gradient: 'none',
+  hasEffect: true,
+  kernels({ inputs, outputs, attributes: { offset, width }, target }) {
+    const { rows: tokens, columns: stride } = matrix(inputs.x);
+    return scatterRows<Operand>(
+      target,
+      { tokens, width, x: { stride, offset }, y: { stride: width, offset: 0 } },
+      { x: inputs.x, rows: inputs.indices, y: outputs.into },
+    );
+  },
+};
+
+export const doraNormOp: OpDefinition<'doraNorm'> = {
+  outputs: ({ weight }) => ({ norm: { shape: [matrix(weight).rows] } }),
+  // PEFT detaches the norm: a constant.
+  gradient: () => undefined,
+  kernels({ inputs, outputs, attributes: { rank, scale } }) {
+    const { weight, a, b } = inputs;
+    const { rows, columns } = matrix(weight);
+    if (weight.parts) throw new Error('DoRA on a weight larger than one binding is not supported');
+    return [
+      {
+        shader: 'dora_norm',
+        defines: { WEIGHT: weightType(weight), VECTOR: 1 },
+        params: { inputs: columns, rank, scale },
+        buffers: { weight, a, b, norm: outputs.norm },
+        grid: linearGrid(rows),
+        flops: rows * columns * (2 * rank + 3),
+        bytes: 4 * rows * columns,
+      },
+    ];
+  },
+};
+
+export const crossEntropyHeadOp: OpDefinition<'crossEntropyHead'> = {
+  outputs({ x, labels }, { withGradient, chunkRows }) {
+    const { rows } = matrix(x);
+    if (elementCount(labels.shape) !== rows) throw new Error('crossEntropyHead: one label for each row');
+    if (chunkRows < rows && chunkRows % 64 !== 0) throw new Error('crossEntropyHead: chunks are multiples of 64 rows');
+    return { loss: { shape: [rows] }, ...(withGradient && { dx: { shape: x.shape } }) };
+  },
+  // dx was computed on the way: it is the gradient of loss_scale · Σ loss.
+  gradient({ graph, outputs, accumulate }) {
+    const { dx } = outputs;
+    if (!dx) throw new Error('crossEntropyHead was built without gradient');
+    accumulate('x', (previous) => (previous ? graph.add(previous, dx) : dx));
+  },
+  kernels({ inputs, outputs, attributes, target, temporary }) {
+    const { x, weight, labels } = inputs;
+    const { rows, columns: k } = matrix(x);
+    const { rows: vocabulary } = matrix(weight);
+    const type = weightType(weight);
+    const chunk = Math.min(rows, attributes.chunkRows);
+    const logits = temporary([chunk, vocabulary]);
+    const calls: KernelCall<Operand>[] = [];
+    const rowsOf = (tensor: Tensor, first: number, count: number): Operand => ({
+      tensor,
+      offset: first * k * 4,
+      size: count * k * 4,
+    });
+    for (let first = 0; first < rows; first += chunk) {
+      const m = Math.min(chunk, rows - first);
+      for (const part of weightParts(weight)) {
+        calls.push(
+          linear<Operand>(
+            { x: rowsOf(x, first, m), w: part.part, y: logits },
+            { m, n: part.rows, k, weightType: type, yOffset: part.row, yStride: vocabulary },
+            target,
+          ),
+        );
+      }
+      const { dx } = outputs;
+      calls.push(
+        ...crossEntropy<Operand>(
+          target,
+          { rows: m, vocabulary, withGradient: dx !== undefined, firstRow: first },
+          { logits, labels, loss: outputs.loss },
+        ),
+      );
+      if (!dx) continue;
+      for (const part of weightParts(weight)) {
+        calls.push(
+          linearBackward<Operand>(
+            { dy: logits, w: part.part, dx: rowsOf(dx, first, m) },
+            { m, n: part.rows, k, weightType: type, dyOffset: part.row, dyStride: vocabulary, accumulate: part.row > 0 },
+            target,
+          ),
+        );
+      }
+    }
+    return calls;
+  },
+};

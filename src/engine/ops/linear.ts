@@ -1,0 +1,154 @@
+import type { KernelCall } from '../kernels/kernel.ts';
+import type { LoraSegment } from '../kernels/matmul.ts';
+import { linear, linearBackward, loraDown, loraUpBackward, outer, totalRank } from '../kernels/matmul.ts';
+import type { Tensor } from '../tensor.ts';
+import { matrix, weightType } from '../tensor.ts';
+import type { OpDefinition, Operand } from './types.ts';
+
+/** The segments of a group as the rows [start, end) of its weight see them. */
+export function clippedSegments(segments: readonly LoraSegment[], start: number, end: number): LoraSegment[] {
+  const clipped: LoraSegment[] = [];
+  let column = 0;
+  for (const segment of segments) {
+    const from = Math.max(start, column);
+    const to = Math.min(end, column + segment.columns);
+    if (from < to) clipped.push({ ...segment, columns: to - from, bOffset: segment.bOffset + (from - column) * segment.rank });
+    column += segment.columns;
+  }
+  return clipped;
+}
+
+/** Consecutive parts of a weight with the first row of each. */
+export function* weightParts(weight: Tensor): Generator<{ part: Tensor; row: number; rows: number }> {
+  let row = 0;
+  for (const part of weight.parts ?? [weight]) {
+    const { rows } = matrix(part);
+    yield { part, row, rows };
+    row += rows;
+  }
+}
+
+const expectColumns = (what: string, tensor: Tensor, columns: number): void => {
+  if (matrix(tensor).columns !== columns) {
+    throw new Error(`${what}: ${tensor.label} has ${matrix(tensor).columns} columns where ${columns} were expected`);
+  }
+};
+
+export const linearOp: OpDefinition<'linear'> = {
+  outputs({ x, weight, residual, a, b, loraInput }, { segments }) {
+    const { rows } = matrix(x);
+    const { rows: n, columns: k } = matrix(weight);
+    expectColumns('linear', x, k);
+    if (residual) expectColumns('linear', residual, n);
+    if (loraInput) expectColumns('linear', loraInput, k);
+    const r = totalRank(segments);
+    if (Boolean(a) !== r > 0 || Boolean(b) !== r > 0) throw new Error('linear: A and B go with segments of some rank');
+    return { y: { shape: [rows, n] }, ...(r > 0 ? { h: { shape: [rows, r] } } : {}) };
+  },
+
+  gradient({ graph, inputs, outputs, attributes, gradient, needs, accumulate }) {
+    const { x, weight, a, b, loraInput } = inputs;
+    const { segments } = attributes;
+    const dy = gradient('y');
+    if (!dy) return;
+    // d residual = dy
+    accumulate('residual', (previous) => (previous ? graph.add(previous, dy) : dy));
+    if (!a || !b) {
+      // dx = dy W
+      accumulate('x', (residual) => graph.emit('linearBackward', { dy, weight, ...(residual && { residual }) }, {}).dx);
+      return;
+    }
+    // g = scale dy B; dA = gᵀ x'; dB = dyᵀ h, h carrying the scale
+    const { g } = graph.emit('loraUpBackward', { dy, b }, { segments });
+    graph.emit(
+      'loraGradient',
+      { g, x: loraInput ?? x, dy, h: outputs.h! },
+      { segments },
+      { da: graph.gradientOf(a), db: graph.gradientOf(b) },
+    );
+    if (loraInput) {
+      // dx = dy W; dx' = g A
+      if (needs('x')) accumulate('x', (residual) => graph.emit('linearBackward', { dy, weight, ...(residual && { residual }) }, {}).dx);
+      accumulate('loraInput', (residual) => graph.emit('linearBackward', { dy: g, weight: a, ...(residual && { residual }) }, {}).dx);
+    } else {
+      // dx = dy W + g A
+      accumulate('x', (residual) => graph.emit('linearBackward', { dy, weight, g, a, ...(residual && { residual }) }, {}).dx);
+    }
+  },
+
+  kernels({ inputs, outputs, attributes, target }) {
+    const { x, weight, bias, residual, a, b, loraInput } = inputs;
+    const { segments } = attributes;
+    const { rows: m } = matrix(x);
+    const { rows: n, columns: k } = matrix(weight);
+    const { y, h } = outputs;
+    const calls: KernelCall<Operand>[] = [];
+    if (a && h) calls.push(loraDown<Operand>({ x: loraInput ?? x, a, h }, { m, k, segments }, target));
+    const whole = !weight.parts;
+    for (const { part, row, rows } of weightParts(weight)) {
+      const lora = b && h ? { h, b, segments: whole ? segments : clippedSegments(segments, row, row + rows) } : undefined;
+      const partBias = bias && !whole ? { tensor: bias, offset: row * 4, size: rows * 4 } : bias;
+      calls.push(
+        linear<Operand>(
+          { x, w: part, y, bias: partBias, residual, lora },
+          { m, n: rows, k, weightType: weightType(weight), yOffset: row, yStride: n },
+          target,
+        ),
+      );
+    }
+    return calls;
+  },
+};
+
+export const linearBackwardOp: OpDefinition<'linearBackward'> = {
+  outputs({ dy, weight, residual, g, a }) {
+    const { rows: n, columns: k } = matrix(weight);
+    expectColumns('linearBackward', dy, n);
+    if (residual) expectColumns('linearBackward', residual, k);
+    if (g && a) expectColumns('linearBackward', a, k);
+    return { dx: { shape: [matrix(dy).rows, k] } };
+  },
+  gradient: 'none',
+  kernels({ inputs, outputs, target }) {
+    const { dy, weight, g, a, residual } = inputs;
+    const { rows: m, columns: n } = matrix(dy);
+    const { columns: k } = matrix(weight);
+    return [...weightParts(weight)].map(({ part, row, rows }, i) =>
+      linearBackward<Operand>(
+        {
+          dy,
+          w: part,
+          dx: outputs.dx,
+          ...(i === 0 && { residual, lora: g && a ? { g, a, r: matrix(g).columns } : undefined }),
+        },
+        { m, n: rows, k, weightType: weightType(weight), dyOffset: row, dyStride: n, accumulate: i > 0 },
+        target,
+      ),
+    );
+  },
+};
+
+export const loraUpBackwardOp: OpDefinition<'loraUpBackward'> = {
+  outputs: ({ dy }, { segments }) => ({ g: { shape: [matrix(dy).rows, totalRank(segments)] } }),
+  gradient: 'none',
+  kernels: ({ inputs, outputs, attributes, target }) => [
+    loraUpBackward<Operand>(
+      { dy: inputs.dy, b: inputs.b, g: outputs.g },
+      { m: matrix(inputs.dy).rows, segments: attributes.segments },
+      target,
+    ),
+  ],
+};
+
+export const loraGradientOp: OpDefinition<'loraGradient'> = {
+  outputs: ({ x }, { segments }) => ({
+    da: { shape: [totalRank(segments), matrix(x).columns] },
+    db: { shape: [segments.reduce((sum, { columns, rank }) => sum + columns * rank, 0)] },
+  }),
+  gradient: 'none',
+  hasEffect: true,
+  kernels({ inputs, outputs, attributes, target }) {
+    const { rows: m, columns: k } = matrix(inputs.x);
+    return outer<Operand>({ ...inputs, ...outputs }, { m, k, segments: attributes.segments }, target);
+  },
+};

@@ -1,0 +1,175 @@
+import type { Activation } from '../kernels/gated_activation.ts';
+import type { KernelCall, KernelTarget } from '../kernels/kernel.ts';
+import type { LoraSegment } from '../kernels/matmul.ts';
+import type { DType, Tensor, TensorSpec } from '../tensor.ts';
+import type { Graph } from '../graph.ts';
+import type { Expression } from './expression.ts';
+
+export interface AttentionAttributes {
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  scale: number;
+  /** First column of q, k and v in their matrices (which may be one and the same). */
+  qOffset: number;
+  kOffset: number;
+  vOffset: number;
+}
+
+export interface RopeAttributes {
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  /** How many leading dimensions of a head turn; 0 for none. */
+  rotaryDim: number;
+  eps: number;
+}
+
+interface Op<Inputs, Attributes, Outputs> {
+  inputs: Inputs;
+  attributes: Attributes;
+  outputs: Outputs;
+}
+
+interface KeyRanges {
+  /** u32 [queries, 2]: query t sees the keys keyRanges[t, 0] … keyRanges[t, 1] - 1. */
+  keyRanges: Tensor;
+}
+
+/** The closed union of what a graph can compute. Backward rules are ops themselves, so that they plan and fuse alike. */
+export interface OpTypes {
+  /** y[t] = scale · table[ids[t]] */
+  embedding: Op<{ ids: Tensor; table: Tensor }, { scale: number }, { y: Tensor }>;
+  /** y = x Wᵀ + bias + residual + Σ segments scale (x' Aᵀ) Bᵀ, with x' = loraInput or x */
+  linear: Op<
+    { x: Tensor; weight: Tensor; bias?: Tensor; residual?: Tensor; a?: Tensor; b?: Tensor; loraInput?: Tensor },
+    { segments: readonly LoraSegment[] },
+    { y: Tensor; h?: Tensor }
+  >;
+  /** dx = dy W + g A + residual */
+  linearBackward: Op<{ dy: Tensor; weight: Tensor; g?: Tensor; a?: Tensor; residual?: Tensor }, object, { dx: Tensor }>;
+  /** g = scale dy B, segment by segment */
+  loraUpBackward: Op<{ dy: Tensor; b: Tensor }, { segments: readonly LoraSegment[] }, { g: Tensor }>;
+  /** dA = gᵀ x, dB = dyᵀ h, added to or put into the flat gradient buffer */
+  loraGradient: Op<
+    { g: Tensor; x: Tensor; dy: Tensor; h: Tensor },
+    { segments: readonly LoraSegment[] },
+    { da: Tensor; db: Tensor }
+  >;
+  rmsNorm: Op<{ x: Tensor; weight: Tensor }, { eps: number; offset: number }, { y: Tensor; rstd: Tensor }>;
+  rmsNormBackward: Op<
+    { dy: Tensor; x: Tensor; weight: Tensor; rstd: Tensor; add?: Tensor },
+    { eps: number; offset: number },
+    { dx: Tensor }
+  >;
+  /** Per-head RMS norm (where weights are given) and rotary embedding of the q and k heads of a packed q | k | v matrix. */
+  headNormRope: Op<
+    { x: Tensor; positions: Tensor; cos?: Tensor; sin?: Tensor; qWeight?: Tensor; kWeight?: Tensor },
+    RopeAttributes,
+    { y: Tensor }
+  >;
+  headNormRopeBackward: Op<
+    { dy: Tensor; x: Tensor; positions: Tensor; cos?: Tensor; sin?: Tensor; qWeight?: Tensor; kWeight?: Tensor },
+    RopeAttributes,
+    { dx: Tensor }
+  >;
+  /**
+   * o = softmax(scale q kᵀ over the seen keys) v; lse = log of the softmax's denominator, [heads, queries]. For gradients
+   * queryRanges [keys, 2] says the same of each key: which queries see it.
+   */
+  attention: Op<
+    { q: Tensor; k: Tensor; v: Tensor; queryRanges?: Tensor } & KeyRanges,
+    AttentionAttributes,
+    { o: Tensor; lse: Tensor }
+  >;
+  /** Only for q, k and v packed in one matrix; d is packed the same way. */
+  attentionBackward: Op<
+    { dO: Tensor; o: Tensor; lse: Tensor; qkv: Tensor; queryRanges: Tensor } & KeyRanges,
+    AttentionAttributes,
+    { d: Tensor }
+  >;
+  /** y = act(x[:, :F]) · x[:, F:] */
+  gatedActivation: Op<{ x: Tensor }, { activation: Activation }, { y: Tensor }>;
+  gatedActivationBackward: Op<{ dy: Tensor; x: Tensor }, { activation: Activation }, { dx: Tensor }>;
+  /** y = an elementwise expression over up to six operands, each full-sized, one row ([C]) or one number ([1]) */
+  map: Op<{ x0: Tensor; x1?: Tensor; x2?: Tensor; x3?: Tensor; x4?: Tensor; x5?: Tensor }, { expression: Expression }, { y: Tensor }>;
+  /** y = x0 | x1 | x2, side by side */
+  concat: Op<{ x0: Tensor; x1?: Tensor; x2?: Tensor }, object, { y: Tensor }>;
+  /** y = columns [offset, offset + width) of x */
+  slice: Op<{ x: Tensor }, { offset: number; width: number }, { y: Tensor }>;
+  /** y[c] = Σ_t x[t, c] · z[t, c] (z = 1 where absent), added to or put into a gradient where the output is one */
+  columnSum: Op<{ x: Tensor; z?: Tensor }, object, { y: Tensor }>;
+  /** y = x · keep / (1 - p), keep drawn from (step seed, salt, element) */
+  dropout: Op<{ x: Tensor }, { p: number; salt: number }, { y: Tensor }>;
+  /** norm[n] = ‖W[n] + scale B[n] A‖₂ (DoRA, arXiv:2402.09353); a constant in the gradient, as in PEFT */
+  doraNorm: Op<{ weight: Tensor; a: Tensor; b: Tensor }, { rank: number; scale: number }, { norm: Tensor }>;
+  /**
+   * loss[t] = -log softmax(x[t] Wᵀ)[label], 0 where the label is -100; dx is the gradient of loss_scale · Σ loss.
+   * Logits exist for a chunk of rows at a time.
+   */
+  crossEntropyHead: Op<
+    { x: Tensor; weight: Tensor; labels: Tensor },
+    { withGradient: boolean; chunkRows: number },
+    { loss: Tensor; dx?: Tensor }
+  >;
+  /** y = Σ x */
+  sum: Op<{ x: Tensor }, object, { y: Tensor }>;
+  /** Writes columns [offset, offset + width) of each row of x into row `indices[t]` of `into`. */
+  scatterRows: Op<{ x: Tensor; indices: Tensor }, { offset: number; width: number }, { into: Tensor }>;
+}
+
+export type OpName = keyof OpTypes;
+export type Inputs<K extends OpName> = OpTypes[K]['inputs'];
+export type Attributes<K extends OpName> = OpTypes[K]['attributes'];
+export type Outputs<K extends OpName> = OpTypes[K]['outputs'];
+
+export interface NodeOf<K extends OpName> {
+  readonly op: K;
+  readonly inputs: Inputs<K>;
+  readonly attributes: Attributes<K>;
+  readonly outputs: Outputs<K>;
+  /** Transformer block that the node belongs to; what can be computed again instead of kept. */
+  readonly block: number | undefined;
+}
+
+export type Node = { [K in OpName]: NodeOf<K> }[OpName];
+
+/** A tensor, or a contiguous piece of one in bytes, as a kernel binds it. */
+export type Operand = Tensor | { tensor: Tensor; offset: number; size: number };
+
+export interface KernelContext<K extends OpName> {
+  inputs: Inputs<K>;
+  attributes: Attributes<K>;
+  outputs: Outputs<K>;
+  target: KernelTarget;
+  /** A tensor that only the kernels of this node use. */
+  temporary(shape: readonly number[], dtype?: DType): Tensor;
+}
+
+export interface GradientContext<K extends OpName> {
+  graph: Graph;
+  inputs: Inputs<K>;
+  attributes: Attributes<K>;
+  outputs: Outputs<K>;
+  /** Gradient of an output, where something downstream used it. */
+  gradient(name: keyof Outputs<K>): Tensor | undefined;
+  /** Whether anything trained lies behind this input. */
+  needs(name: keyof Inputs<K>): boolean;
+  /**
+   * Adds to an input's gradient. `make` is given the sum so far where there is one and the kernel can add it in passing;
+   * it returns the new sum.
+   */
+  accumulate(name: keyof Inputs<K>, make: (previous: Tensor | undefined) => Tensor): void;
+}
+
+/** Everything about one op, in one place. */
+export interface OpDefinition<K extends OpName> {
+  /** The shape rule. Throws where shapes do not fit. */
+  outputs(inputs: Inputs<K>, attributes: Attributes<K>): { [N in keyof Outputs<K>]: TensorSpec };
+  gradient: ((context: GradientContext<K>) => void) | 'none';
+  kernels(context: KernelContext<K>): KernelCall<Operand>[];
+  /** Kept even when nobody reads an output: it writes a gradient or a state. */
+  hasEffect?: boolean;
+}
+
+export type OpTable = { readonly [K in OpName]: OpDefinition<K> };

@@ -1,0 +1,406 @@
+import type { AdapterBuffers, FlatName } from './adapter-buffers.ts';
+import type { Device } from './device.ts';
+import { Graph, makeTensor } from './graph.ts';
+import type { BufferSlice, KernelCall, KernelTarget } from './kernels/kernel.ts';
+import { SHADERS } from './kernels/shaders.ts';
+import { OPERATIONS } from './ops/index.ts';
+import { fuseMaps } from './passes.ts';
+import type { KernelContext, Operand, OpDefinition } from './ops/types.ts';
+import type { ArenaPlan, PlannedUse } from './planner.ts';
+import { planArenas } from './planner.ts';
+import type { Tensor } from './tensor.ts';
+import { align, byteSize } from './tensor.ts';
+import type { WeightStore } from './weights.ts';
+import type { ExpandedShader } from './wgsl.ts';
+import { FIRST_BUFFER_BINDING, PARAMS_BINDING, STEP_BINDING, STEP_FIELDS, expandShader, packFields } from './wgsl.ts';
+
+/** Scalars that change from run to run; see STEP_FIELDS. */
+export type StepValues = Readonly<Record<string, number>>;
+
+/** What a run uses that neither learns nor scales anything. */
+export const IDLE_STEP = {
+  learning_rate: 0,
+  bias_correction1: 1,
+  bias_correction2: 1,
+  loss_scale: 1,
+  strength: 1,
+  accumulate: 0,
+  seed: 0,
+  pad: 0,
+} satisfies StepValues;
+
+export type InputData = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+
+/** What a program reads that outlives it. */
+export interface Resources {
+  weights?: WeightStore;
+  adapter?: AdapterBuffers;
+  states?: ReadonlyMap<string, GPUBuffer>;
+}
+
+interface PlannedDispatch {
+  call: KernelCall<Operand>;
+  shader: ExpandedShader;
+  /** bytes into the parameter buffer */
+  paramsOffset: number;
+}
+
+const STEP_BYTES = 4 * STEP_FIELDS.length;
+const tensorOf = (operand: Operand): Tensor => ('tensor' in operand ? operand.tensor : operand);
+
+/** Results of the last runs wait in as many buffers, so that reading one does not hold up the next run. */
+const READ_BACK_RING = 2;
+
+/** A list of dispatches with everything decided: kernels, memory, parameters. Needs no device; costs none. */
+export class ProgramPlan {
+  readonly dispatches: PlannedDispatch[] = [];
+  readonly arenas: ArenaPlan<Tensor>;
+  readonly inputs = new Map<string, { tensor: Tensor; offset: number; size: number }>();
+  readonly outputs = new Map<string, { tensor: Tensor; offset: number; size: number }>();
+  readonly inputBytes: number;
+  readonly outputBytes: number;
+  readonly paramsBytes: number;
+  readonly params: Uint8Array<ArrayBuffer>;
+  readonly flops: number;
+  readonly bytesMoved: number;
+  /** Bytes of intermediates that live from the forward into the backward part; the rest of the arenas is workspace. */
+  readonly keptBytes: number;
+
+  constructor(calls: readonly KernelCall<Operand>[], inputs: ReadonlyMap<string, Tensor>, outputs: ReadonlyMap<string, Tensor>, maxBinding: number) {
+    const paramsSeen = new Map<string, number>();
+    const blocks: { shader: ExpandedShader; call: KernelCall<Operand> }[] = [];
+    const expanded = new Map<string, ExpandedShader>();
+    let paramsBytes = 0;
+    for (const call of calls) {
+      if (call.grid.some((size) => size === 0)) continue;
+      const key = `${call.shader} ${JSON.stringify(call.defines)} ${call.baked ? JSON.stringify(call.params) : ''}`;
+      let shader = expanded.get(key);
+      if (!shader) {
+        const source = SHADERS[call.shader];
+        if (source === undefined) throw new Error(`there is no shader ${call.shader}`);
+        shader = expandShader(source, call.defines, SHADERS, call.baked ? call.params : undefined);
+        expanded.set(key, shader);
+      }
+      let paramsOffset = 0;
+      if (shader.usesParams) {
+        const content = shader.params.map((field) => `${field.type}${call.params[field.name]}`).join();
+        const known = paramsSeen.get(content);
+        if (known === undefined) {
+          paramsOffset = paramsBytes;
+          paramsSeen.set(content, paramsOffset);
+          paramsBytes += align(4 * shader.params.length);
+          blocks.push({ shader, call });
+        } else paramsOffset = known;
+      }
+      this.dispatches.push({ call, shader, paramsOffset });
+    }
+    this.paramsBytes = Math.max(4, paramsBytes);
+    this.params = new Uint8Array(this.paramsBytes);
+    const view = new DataView(this.params.buffer);
+    let at = 0;
+    for (const { shader, call } of blocks) {
+      packFields(shader.params, call.params, view, at);
+      at += align(4 * shader.params.length);
+    }
+
+    let offset = 0;
+    for (const [key, tensor] of inputs) {
+      const size = byteSize(tensor);
+      this.inputs.set(key, { tensor, offset, size });
+      offset += align(size);
+    }
+    this.inputBytes = offset;
+    offset = 0;
+    for (const [key, tensor] of outputs) {
+      const size = byteSize(tensor);
+      this.outputs.set(key, { tensor, offset, size });
+      offset += size;
+    }
+    this.outputBytes = offset;
+
+    const uses: PlannedUse<Tensor>[] = this.dispatches.map(({ call, shader }) => {
+      const reads: Tensor[] = [];
+      const writes: Tensor[] = [];
+      for (const { name, access } of shader.buffers) {
+        const operand = call.buffers[name];
+        if (!operand) throw new Error(`the kernel ${call.shader} was given no buffer ${name}`);
+        const tensor = tensorOf(operand);
+        if (tensor.role === 'intermediate') (access === 'read' ? reads : writes).push(tensor);
+      }
+      return { reads, writes };
+    });
+    // Outputs live to the end.
+    uses.push({ reads: [...outputs.values()], writes: [] });
+    this.arenas = planArenas(uses, byteSize, maxBinding);
+    this.flops = this.dispatches.reduce((sum, { call }) => sum + call.flops, 0);
+    this.bytesMoved = this.dispatches.reduce((sum, { call }) => sum + call.bytes, 0);
+    this.keptBytes = keptAcross(uses);
+  }
+
+  /** Plans what a graph computes. The graph is tidied in place: unused nodes dropped, elementwise chains fused. */
+  static of(graph: Graph, target: KernelTarget, maxBinding: number): ProgramPlan {
+    graph.dropUnused();
+    fuseMaps(graph);
+    const calls = graph.nodes.flatMap((node) => {
+      const definition = OPERATIONS[node.op] as OpDefinition<never>;
+      const context = {
+        inputs: node.inputs,
+        attributes: node.attributes,
+        outputs: node.outputs,
+        target,
+        temporary: (shape, dtype = 'f32') => makeTensor('intermediate', { shape, dtype, label: `${node.op} workspace` }),
+      } as KernelContext<'map'>;
+      return definition.kernels(context as never);
+    });
+    return new ProgramPlan(calls, graph.inputs, graph.outputs, maxBinding);
+  }
+
+  get arenaBytes(): number {
+    return this.arenas.arenas.reduce((sum, size) => sum + size, 0);
+  }
+
+  /** Everything that Program.build will allocate, to the byte. */
+  get totalBytes(): number {
+    return this.arenaBytes + this.ioBytes;
+  }
+
+  get ioBytes(): number {
+    const readBack = this.outputBytes > 0 ? this.outputBytes * READ_BACK_RING : 0;
+    return Math.max(4, this.inputBytes) + this.paramsBytes + STEP_BYTES + readBack;
+  }
+}
+
+/** The most bytes alive at any point whose tensors are used again after a long gap: what a backward pass waits for. */
+function keptAcross(uses: readonly PlannedUse<Tensor>[]): number {
+  const touched = new Map<Tensor, number[]>();
+  uses.forEach(({ reads, writes }, i) => {
+    for (const tensor of [...reads, ...writes]) touched.set(tensor, [...(touched.get(tensor) ?? []), i]);
+  });
+  const change = new Float64Array(uses.length + 1);
+  for (const [tensor, at] of touched) {
+    for (let i = 1; i < at.length; i++) {
+      if (at[i]! - at[i - 1]! < 16) continue;
+      change[at[i - 1]! + 1]! += byteSize(tensor);
+      change[at[i]!]! -= byteSize(tensor);
+    }
+  }
+  let alive = 0;
+  return change.reduce((peak, bytes) => Math.max(peak, (alive += bytes)), 0);
+}
+
+interface ReadyDispatch {
+  pipeline: GPUComputePipeline;
+  group: GPUBindGroup;
+  grid: readonly [number, number, number];
+  /** Rough work, for cutting a run into submits. */
+  cost: number;
+}
+
+/** A submit is kept near this, so that the rest of the machine gets its turn (seconds). */
+const SUBMIT_SECONDS = 0.1;
+
+/** A plan made real on a device: buffers, pipelines and bind groups made once, replayed every run. */
+export class Program {
+  readonly plan: ProgramPlan;
+  readonly #device: Device;
+  readonly #buffers: GPUBuffer[] = [];
+  readonly #dispatches: ReadyDispatch[] = [];
+  readonly #stepBytes = new ArrayBuffer(STEP_BYTES);
+  #inputs!: GPUBuffer;
+  #step!: GPUBuffer;
+  #arenas: GPUBuffer[] = [];
+  readonly #staging: { buffer: GPUBuffer; busy: Promise<unknown> }[] = [];
+  #runs = 0;
+  #secondsPerCost: number;
+  /** Milliseconds of encoding and submitting in the last run. */
+  encodeMilliseconds = 0;
+
+  private constructor(device: Device, plan: ProgramPlan) {
+    this.#device = device;
+    this.plan = plan;
+    this.#secondsPerCost = device.info.isSoftware ? 1 / 5e9 : 1 / 2e12;
+  }
+
+  static async build(device: Device, plan: ProgramPlan, resources: Resources): Promise<Program> {
+    const program = new Program(device, plan);
+    try {
+      await device.guarded('the memory of a training step', () => program.#allocate());
+      await device.guarded('preparing the kernels', () => program.#compile(resources));
+      return program;
+    } catch (error) {
+      program.destroy();
+      throw error;
+    }
+  }
+
+  #allocate(): void {
+    const { plan } = this;
+    const make = (size: number, usage: GPUBufferUsageFlags, label: string): GPUBuffer => {
+      const buffer = this.#device.createBuffer(size, usage, label);
+      this.#buffers.push(buffer);
+      return buffer;
+    };
+    const storage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    this.#arenas = plan.arenas.arenas.map((size, i) => make(size, storage, `arena ${i}`));
+    this.#inputs = make(Math.max(4, plan.inputBytes), storage, 'inputs');
+    this.#step = make(STEP_BYTES, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, 'step');
+    if (plan.outputBytes > 0) {
+      for (let i = 0; i < READ_BACK_RING; i++) {
+        const buffer = make(plan.outputBytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, 'read back');
+        this.#staging.push({ buffer, busy: Promise.resolve() });
+      }
+    }
+  }
+
+  async #compile(resources: Resources): Promise<void> {
+    const { gpu } = this.#device;
+    const params = this.#device.createBuffer(this.plan.paramsBytes, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, 'params');
+    this.#buffers.push(params);
+    gpu.queue.writeBuffer(params, 0, this.plan.params);
+    const pipelines = await Promise.all(this.plan.dispatches.map(({ shader, call }) => this.#device.pipeline(shader.code, call.shader)));
+    this.plan.dispatches.forEach(({ call, shader, paramsOffset }, i) => {
+      const pipeline = pipelines[i]!;
+      const entries: GPUBindGroupEntry[] = shader.buffers.map(({ name }, index) => ({
+        binding: FIRST_BUFFER_BINDING + index,
+        resource: this.#resolve(call.buffers[name]!, resources),
+      }));
+      if (shader.usesParams) {
+        entries.push({ binding: PARAMS_BINDING, resource: { buffer: params, offset: paramsOffset, size: 4 * shader.params.length } });
+      }
+      if (shader.usesStep) entries.push({ binding: STEP_BINDING, resource: { buffer: this.#step } });
+      const group = gpu.createBindGroup({ label: call.shader, layout: pipeline.getBindGroupLayout(0), entries });
+      this.#dispatches.push({ pipeline, group, grid: call.grid, cost: call.flops + call.bytes + 1e5 });
+    });
+  }
+
+  #resolve(operand: Operand, resources: Resources): BufferSlice {
+    const tensor = tensorOf(operand);
+    const slice = this.#storage(tensor, resources);
+    if (!('tensor' in operand)) return slice;
+    return { buffer: slice.buffer, offset: slice.offset + operand.offset, size: operand.size };
+  }
+
+  #storage(tensor: Tensor, resources: Resources): BufferSlice {
+    const size = byteSize(tensor);
+    const missing = (what: string): Error => new Error(`the program reads ${tensor.label}, but was given no ${what}`);
+    switch (tensor.role) {
+      case 'intermediate': {
+        const { arena, offset } = this.plan.arenas.placements.get(tensor)!;
+        return { buffer: this.#arenas[arena]!, offset, size };
+      }
+      case 'input': {
+        const { offset } = this.plan.inputs.get(tensor.key!)!;
+        return { buffer: this.#inputs, offset, size };
+      }
+      case 'weight':
+        if (!resources.weights) throw missing('weights');
+        return resources.weights.slice(tensor.key!);
+      case 'parameter':
+      case 'gradient':
+        if (!resources.adapter) throw missing('adapter');
+        return resources.adapter.slice(tensor.role === 'parameter' ? 'parameters' : 'gradients', tensor.key!);
+      case 'flat':
+        if (!resources.adapter) throw missing('adapter');
+        return resources.adapter.whole(tensor.key! as FlatName);
+      case 'state': {
+        const buffer = resources.states?.get(tensor.key!);
+        if (!buffer) throw missing('states');
+        return { buffer, offset: 0, size };
+      }
+    }
+  }
+
+  /** Resolves when a further run may start: results of the last but one are here. */
+  async ready(): Promise<void> {
+    await this.#staging[this.#runs % READ_BACK_RING]?.busy;
+  }
+
+  /** `start` as soon as it may. */
+  async run(inputs: Readonly<Record<string, InputData>>, step: StepValues): Promise<Record<string, Float32Array<ArrayBuffer>>> {
+    await this.ready();
+    return this.start(inputs, step);
+  }
+
+  /**
+   * Writes the inputs and submits every dispatch, before it returns; call after `ready`. The promise resolves when the
+   * outputs are here.
+   */
+  start(inputs: Readonly<Record<string, InputData>>, step: StepValues): Promise<Record<string, Float32Array<ArrayBuffer>>> {
+    this.#device.check();
+    const { gpu } = this.#device;
+    for (const [key, { offset, size }] of this.plan.inputs) {
+      const data = inputs[key];
+      if (data?.byteLength !== size) throw new Error(`the input ${key} needs ${size} bytes, got ${data?.byteLength ?? 'none'}`);
+      gpu.queue.writeBuffer(this.#inputs, offset, data);
+    }
+    packFields(STEP_FIELDS, step, new DataView(this.#stepBytes));
+    gpu.queue.writeBuffer(this.#step, 0, this.#stepBytes);
+
+    const slot = this.#staging[this.#runs++ % READ_BACK_RING];
+    const start = performance.now();
+    this.#encode(slot?.buffer);
+    this.encodeMilliseconds = performance.now() - start;
+    if (!slot) return Promise.resolve({});
+    const reading = this.#read(slot.buffer, start);
+    slot.busy = reading.catch(() => undefined);
+    return reading;
+  }
+
+  #encode(staging: GPUBuffer | undefined): void {
+    const { gpu } = this.#device;
+    let encoder = gpu.createCommandEncoder();
+    let pass = encoder.beginComputePass();
+    let pipeline: GPUComputePipeline | undefined;
+    let seconds = 0;
+    for (const dispatch of this.#dispatches) {
+      const estimate = dispatch.cost * this.#secondsPerCost;
+      if (seconds > 0 && seconds + estimate > SUBMIT_SECONDS) {
+        pass.end();
+        gpu.queue.submit([encoder.finish()]);
+        encoder = gpu.createCommandEncoder();
+        pass = encoder.beginComputePass();
+        pipeline = undefined;
+        seconds = 0;
+      }
+      seconds += estimate;
+      if (dispatch.pipeline !== pipeline) pass.setPipeline((pipeline = dispatch.pipeline));
+      pass.setBindGroup(0, dispatch.group);
+      pass.dispatchWorkgroups(...dispatch.grid);
+    }
+    pass.end();
+    if (staging) {
+      for (const { tensor, offset, size } of this.plan.outputs.values()) {
+        const { arena, offset: from } = this.plan.arenas.placements.get(tensor)!;
+        encoder.copyBufferToBuffer(this.#arenas[arena]!, from, staging, offset, size);
+      }
+    }
+    gpu.queue.submit([encoder.finish()]);
+  }
+
+  async #read(staging: GPUBuffer, start: number): Promise<Record<string, Float32Array<ArrayBuffer>>> {
+    try {
+      await staging.mapAsync(GPUMapMode.READ);
+    } catch (error) {
+      this.#device.check();
+      throw error;
+    }
+    this.#device.check();
+    const data = staging.getMappedRange().slice(0);
+    staging.unmap();
+    this.#learnSpeed((performance.now() - start) / 1000);
+    return Object.fromEntries(
+      [...this.plan.outputs].map(([key, { offset, size }]) => [key, new Float32Array(data, offset, size / 4)]),
+    );
+  }
+
+  /** The next run is cut into submits by how long this one took. The first includes compiling in some drivers. */
+  #learnSpeed(seconds: number): void {
+    if (this.#runs < 2) return;
+    const cost = this.#dispatches.reduce((sum, dispatch) => sum + dispatch.cost, 0);
+    this.#secondsPerCost = 0.7 * this.#secondsPerCost + 0.3 * (seconds / cost);
+  }
+
+  destroy(): void {
+    for (const buffer of this.#buffers.splice(0)) this.#device.destroyBuffer(buffer);
+  }
+}

@@ -1,0 +1,124 @@
+import type { Graph } from '../engine/graph.ts';
+import type { LoraSegment } from '../engine/kernels/matmul.ts';
+import { binary, constant, operand, strength } from '../engine/ops/expression.ts';
+import type { DType, Tensor } from '../engine/tensor.ts';
+
+/** A projection of a model: a linear layer with its path in the transformers class. */
+export interface Projection {
+  name: string;
+  inFeatures: number;
+  outFeatures: number;
+  bias?: boolean;
+}
+
+/** What LoRA adds to one projection, or to several computed together. */
+export interface LoraGroup {
+  segments: readonly LoraSegment[];
+  /** keys of the adapter's flat buffer: A [Σ r, in], B's one after the other, and DoRA's magnitude [out] */
+  a: string;
+  b: string;
+  magnitude?: string;
+}
+
+/** How the adapters layer takes part in a forward pass. */
+export interface AdapterHook {
+  /** Whether projections may be computed together with one A; not with DoRA or dropout. */
+  readonly grouped: boolean;
+  /** Probability that an input element of A is dropped; 0 outside of training. */
+  readonly dropout: number;
+  /** What is added to these projections, or nothing. */
+  group(projections: readonly Projection[]): LoraGroup | undefined;
+}
+
+export interface BuilderOptions {
+  graph: Graph;
+  /** Storage dtype on the device of a checkpoint tensor that is a matrix. */
+  dtypeOf: (name: string) => DType;
+  adapter?: AdapterHook | undefined;
+}
+
+/** Emits the layers that language models share. */
+export class ModelBuilder {
+  readonly graph: Graph;
+  readonly #options: BuilderOptions;
+  #salt = 0;
+
+  constructor(options: BuilderOptions) {
+    this.graph = options.graph;
+    this.#options = options;
+  }
+
+  /** A matrix in its stored precision; several projections lie one below the other. */
+  matrix(names: readonly string[], rows: readonly number[], columns: number): Tensor {
+    return this.graph.weight(names.join('+'), {
+      dtype: this.#options.dtypeOf(names[0]!),
+      sources: names.map((name, i) => ({ name, shape: [rows[i]!, columns] })),
+    });
+  }
+
+  /** Vectors (norm weights, biases) are few: always f32. */
+  vector(names: readonly string[], lengths: readonly number[]): Tensor {
+    return this.graph.weight(names.join('+'), {
+      dtype: 'f32',
+      sources: names.map((name, i) => ({ name, shape: [lengths[i]!] })),
+    });
+  }
+
+  norm(x: Tensor, name: string, size: number, eps: number): Tensor {
+    return this.graph.emit('rmsNorm', { x, weight: this.vector([name], [size]) }, { eps, offset: 0 }).y;
+  }
+
+  /** The outputs of several projections of x, side by side: [tokens, Σ out]. */
+  projections(x: Tensor, projections: readonly Projection[], residual?: Tensor): Tensor {
+    const { adapter, dtypeOf } = this.#options;
+    const alike = new Set(projections.map(({ name }) => dtypeOf(`${name}.weight`))).size === 1;
+    const biased = new Set(projections.map(({ bias }) => Boolean(bias))).size === 1;
+    if (projections.length === 1 || ((adapter?.grouped ?? true) && alike && biased)) return this.#linear(x, projections, residual);
+    const [x0, x1, x2] = projections.map((projection) => this.#linear(x, [projection]));
+    const { y } = this.graph.emit('concat', { x0: x0!, ...(x1 && { x1 }), ...(x2 && { x2 }) }, {});
+    return residual ? this.graph.add(y, residual) : y;
+  }
+
+  #linear(x: Tensor, projections: readonly Projection[], residual?: Tensor): Tensor {
+    const { graph } = this;
+    const { adapter } = this.#options;
+    const outs = projections.map(({ outFeatures }) => outFeatures);
+    const columns = projections[0]!.inFeatures;
+    const weight = this.matrix(projections.map(({ name }) => `${name}.weight`), outs, columns);
+    const bias = projections[0]!.bias ? this.vector(projections.map(({ name }) => `${name}.bias`), outs) : undefined;
+    const group = adapter?.group(projections);
+    if (!group || !adapter) {
+      return graph.emit('linear', { x, weight, ...(bias && { bias }), ...(residual && { residual }) }, { segments: [] }).y;
+    }
+    const { segments } = group;
+    const rank = segments.reduce((sum, segment) => sum + segment.rank, 0);
+    const a = graph.parameter(group.a, [rank, columns]);
+    const b = graph.parameter(group.b, [segments.reduce((sum, segment) => sum + segment.columns * segment.rank, 0)]);
+    const loraInput =
+      adapter.dropout > 0 ? graph.emit('dropout', { x }, { p: adapter.dropout, salt: ++this.#salt }).y : undefined;
+    const low = { x, weight, a, b, ...(loraInput && { loraInput }) };
+    if (group.magnitude === undefined) {
+      return graph.emit('linear', { ...low, ...(bias && { bias }), ...(residual && { residual }) }, { segments }).y;
+    }
+    return this.#dora(low, group, segments[0]!, bias, residual);
+  }
+
+  /** y = (m / ‖W + sBA‖) ⊙ (x Wᵀ + s x Aᵀ Bᵀ) + bias (+ residual); at a strength t the factor is 1 + t (m / ‖…‖ - 1) */
+  #dora(
+    low: { x: Tensor; weight: Tensor; a: Tensor; b: Tensor; loraInput?: Tensor },
+    group: LoraGroup,
+    segment: LoraSegment,
+    bias: Tensor | undefined,
+    residual: Tensor | undefined,
+  ): Tensor {
+    const { graph } = this;
+    const plain = graph.emit('linear', low, { segments: group.segments }).y;
+    const m = graph.parameter(group.magnitude!, [segment.columns]);
+    const { norm } = graph.emit('doraNorm', { weight: low.weight, a: low.a, b: low.b }, { rank: segment.rank, scale: segment.scale });
+    const change = binary('sub', binary('div', operand(1), operand(2)), constant(1));
+    const factor = binary('add', constant(1), binary('mul', strength, change));
+    const scaled = graph.map(binary('mul', operand(0), factor), [plain, m, norm]);
+    const withBias = bias ? graph.add(scaled, bias) : scaled;
+    return residual ? graph.add(withBias, residual) : withBias;
+  }
+}

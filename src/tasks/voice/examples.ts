@@ -1,0 +1,149 @@
+import type { TrainingRow } from '../../datasets/rows.ts';
+import { UserError } from '../../engine/errors.ts';
+import { decodeIntegers } from '../../models/files/dtypes.ts';
+import type { ModelFolder } from '../../models/files/folder.ts';
+import { parseSafetensors } from '../../models/files/safetensors.ts';
+import type { Tokenizer } from '../../models/tokenizer.ts';
+import type { Recipe } from '../../training/recipe.ts';
+import type { Batch } from '../../training/trainer.ts';
+import type { FitReport, PackedSequence, TokenRow } from './packing.ts';
+import { IGNORED, packRows, padRow, padRows, shuffledOrder, splitHeldOut, tokenRanges } from './packing.ts';
+
+/** Sequences of one length, ready to be put into batches. */
+export interface Examples {
+  /** Tokens of every sequence. */
+  length: number;
+  training: PackedSequence[];
+  heldOut: PackedSequence[];
+  report: FitReport | undefined;
+  /** A prepared batch file: taken as it is, nothing held out. */
+  prepared: boolean;
+}
+
+const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
+
+/** Token ids and labels of each row, by the chat template where there are turns. */
+export function tokenRows(rows: readonly TrainingRow[], tokenizer: Tokenizer): TokenRow[] {
+  return rows.map((row) => {
+    const { inputIds, labels } = tokenizer.encodeRow(row);
+    return { inputIds, labels, continuous: row.kind === 'text' };
+  });
+}
+
+/** Splits off the held-out share, packs or pads, and finds the shortest length that holds everything. */
+export function makeExamples(rows: readonly TokenRow[], recipe: Recipe, contextLength: number, padId: number): Examples {
+  if (rows.length === 0) throw new UserError('There is nothing to learn from yet. Add some data first.');
+  const longest = rows.reduce((most, row) => Math.max(most, row.inputIds.length), 2);
+  const total = rows.reduce((sum, row) => sum + row.inputIds.length, 0);
+  const limit = Math.min(recipe.max_length, contextLength);
+  const maxLength = Math.min(limit, Math.max(2, roundUp(recipe.packing ? total : longest, 32)));
+  const { train, heldOut } = splitHeldOut(rows.length, recipe.eval_share, recipe.seed);
+  const layOut = recipe.packing ? packRows : padRows;
+  const pick = (indices: readonly number[]) => layOut(indices.map((i) => rows[i]!), { maxLength, padId });
+  const learnt = pick(train);
+  if (learnt.sequences.length === 0) {
+    throw new UserError('No row has anything to learn from: every reply is empty or longer than the maximum length.');
+  }
+  return {
+    length: maxLength,
+    training: learnt.sequences,
+    heldOut: heldOut.length > 0 ? pick(heldOut).sequences : [],
+    report: learnt.report,
+    prepared: false,
+  };
+}
+
+/** Reads a prepared batch file: input_ids, attention_mask and labels, I64 [N,T], as transformers is called with. */
+export async function readPreparedBatch(folder: ModelFolder, file: string, vocabSize: number): Promise<Examples> {
+  const { tensors } = await parseSafetensors(folder, file);
+  const read = async (name: string): Promise<{ values: Int32Array; shape: readonly number[] }> => {
+    const entry = tensors.get(name);
+    if (!entry) throw new UserError(`${file} has no tensor ${name}. A prepared batch file holds input_ids, attention_mask and labels.`);
+    if (entry.shape.length !== 2) throw new UserError(`${name} in ${file} has the shape [${entry.shape.join(', ')}]; [rows, tokens] is needed.`);
+    return { values: decodeIntegers(await folder.read(file, entry.begin, entry.end), entry.dtype, name), shape: entry.shape };
+  };
+  const ids = await read('input_ids');
+  const mask = await read('attention_mask');
+  const labels = await read('labels');
+  const [rows, length] = ids.shape as [number, number];
+  for (const [name, { shape }] of [['attention_mask', mask], ['labels', labels]] as const) {
+    if (shape[0] !== rows || shape[1] !== length) throw new UserError(`${name} in ${file} does not have the shape of input_ids.`);
+  }
+  const bad = ids.values.find((id) => id < 0 || id >= vocabSize);
+  if (bad !== undefined) throw new UserError(`${file} holds the token id ${bad}; the base knows 0 to ${vocabSize - 1}.`);
+  const badLabel = labels.values.find((id) => (id < 0 && id !== IGNORED) || id >= vocabSize);
+  if (badLabel !== undefined) throw new UserError(`${file} holds the label ${badLabel}; the base knows 0 to ${vocabSize - 1}, and -100.`);
+  const training = Array.from({ length: rows }, (_, row) => {
+    const start = row * length;
+    let used = 0;
+    while (used < length && mask.values[start + used] === 1) used++;
+    if (mask.values.subarray(start + used, start + length).some((value) => value !== 0)) {
+      throw new UserError(`Row ${row} of ${file} is not padded on the right.`);
+    }
+    const end = start + used;
+    return padRow({ inputIds: ids.values.subarray(start, end), labels: labels.values.subarray(start, end) }, { maxLength: length });
+  });
+  return { length, training, heldOut: [], report: undefined, prepared: true };
+}
+
+/** Two u32 arrays as the rows (begin, end) of one, moved by `by`. */
+function paired(begin: Uint32Array, end: Uint32Array, into: Uint32Array, by: number): void {
+  for (let t = 0; t < begin.length; t++) {
+    into[2 * (by + t)] = begin[t]! + by;
+    into[2 * (by + t) + 1] = end[t]! + by;
+  }
+}
+
+/** Inputs of the loss graph for sequences laid side by side; missing ones are padding that nothing learns from. */
+export function makeBatch(sequences: readonly PackedSequence[], size: number, length: number): Batch {
+  const tokens = size * length;
+  const inputs = {
+    ids: new Uint32Array(tokens),
+    labels: new Int32Array(tokens).fill(IGNORED),
+    positions: new Uint32Array(tokens),
+    keyRanges: new Uint32Array(2 * tokens),
+    queryRanges: new Uint32Array(2 * tokens),
+  };
+  let labelTokens = 0;
+  for (let i = 0; i < size; i++) {
+    const sequence = sequences[i];
+    const at = i * length;
+    const ranges = tokenRanges(sequence?.segments ?? [], length);
+    paired(ranges.kBegin, ranges.kEnd, inputs.keyRanges, at);
+    paired(ranges.qBegin, ranges.qEnd, inputs.queryRanges, at);
+    if (!sequence) continue;
+    inputs.ids.set(sequence.inputIds, at);
+    inputs.labels.set(sequence.labels, at);
+    inputs.positions.set(sequence.positions, at);
+    labelTokens += sequence.labelTokens;
+  }
+  return { inputs, labelTokens };
+}
+
+/** The batches of one optimiser step, `index` from 0: sequences in the epoch's order, wrapping around at its end. */
+export function stepBatches(examples: Examples, recipe: Recipe, index: number): Batch[] {
+  const { training, length } = examples;
+  const size = recipe.per_device_train_batch_size;
+  const orders = new Map<number, ArrayLike<number>>();
+  const sequenceAt = (position: number): PackedSequence => {
+    const epoch = Math.floor(position / training.length);
+    const within = position % training.length;
+    if (!recipe.shuffle) return training[within]!;
+    let order = orders.get(epoch);
+    if (!order) orders.set(epoch, (order = shuffledOrder(training.length, recipe.seed, epoch)));
+    return training[order[within]!]!;
+  };
+  return Array.from({ length: recipe.gradient_accumulation_steps }, (_, micro) => {
+    const first = (index * recipe.gradient_accumulation_steps + micro) * size;
+    return makeBatch(Array.from({ length: size }, (__, i) => sequenceAt(first + i)), size, length);
+  });
+}
+
+export function heldOutBatches(examples: Examples, recipe: Recipe): Batch[] {
+  const size = recipe.per_device_train_batch_size;
+  const batches: Batch[] = [];
+  for (let first = 0; first < examples.heldOut.length; first += size) {
+    batches.push(makeBatch(examples.heldOut.slice(first, first + size), size, examples.length));
+  }
+  return batches;
+}

@@ -1,0 +1,103 @@
+import type { AdapterBuffers } from '../../engine/adapter-buffers.ts';
+import type { Device } from '../../engine/device.ts';
+import { IDLE_STEP, Program, ProgramPlan } from '../../engine/program.ts';
+import type { WeightStore } from '../../engine/weights.ts';
+import type { VoiceGraphOptions } from './graphs.ts';
+import { generationGraph } from './graphs.ts';
+
+/** Prompts are read in pieces of these sizes; few sizes, so that few programs are prepared. */
+const PREFILL_SIZES = [16, 64, 256];
+const CACHE_STEP = 256;
+
+/** Runs a model token by token with key/value caches that stay on the device. */
+export class Generator {
+  readonly #device: Device;
+  readonly #options: VoiceGraphOptions;
+  readonly #weights: WeightStore;
+  readonly #adapter: AdapterBuffers | undefined;
+  readonly #programs = new Map<number, Program>();
+  readonly #caches = new Map<string, GPUBuffer>();
+  #capacity = 0;
+
+  constructor(device: Device, options: VoiceGraphOptions, weights: WeightStore, adapter: AdapterBuffers | undefined) {
+    this.#device = device;
+    this.#options = options;
+    this.#weights = weights;
+    this.#adapter = adapter;
+  }
+
+  /** Makes room for so many tokens. What the caches held is gone. */
+  async reserve(tokens: number): Promise<void> {
+    const capacity = Math.ceil(tokens / CACHE_STEP) * CACHE_STEP;
+    if (capacity <= this.#capacity) return;
+    this.#release();
+    const { kvHeads, headDim, layers } = this.#options.config;
+    await this.#device.guarded('the memory of the conversation', () => {
+      const bytes = (capacity + 1) * 2 * kvHeads * headDim * 4;
+      for (let layer = 0; layer < layers; layer++) {
+        const buffer = this.#device.createBuffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST, `cache ${layer}`);
+        this.#caches.set(`cache.${layer}`, buffer);
+      }
+    });
+    this.#capacity = capacity;
+  }
+
+  async #program(tokens: number): Promise<Program> {
+    let program = this.#programs.get(tokens);
+    if (!program) {
+      const graph = generationGraph(this.#options, tokens, { tokens: this.#capacity });
+      const plan = ProgramPlan.of(graph, this.#device.target, this.#options.maxBinding);
+      program = await Program.build(this.#device, plan, {
+        weights: this.#weights,
+        states: this.#caches,
+        ...(this.#adapter && { adapter: this.#adapter }),
+      });
+      this.#programs.set(tokens, program);
+    }
+    return program;
+  }
+
+  /**
+   * Takes in tokens at positions `from`, `from` + 1, … and returns the logits [vocabulary] after the last of them. Room for
+   * them must have been reserved.
+   */
+  async read(ids: ArrayLike<number>, from: number, strength: number): Promise<Float32Array<ArrayBuffer>> {
+    let logits: Float32Array<ArrayBuffer> | undefined;
+    for (let done = 0; done < ids.length; ) {
+      const left = ids.length - done;
+      const size = left === 1 ? 1 : (PREFILL_SIZES.find((candidate) => candidate >= left) ?? PREFILL_SIZES.at(-1)!);
+      const count = Math.min(size, left);
+      const start = from + done;
+      const position = (i: number): number => (i < count ? start + i : 0);
+      const make = (value: (i: number) => number) => Uint32Array.from({ length: size }, (_, i) => value(i));
+      const program = await this.#program(size);
+      const outputs = await program.run(
+        {
+          ids: make((i) => (i < count ? ids[done + i]! : 0)),
+          positions: make(position),
+          // Padding sees the first key alone, and is written to the row that nobody reads.
+          keyRanges: Uint32Array.from({ length: 2 * size }, (_, i) => (i % 2 === 0 ? 0 : position(i >> 1) + 1)),
+          cacheRows: make((i) => (i < count ? start + i : this.#capacity)),
+          last: Uint32Array.of(count - 1),
+        },
+        { ...IDLE_STEP, strength },
+      );
+      logits = outputs['logits'];
+      done += count;
+    }
+    if (!logits) throw new Error('nothing to read');
+    return logits;
+  }
+
+  #release(): void {
+    for (const program of this.#programs.values()) program.destroy();
+    this.#programs.clear();
+    for (const buffer of this.#caches.values()) this.#device.destroyBuffer(buffer);
+    this.#caches.clear();
+    this.#capacity = 0;
+  }
+
+  destroy(): void {
+    this.#release();
+  }
+}

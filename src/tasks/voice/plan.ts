@@ -1,0 +1,80 @@
+import { AdapterBuffers } from '../../engine/adapter-buffers.ts';
+import type { LoraLayout } from '../../adapters/layout.ts';
+import { Optimizer } from '../../training/optimizer.ts';
+import type { Recipe } from '../../training/recipe.ts';
+import { totalSteps } from '../../training/recipe.ts';
+import type { TrainerPlan } from '../../training/trainer.ts';
+import type { VoiceBase } from './base.ts';
+import type { Examples } from './examples.ts';
+import { headChunk, lossGraph } from './graphs.ts';
+import type { PlanReport } from './types.ts';
+
+export interface VoicePlan extends TrainerPlan {
+  report: PlanReport;
+}
+
+/** Where nothing is said about the device's memory: what a card with 8 GB has left beside a browser and a desktop. */
+const DEFAULT_BUDGET = 6 * 2 ** 30;
+
+/** Optimiser steps of a run over these examples. */
+export function runSteps(examples: Examples, recipe: Recipe): number {
+  const perStep = recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps;
+  return totalSteps(recipe, Math.max(1, Math.ceil(examples.training.length / perStep)));
+}
+
+/**
+ * Plans programs and memory without allocating. Blocks are computed again in the backward pass only where keeping their
+ * activations would pass the budget (bytes on the device in all).
+ */
+export function planTraining(
+  base: VoiceBase,
+  layout: LoraLayout,
+  recipe: Recipe,
+  examples: Examples,
+  budget = DEFAULT_BUDGET,
+): VoicePlan {
+  const { device, config } = base;
+  const tokens = recipe.per_device_train_batch_size * examples.length;
+  const chunk = headChunk(config.vocabSize, device.target.family);
+  const options = base.graphOptions(layout);
+  const update = Optimizer.plan(layout.flat.length, recipe, device.target);
+  const evaluate = examples.heldOut.length > 0 ? base.planOf(lossGraph(options, tokens, chunk)) : undefined;
+  const adapterBytes = AdapterBuffers.plan(layout.flat, true);
+  const fixed = base.weights.bytes + adapterBytes + update.totalBytes + (evaluate?.totalBytes ?? 0);
+  const micro = (recompute: number) => base.planOf(lossGraph(options, tokens, chunk, recompute));
+  let recomputed = 0;
+  let plan = micro(0);
+  if (fixed + plan.totalBytes > budget) {
+    // More recomputed blocks never need more memory: the fewest that fit.
+    let [enough, tooFew] = [config.layers, 0];
+    while (enough - tooFew > 1) {
+      const middle = (enough + tooFew) >> 1;
+      if (fixed + micro(middle).totalBytes <= budget) enough = middle;
+      else tooFew = middle;
+    }
+    recomputed = enough;
+    plan = micro(recomputed);
+  }
+  const accumulation = recipe.gradient_accumulation_steps;
+  const arenas = plan.arenaBytes + update.arenaBytes + (evaluate?.arenaBytes ?? 0);
+  return {
+    micro: plan,
+    update,
+    evaluate,
+    report: {
+      frozenBytes: base.weights.bytes,
+      adapterBytes,
+      activationBytes: plan.keptBytes,
+      workspaceBytes: arenas - plan.keptBytes,
+      ioBytes: plan.ioBytes + update.ioBytes + (evaluate?.ioBytes ?? 0),
+      totalBytes: fixed + plan.totalBytes,
+      dispatchesPerStep: plan.dispatches.length * accumulation + update.dispatches.length,
+      flopsPerStep: plan.flops * accumulation + update.flops,
+      bytesMovedPerStep: plan.bytesMoved * accumulation + update.bytesMoved,
+      recomputedBlocks: recomputed,
+      adapterParameters: layout.parameterCount,
+      tokensPerStep: tokens * accumulation,
+      totalSteps: runSteps(examples, recipe),
+    },
+  };
+}

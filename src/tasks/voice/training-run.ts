@@ -1,0 +1,187 @@
+import type { LoraConfig } from '../../adapters/config.ts';
+import type { LoraLayout } from '../../adapters/layout.ts';
+import type { AdapterBuffers } from '../../engine/adapter-buffers.ts';
+import { UserError } from '../../engine/errors.ts';
+import type { RunState } from '../../training/checkpoint.ts';
+import { encodeRunState } from '../../training/checkpoint.ts';
+import type { Recipe } from '../../training/recipe.ts';
+import type { StepResult } from '../../training/trainer.ts';
+import { Trainer } from '../../training/trainer.ts';
+import type { VoiceBase } from './base.ts';
+import type { Examples } from './examples.ts';
+import { heldOutBatches, stepBatches } from './examples.ts';
+import type { VoicePlan } from './plan.ts';
+import type { TrainingEvent } from './types.ts';
+
+export interface RunOptions {
+  base: VoiceBase;
+  layout: LoraLayout;
+  adapter: AdapterBuffers;
+  plan: VoicePlan;
+  recipe: Recipe;
+  lora: LoraConfig;
+  examples: Examples;
+  resume?: RunState | undefined;
+  signal?: AbortSignal | undefined;
+  /** Awaited before each step: a promise that is still open holds the run. */
+  pause?: (() => Promise<void>) | undefined;
+  /** What the model says at this moment, for each prompt. */
+  sample?: (() => AsyncIterable<{ prompt: string; base: string; tuned: string }>) | undefined;
+}
+
+/** One run: steps, held-out losses, samples and checkpoints as events, in order. */
+export class TrainingRun {
+  readonly #options: RunOptions;
+  readonly #evaluations: { step: number; loss: number }[];
+  #bestStep: number;
+  #bestLoss: number | null;
+  #best: Float32Array<ArrayBuffer> | null;
+  #step: number;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    const { resume } = options;
+    this.#step = resume?.step ?? 0;
+    this.#evaluations = [...(resume?.evaluations ?? [])];
+    this.#bestStep = resume?.bestStep ?? 0;
+    this.#bestLoss = resume?.bestLoss ?? null;
+    this.#best = resume?.best ?? null;
+  }
+
+  async *events(): AsyncGenerator<TrainingEvent> {
+    const { base, plan, recipe, adapter, examples, layout, resume } = this.#options;
+    const total = plan.report.totalSteps;
+    if (resume && resume.step >= total) {
+      throw new UserError(`This run already made its ${total} steps. Raise max_steps to go on.`);
+    }
+    if (resume) {
+      adapter.write('parameters', layout.fromTensorOrder(resume.adapter));
+      adapter.write('moment1', layout.fromTensorOrder(resume.firstMoment));
+      adapter.write('moment2', layout.fromTensorOrder(resume.secondMoment));
+    }
+    const { device, weights } = base;
+    const trainer = await Trainer.build(device, plan, { weights, adapter }, { recipe, totalSteps: total, step: this.#step });
+    try {
+      yield { type: 'ready', plan: plan.report, measuredBytes: device.allocatedBytes, step: this.#step, totalSteps: total };
+      yield* this.#boundary(trainer, this.#step === 0);
+      yield* this.#train(trainer, total, examples);
+    } finally {
+      trainer.destroy();
+    }
+  }
+
+  async *#train(trainer: Trainer, total: number, examples: Examples): AsyncGenerator<TrainingEvent> {
+    const { recipe, signal, pause } = this.#options;
+    const perEpoch = examples.training.length / (recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps);
+    const event = (result: StepResult): TrainingEvent => {
+      this.#step = result.step;
+      return { type: 'step', totalSteps: total, epoch: result.step / perEpoch, ...result };
+    };
+    let previous: Promise<StepResult> | undefined;
+    let reason: 'finished' | 'stopped' | 'early-stop' = 'finished';
+    trainer.restartClock();
+    try {
+      while (trainer.step < total) {
+        await pause?.();
+        if (signal?.aborted) {
+          reason = 'stopped';
+          break;
+        }
+        // The next step is on its way to the device before the results of the last one are looked at.
+        const current = trainer.submit(stepBatches(examples, recipe, trainer.step));
+        current.catch(() => undefined);
+        if (previous) yield event(await previous);
+        previous = current;
+        if (this.#isBoundary(trainer.step)) {
+          yield event(await current);
+          previous = undefined;
+          yield* this.#boundary(trainer, false);
+          if (this.#shouldStop()) {
+            reason = 'early-stop';
+            break;
+          }
+          trainer.restartClock();
+        }
+      }
+      if (previous) yield event(await previous);
+    } catch (error) {
+      // The adapter on the device is as before the bad step: worth keeping.
+      await previous?.catch(() => undefined);
+      if (error instanceof UserError && error.name === 'UserError') yield await this.#checkpoint();
+      throw error;
+    }
+    if (reason === 'early-stop' && this.#best) {
+      this.#options.adapter.write('parameters', this.#options.layout.fromTensorOrder(this.#best));
+    }
+    yield await this.#checkpoint();
+    yield { type: 'done', step: this.#step, reason, bestStep: this.#bestStep };
+  }
+
+  #isDue(every: number, step: number): boolean {
+    return every > 0 && step % every === 0;
+  }
+
+  #isBoundary(step: number): boolean {
+    const { recipe } = this.#options;
+    const last = step === this.#options.plan.report.totalSteps;
+    return last || [recipe.eval_steps, recipe.save_steps, recipe.sample_steps].some((every) => this.#isDue(every, step));
+  }
+
+  /** What is due between two steps. Before the first: the untrained losses and samples, to compare with. */
+  async *#boundary(trainer: Trainer, isStart: boolean): AsyncGenerator<TrainingEvent> {
+    const { recipe, examples, plan, sample } = this.#options;
+    const step = this.#step;
+    const isLast = step === plan.report.totalSteps;
+    if (examples.heldOut.length > 0 && (isStart || isLast || this.#isDue(recipe.eval_steps, step))) {
+      const loss = await trainer.evaluate(heldOutBatches(examples, recipe));
+      const best = this.#bestLoss === null || loss < this.#bestLoss;
+      this.#evaluations.push({ step, loss });
+      if (best) {
+        this.#bestLoss = loss;
+        this.#bestStep = step;
+        this.#best = recipe.early_stopping_patience > 0 ? await this.#read('parameters') : null;
+      }
+      yield { type: 'evaluation', step, loss, best };
+    }
+    if (sample && (isStart || isLast || this.#isDue(recipe.sample_steps, step))) {
+      for await (const { prompt, base, tuned } of sample()) yield { type: 'sample', step, prompt, base, tuned };
+    }
+    if (!isStart && !isLast && this.#isDue(recipe.save_steps, step)) yield await this.#checkpoint();
+  }
+
+  /** Whether the held-out loss has not improved for as many evaluations as the recipe is patient. */
+  #shouldStop(): boolean {
+    const { early_stopping_patience: patience } = this.#options.recipe;
+    if (patience === 0 || this.#step === this.#options.plan.report.totalSteps) return false;
+    const since = this.#evaluations.filter(({ step }) => step > this.#bestStep).length;
+    return since >= patience;
+  }
+
+  async #read(name: 'parameters' | 'moment1' | 'moment2'): Promise<Float32Array<ArrayBuffer>> {
+    return this.#options.layout.toTensorOrder(await this.#options.adapter.read(name));
+  }
+
+  async #checkpoint(): Promise<TrainingEvent> {
+    const { recipe, lora, layout, plan, examples } = this.#options;
+    const perStep = recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps;
+    const used = this.#step * perStep;
+    const bytes = encodeRunState({
+      step: this.#step,
+      totalSteps: plan.report.totalSteps,
+      epoch: Math.floor(used / examples.training.length),
+      position: used % examples.training.length,
+      seed: recipe.seed,
+      recipe,
+      lora,
+      evaluations: this.#evaluations,
+      bestStep: this.#bestStep,
+      bestLoss: this.#bestLoss,
+      best: this.#best,
+      layout: layout.tensors,
+      adapter: await this.#read('parameters'),
+      firstMoment: await this.#read('moment1'),
+      secondMoment: await this.#read('moment2'),
+    });
+    return { type: 'checkpoint', step: this.#step, bytes };
+  }
+}

@@ -1,0 +1,253 @@
+import type { LoraConfig } from '../../adapters/config.ts';
+import { initLora } from '../../adapters/init.ts';
+import type { LoraLayout } from '../../adapters/layout.ts';
+import type { Adapter, LoraTensors } from '../../adapters/peft.ts';
+import { readPeftFolder, writePeftFolder } from '../../adapters/peft.ts';
+import { RandomStream } from '../../adapters/random.ts';
+import { resolveTargets } from '../../adapters/targets.ts';
+import type { TrainingRow } from '../../datasets/rows.ts';
+import { AdapterBuffers } from '../../engine/adapter-buffers.ts';
+import type { Device } from '../../engine/device.ts';
+import { UserError } from '../../engine/errors.ts';
+import type { ModelFolder } from '../../models/files/folder.ts';
+import { Tokenizer } from '../../models/tokenizer.ts';
+import { parsePrecision } from '../../models/weights.ts';
+import { decodeRunState } from '../../training/checkpoint.ts';
+import type { Recipe } from '../../training/recipe.ts';
+import { VoiceBase } from './base.ts';
+import { doraMagnitudes } from './dora.ts';
+import type { Examples } from './examples.ts';
+import { makeExamples, tokenRows } from './examples.ts';
+import { Generator } from './generator.ts';
+import { planTraining } from './plan.ts';
+import { checkSampling, greedy, sampleToken } from './sampling.ts';
+import { TrainingRun } from './training-run.ts';
+import type { GenerateChunk, GenerateRequest, ModelInfo, PlanReport, TokenPreview, TrainingEvent } from './types.ts';
+
+export interface LoadOptions {
+  /** stored (as in the file), f32, bf16 or f16. */
+  precision?: string;
+  onProgress?: (fraction: number) => void;
+  signal?: AbortSignal;
+}
+
+/** What is learnt from: rows of a data set, or a prepared batch file already read. */
+export type LearningData = { rows: readonly TrainingRow[] } | { examples: Examples };
+
+export type TrainOptions = LearningData & {
+  recipe: Recipe;
+  adapter: LoraConfig;
+  /** A PEFT adapter to go on from; its own configuration counts instead of `adapter`. */
+  from?: Adapter;
+  /** A checkpoint of this run. */
+  resume?: Uint8Array<ArrayBuffer>;
+  samplePrompts?: string[];
+  signal?: AbortSignal;
+  pause?: () => Promise<void>;
+  /** Bytes on the device that the run may take. */
+  memoryBudget?: number;
+};
+
+interface ActiveAdapter {
+  config: LoraConfig;
+  layout: LoraLayout;
+  buffers: AdapterBuffers;
+}
+
+/** A chat model on the device: it talks, is trained, and gives its adapter away. One thing at a time. */
+export class VoiceModel {
+  readonly base: VoiceBase;
+  readonly #tokenizer: Tokenizer | undefined;
+  #adapter: ActiveAdapter | undefined;
+  #generator: Generator | undefined;
+
+  private constructor(base: VoiceBase, tokenizer: Tokenizer | undefined) {
+    this.base = base;
+    this.#tokenizer = tokenizer;
+  }
+
+  /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
+  static async load(device: Device, folder: ModelFolder, options: LoadOptions = {}): Promise<VoiceModel> {
+    const { onProgress, signal } = options;
+    const base = await VoiceBase.load(device, folder, { precision: parsePrecision(options.precision), onProgress, signal });
+    try {
+      // Prepared batches need no tokenizer; who asks for it without one gets the reason.
+      const tokenizer = folder.files.includes('tokenizer.json') ? await Tokenizer.load(folder) : undefined;
+      return new VoiceModel(base, tokenizer);
+    } catch (error) {
+      base.destroy();
+      throw error;
+    }
+  }
+
+  get tokenizer(): Tokenizer {
+    if (!this.#tokenizer) throw new UserError(`“${this.base.checkpoint.folder.name}” has no tokenizer.json. Choose a version of the model that has one.`);
+    return this.#tokenizer;
+  }
+
+  get info(): ModelInfo {
+    return this.base.info(this.#tokenizer?.hasChatTemplate ?? false);
+  }
+
+  #dropGenerator(): void {
+    this.#generator?.destroy();
+    this.#generator = undefined;
+  }
+
+  async #activate(config: LoraConfig, training: boolean, tensors?: ReadonlyMap<string, LoraTensors>): Promise<ActiveAdapter> {
+    this.#dropAdapter();
+    const layout = this.base.layout(config, training);
+    const flat = tensors && layout.pack(tensors);
+    const buffers = await AdapterBuffers.create(this.base.device, layout.flat, training);
+    if (flat) buffers.write('parameters', flat);
+    this.#adapter = { config, layout, buffers };
+    return this.#adapter;
+  }
+
+  #dropAdapter(): void {
+    this.#dropGenerator();
+    this.#adapter?.buffers.destroy();
+    this.#adapter = undefined;
+  }
+
+  /** Puts an adapter (a PEFT folder, or one already read) beside the base, or takes it away. */
+  async useAdapter(adapter: ModelFolder | Adapter | null): Promise<void> {
+    if (!adapter) return this.#dropAdapter();
+    const { config, tensors } = 'config' in adapter ? adapter : await readPeftFolder(adapter);
+    await this.#activate(config, false, tensors);
+  }
+
+  /** Which tokens of each row carry loss. */
+  preview(rows: readonly TrainingRow[]): TokenPreview[] {
+    return tokenRows(rows, this.tokenizer).map(({ inputIds, labels }) => ({
+      tokens: Array.from(inputIds, (id, i) => ({ id, text: this.tokenizer.tokenText(id), trained: labels[i] !== -100 })),
+    }));
+  }
+
+  /** Streams a reply. The adapter, where there is one, is applied at `strength` (default 1). */
+  async *generate(request: GenerateRequest): AsyncGenerator<GenerateChunk> {
+    checkSampling(request);
+    const { tokenizer, base } = this;
+    if ((request.prompt === undefined) === (request.messages === undefined)) throw new UserError('Give either a prompt or messages.');
+    const prompt = request.messages ? tokenizer.encodePrompt(request.messages) : tokenizer.encode(request.prompt!);
+    const ids = prompt.length > 0 ? Array.from(prompt) : [tokenizer.bosId ?? tokenizer.eosId ?? 0];
+    const room = base.contextLength - ids.length;
+    if (room < 1) {
+      throw new UserError(`The conversation is ${ids.length} tokens long, and this base reads ${base.contextLength}. Shorten it.`);
+    }
+    const limit = Math.min(request.max_new_tokens, room);
+    const generator = (this.#generator ??= new Generator(base.device, base.graphOptions(this.#generationHook()), base.weights, this.#adapter?.buffers));
+    await generator.reserve(ids.length + limit);
+    const strength = request.strength ?? 1;
+    const random = new RandomStream(request.seed ?? 0, 'generate');
+    const stream = tokenizer.stream();
+    let next: ArrayLike<number> = ids;
+    let position = 0;
+    for (let made = 0; made < limit; made++) {
+      request.signal?.throwIfAborted();
+      const logits = await generator.read(next, position, strength);
+      position += next.length;
+      const id = request.do_sample ? sampleToken(logits, request, random) : greedy(logits);
+      const stop = tokenizer.stopIds.includes(id);
+      const text = stop ? stream.end() : stream.push([id]);
+      if (stop || made + 1 === limit) {
+        yield { text: stop ? text : text + stream.end(), tokenIds: [id] };
+        return;
+      }
+      yield { text, tokenIds: [id] };
+      next = [id];
+    }
+  }
+
+  #generationHook() {
+    const layout = this.#adapter?.layout;
+    return layout && { grouped: layout.grouped, dropout: 0, group: layout.group.bind(layout) };
+  }
+
+  #examples(data: LearningData, recipe: Recipe): Examples {
+    if ('examples' in data) return data.examples;
+    return makeExamples(tokenRows(data.rows, this.tokenizer), recipe, this.base.contextLength, this.tokenizer.padId ?? 0);
+  }
+
+  /** What a run would take, without allocating anything. */
+  plan(options: LearningData & { recipe: Recipe; adapter: LoraConfig; memoryBudget?: number }): PlanReport {
+    const { recipe, adapter, memoryBudget } = options;
+    return planTraining(this.base, this.base.layout(adapter, true), recipe, this.#examples(options, recipe), memoryBudget).report;
+  }
+
+  /** Trains; ending the iteration early keeps what was learnt so far. */
+  async *train(options: TrainOptions): AsyncGenerator<TrainingEvent> {
+    const { recipe, signal, pause, samplePrompts = [] } = options;
+    const resume = options.resume && (await decodeRunState(options.resume));
+    const lora = resume?.lora ?? options.from?.config ?? options.adapter;
+    const examples = this.#examples(options, recipe);
+    const tensors = resume ? undefined : (options.from?.tensors ?? (await this.#initialTensors(lora, recipe.seed)));
+    const { layout, buffers } = await this.#activate(lora, true, tensors);
+    const plan = planTraining(this.base, layout, recipe, examples, options.memoryBudget);
+    const run = new TrainingRun({
+      base: this.base,
+      layout,
+      adapter: buffers,
+      plan,
+      recipe,
+      lora,
+      examples,
+      resume,
+      signal,
+      pause,
+      sample: samplePrompts.length > 0 ? () => this.#samples(samplePrompts, recipe.seed) : undefined,
+    });
+    yield* run.events();
+  }
+
+  async #initialTensors(lora: LoraConfig, seed: number): Promise<Map<string, LoraTensors>> {
+    const tensors = initLora(resolveTargets(lora, this.base.modules), lora, seed);
+    if (lora.use_dora) await doraMagnitudes(this.base.checkpoint, tensors);
+    return tensors;
+  }
+
+  /** Base and tuned on the same prompts, by likeliest token, so that a change is the training's. */
+  async *#samples(prompts: readonly string[], seed: number): AsyncGenerator<{ prompt: string; base: string; tuned: string }> {
+    for (const prompt of prompts) {
+      const say = async (strength: number): Promise<string> => {
+        const asked = this.tokenizer.hasChatTemplate ? { messages: [{ role: 'user' as const, content: prompt }] } : { prompt };
+        let text = '';
+        for await (const chunk of this.generate({ ...asked, max_new_tokens: 48, do_sample: false, seed, strength })) text += chunk.text;
+        return text;
+      };
+      yield { prompt, base: await say(0), tuned: await say(1) };
+    }
+  }
+
+  /** The adapter as it is now. Throws UserError where there is none. */
+  async currentAdapter(): Promise<Adapter> {
+    if (!this.#adapter) throw new UserError('There is no adapter yet. Train one first.');
+    const { config, layout, buffers } = this.#adapter;
+    return { config, tensors: layout.unpack(await buffers.read('parameters')) };
+  }
+
+  /** Gradient of every adapter tensor as the last step left it, before clipping. */
+  async currentGradients(): Promise<Map<string, LoraTensors>> {
+    if (!this.#adapter) throw new UserError('There is no adapter yet. Train one first.');
+    return this.#adapter.layout.unpack(await this.#adapter.buffers.read('gradients'));
+  }
+
+  /** The adapter as a PEFT folder: file name to bytes. */
+  async exportAdapter(baseName: string): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+    const { config, tensors } = await this.currentAdapter();
+    return writePeftFolder({ config: { ...config, base_model_name_or_path: baseName }, tensors });
+  }
+
+  /** The adapter inside a checkpoint, without touching the one in use. */
+  async adapterFromCheckpoint(bytes: Uint8Array<ArrayBuffer>, baseName: string): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+    const state = await decodeRunState(bytes);
+    const layout = this.base.layout(state.lora, false);
+    const tensors = layout.unpack(layout.fromTensorOrder(state.adapter));
+    return writePeftFolder({ config: { ...state.lora, base_model_name_or_path: baseName }, tensors });
+  }
+
+  destroy(): void {
+    this.#dropAdapter();
+    this.base.destroy();
+  }
+}
