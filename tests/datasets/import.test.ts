@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
 import { UserError } from '../../src/engine/errors.ts';
 import { importFiles, importPasted } from '../../src/datasets/import/import.ts';
-import type { ImportOptions, ImportProgress , ImportError} from '../../src/datasets/import/import.ts';
+import type { ImportOptions, ImportProgress, ImportError } from '../../src/datasets/import/import.ts';
+import { CsvSplitter } from '../../src/datasets/import/csv.ts';
+import { JsonValueSplitter } from '../../src/datasets/import/json-values.ts';
+import { LineSplitter } from '../../src/datasets/import/lines.ts';
 import { Xoshiro128 } from '../../src/datasets/order.ts';
 import { isTrained, rowsToJsonl } from '../../src/datasets/rows.ts';
 import type { Message, Role, TrainingRow } from '../../src/datasets/rows.ts';
@@ -120,6 +123,7 @@ test('damaged JSON lists: good entries are found again, truncation is said', asy
   expect(between.report.warnings.join()).toContain('breaks off');
   expect(await refusal('[{"text": "a', 'x.json')).toContain('not valid JSON');
   expect(await refusal(whole.slice(0, -10), 'x.json', { keepGood: false })).toMatch(/^Line 8 of “x.json” is not/);
+  expect(await refusal('[{"text": "a"},', 'x.json', { keepGood: false })).toMatch(/^“x.json” breaks off: from line 1/);
   // A list that is whole but not closed is no reason to keep quiet either.
   expect(await refusal('[]', 'x.json')).toContain('Nothing that can be learnt');
 });
@@ -275,6 +279,21 @@ test('text that only looks a little like JSON stays text', async () => {
     expect(report.files[0]?.kind).toBe('text');
   }
   expect((await importPasted('<!DOCTYPE html><p>Hi</p>')).report.warnings.join()).toContain('web page');
+});
+
+test('entries without an end are refused before memory runs out', () => {
+  const ignore = () => undefined;
+  for (const splitter of [
+    new LineSplitter(ignore, 1000),
+    new JsonValueSplitter(true, ignore, 1000),
+    new CsvSplitter(',', ignore, 1000),
+  ]) {
+    splitter.push('[\n"aaa"\n,\n"');
+    splitter.push('a'.repeat(900));
+    expect(() => {
+      splitter.push('a'.repeat(200));
+    }).toThrow('The entry on line 4 is longer than 1,000 characters');
+  }
 });
 
 test('tables with known columns', async () => {

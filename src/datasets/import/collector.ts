@@ -9,7 +9,6 @@ const SNIPPET_CHARACTERS = 160;
 
 /** The beginning of a text on one line, without control characters. */
 export function snippetOf(text: string): string {
-   
   const line = text
     .slice(0, SNIPPET_CHARACTERS * 2)
     .replace(/[\s\u0000-\u001f\u007f]+/gu, ' ')
@@ -68,6 +67,17 @@ export class FileCollector {
       );
     }
     this.skip('not valid JSON', line, text);
+  }
+
+  /** The text ends within a list or value that began on `line`. */
+  brokenOff(line: number): void {
+    const what = `“${this.report.name}” breaks off: from line ${String(line)} on a bracket is missing or the end of the file is lost.`;
+    if (!this.#options.keepGood)
+      throw new UserError(`${what} Correct it, or import again and keep only the good entries.`);
+    const kept = this.rows.length;
+    this.warn(
+      `${what} ${kept > 0 ? `The ${String(kept)} rows before it were kept.` : 'No row before it could be kept.'}`,
+    );
   }
 
   /** A parsed value; `text` is its source, for the example where it is skipped. */

@@ -1,3 +1,4 @@
+import { checkEntryLength } from './lines.ts';
 import { shapeOf } from './shapes.ts';
 
 export type Delimiter = ',' | ';' | '\t';
@@ -9,6 +10,7 @@ export type Delimiter = ',' | ';' | '\t';
 export class CsvSplitter {
   readonly #delimiter: Delimiter;
   readonly #onRecord: (fields: string[], line: number) => void;
+  readonly #longest: number | undefined;
   #fields: string[] = [];
   #field = '';
   #quoted = false;
@@ -16,7 +18,8 @@ export class CsvSplitter {
   #line = 1;
   #startLine = 1;
 
-  constructor(delimiter: Delimiter, onRecord: (fields: string[], line: number) => void) {
+  constructor(delimiter: Delimiter, onRecord: (fields: string[], line: number) => void, longest?: number) {
+    this.#longest = longest;
     this.#delimiter = delimiter;
     this.#onRecord = onRecord;
   }
@@ -48,6 +51,7 @@ export class CsvSplitter {
         at = end - 1;
       }
     }
+    checkEntryLength(this.#field.length, this.#startLine, this.#longest);
   }
 
   /** @returns the line on which a quoted field began that was never closed, or undefined. */

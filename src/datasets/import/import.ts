@@ -48,6 +48,8 @@ interface Reader {
 
 /** Characters by which the layout of a file is recognised. */
 const HEAD_CHARACTERS = 1 << 16;
+/** Of blank text at the beginning no more than this is held back. */
+const BLANK_CHARACTERS = 1 << 20;
 /** Milliseconds of work after which other work of the page gets its turn. */
 const SLICE_MS = 16;
 
@@ -71,12 +73,7 @@ function jsonValues(collector: FileCollector, inList: boolean): Reader {
     },
     end() {
       const { openSince } = values.end();
-      if (openSince === undefined) return;
-      const kept = collector.rows.length;
-      collector.warn(
-        `“${collector.report.name}” breaks off: from line ${String(openSince)} on a bracket is missing or the end of the file is lost. ` +
-          (kept > 0 ? `The ${String(kept)} rows before it were kept.` : 'No row before it could be kept.'),
-      );
+      if (openSince !== undefined) collector.brokenOff(openSince);
     },
   };
 }
@@ -170,7 +167,7 @@ async function readFile(
       reader.push(piece);
     } else {
       head += piece;
-      if (head.trimStart().length >= HEAD_CHARACTERS) {
+      if (head.length > BLANK_CHARACTERS || head.trimStart().length >= HEAD_CHARACTERS) {
         reader = recognise(head, false, collector, split);
         reader.push(head);
       }
@@ -254,8 +251,9 @@ async function importAll(
       addTo(result, collector);
     } catch (error) {
       // With keepGood one unreadable file must not cost the others; without it, all or nothing.
-      if (!(error instanceof UserError) || options.keepGood === false) throw error;
-      const { message } = error;
+      if (!(error instanceof UserError)) throw error;
+      const message = error.message.includes(`“${name}”`) ? error.message : `“${name}”: ${error.message}`;
+      if (options.keepGood === false) throw new UserError(message, { cause: error });
       report.files.push({ name, kind: 'refused', rows: 0, skipped: {}, warnings: [message] });
     }
     before += size;
@@ -289,7 +287,6 @@ export function importFiles(
   return importAll(sources, options, onProgress);
 }
 
- 
 async function* inPieces(text: string): AsyncGenerator<string, void> {
   for (let at = 0; at < text.length; at += HEAD_CHARACTERS * 2) yield text.slice(at, at + HEAD_CHARACTERS * 2);
 }

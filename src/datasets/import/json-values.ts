@@ -1,3 +1,5 @@
+import { checkEntryLength } from './lines.ts';
+
 const QUOTE = 34;
 const COMMA = 44;
 const NEWLINE = 10;
@@ -25,11 +27,13 @@ export type OnValue = (text: string, line: number) => void;
 export class JsonValueSplitter {
   readonly #onValue: OnValue;
   readonly #inList: boolean;
+  readonly #longest: number | undefined;
   /** Whether values are expected: always, or between the list's brackets. */
   #open: boolean;
   /** The brackets opened within the value. */
   #stack: number[] = [];
   #parts: string[] = [];
+  #length = 0;
   #started = false;
   #startLine = 1;
   #line = 1;
@@ -43,7 +47,8 @@ export class JsonValueSplitter {
   #lineStart = 0;
   #lineBlank = true;
 
-  constructor(inList: boolean, onValue: OnValue) {
+  constructor(inList: boolean, onValue: OnValue, longest?: number) {
+    this.#longest = longest;
     this.#inList = inList;
     this.#open = !inList;
     this.#onValue = onValue;
@@ -109,7 +114,11 @@ export class JsonValueSplitter {
         if (opener === 0) this.#give(piece.slice(start, at + 1));
       }
     }
-    if (this.#started) this.#parts.push(piece.slice(start));
+    if (this.#started) {
+      this.#parts.push(piece.slice(start));
+      this.#length += piece.length - start;
+      checkEntryLength(this.#length, this.#startLine, this.#longest);
+    }
     this.#lineStart -= piece.length;
   }
 
@@ -139,6 +148,7 @@ export class JsonValueSplitter {
     this.#parts.push(last);
     const text = this.#parts.join('');
     this.#parts = [];
+    this.#length = 0;
     this.#started = false;
     this.#last = 0;
     this.#onValue(text, this.#startLine);

@@ -1,11 +1,27 @@
+import { UserError } from '../../engine/errors.ts';
+
+/** Characters of a line or value beyond which it is no training row; engines end strings at 2^29 or so. */
+const LONGEST = 2 ** 28;
+
+/** @throws UserError where an entry that began on `line` has grown too long to be one. */
+export function checkEntryLength(characters: number, line: number, longest = LONGEST): void {
+  if (characters <= longest) return;
+  throw new UserError(
+    `The entry on line ${String(line)} is longer than ${longest.toLocaleString('en-US')} characters, which cannot be read. Split it, or check that a quotation mark or bracket is not missing there.`,
+  );
+}
+
 /** Splits text that comes in pieces into lines, ended by \n or \r\n, and numbers them from 1. */
 export class LineSplitter {
   #parts: string[] = [];
+  #length = 0;
   #line = 0;
   readonly #onLine: (line: string, number: number) => void;
+  readonly #longest: number | undefined;
 
-  constructor(onLine: (line: string, number: number) => void) {
+  constructor(onLine: (line: string, number: number) => void, longest?: number) {
     this.#onLine = onLine;
+    this.#longest = longest;
   }
 
   push(piece: string): void {
@@ -14,7 +30,11 @@ export class LineSplitter {
       this.#give(piece.slice(start, end));
       start = end + 1;
     }
-    if (start < piece.length) this.#parts.push(piece.slice(start));
+    if (start < piece.length) {
+      this.#parts.push(piece.slice(start));
+      this.#length += piece.length - start;
+      checkEntryLength(this.#length, this.#line + 1, this.#longest);
+    }
   }
 
   /** Gives the last line where no newline ended it. */
@@ -28,6 +48,7 @@ export class LineSplitter {
       this.#parts.push(last);
       line = this.#parts.join('');
       this.#parts = [];
+      this.#length = 0;
     }
     this.#line++;
     this.#onLine(line.endsWith('\r') ? line.slice(0, -1) : line, this.#line);
