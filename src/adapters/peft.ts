@@ -48,23 +48,6 @@ export function peftTensorName(module: string, part: LoraPart): string {
   return PREFIX + module + SUFFIX[part];
 }
 
-/** The names and shapes of an adapter's tensors in a fixed order: a module's A, B, then its magnitude (DoRA). */
-export function adapterLayout(
-  targets: readonly LoraTarget[],
-  useDora: boolean,
-): { module: string; part: LoraPart; name: string; shape: readonly number[] }[] {
-  return targets.flatMap(({ name: module, r, inFeatures, outFeatures }) => {
-    const entry = (part: LoraPart, shape: readonly number[]) => ({
-      module,
-      part,
-      name: peftTensorName(module, part),
-      shape,
-    });
-    const pair = [entry('A', [r, inFeatures]), entry('B', [outFeatures, r])];
-    return useDora ? [...pair, entry('magnitude', [outFeatures])] : pair;
-  });
-}
-
 /**
  * Reads adapter_config.json and adapter_model.safetensors (F32, F16 or BF16). An adapter saved under a name of its own
  * lies in a sub-folder; where there is exactly one, it is taken. Throws UserError naming whatever does not agree.

@@ -78,6 +78,7 @@ export class ChatTemplate {
 
   #run(messages: readonly Message[], generationPrompt: boolean, template = this.#template): string {
     return template.render({
+      ...STRIP_FUNCTIONS,
       ...this.#variables,
       messages: messages.map(({ role, content, name }) =>
         name === undefined ? { role, content } : { role, content, name },
@@ -253,9 +254,55 @@ export class ChatTemplate {
   }
 }
 
+/** The template library's strip, lstrip and rstrip pass over which characters are to go; templates rely on it. */
+const STRIPPERS: Readonly<Record<string, (text: string, letters: string) => string>> = {
+  strip: (text, letters) => STRIPPERS['lstrip']!(STRIPPERS['rstrip']!(text, letters), letters),
+  lstrip: (text, letters) => {
+    let start = 0;
+    while (start < text.length && letters.includes(text.charAt(start))) start++;
+    return text.slice(start);
+  },
+  rstrip: (text, letters) => {
+    let end = text.length;
+    while (end > 0 && letters.includes(text.charAt(end - 1))) end--;
+    return text.slice(0, end);
+  },
+};
+const stripName = (method: string): string => `python_${method}`;
+const STRIP_FUNCTIONS = Object.fromEntries(
+  Object.entries(STRIPPERS).map(([method, run]) => [
+    stripName(method),
+    (text: unknown, letters: unknown): string => {
+      if (typeof text !== 'string' || typeof letters !== 'string') throw new Error(`${method} needs text`);
+      return run(text, letters);
+    },
+  ]),
+);
+
+/** Turns x.strip('letters') into python_strip(x, 'letters') throughout a parsed template. */
+function callOwnStrip(node: unknown): void {
+  if (typeof node !== 'object' || node === null) return;
+  for (const part of Object.values(node)) callOwnStrip(part);
+  const call = node as { type?: string; callee?: Partial<MethodCallee>; args?: unknown[] };
+  const method = call.callee?.property?.value;
+  if (call.type !== 'CallExpression' || call.callee?.type !== 'MemberExpression' || call.callee.computed) return;
+  if (call.args?.length !== 1 || typeof method !== 'string' || !Object.hasOwn(STRIPPERS, method)) return;
+  call.args = [call.callee.object, ...call.args];
+  call.callee = Object.assign(call.callee.property!, { value: stripName(method) });
+}
+
+interface MethodCallee {
+  type: string;
+  object: unknown;
+  property: { value: unknown };
+  computed: boolean;
+}
+
 function compile(source: string): Template {
   try {
-    return new Template(source);
+    const template = new Template(source);
+    callOwnStrip(template.parsed);
+    return template;
   } catch (error) {
     throw new UserError(
       `The model's chat template cannot be read: ${error instanceof Error ? error.message.slice(0, 200) : 'it is broken'}.`,
