@@ -1,5 +1,5 @@
 import type { LoraConfig } from '../../adapters/config.ts';
-import type { AdaptableModule } from '../../adapters/targets.ts';
+import type { AdaptableModule, LoraTarget } from '../../adapters/targets.ts';
 import { resolveTargets } from '../../adapters/targets.ts';
 import { LoraLayout } from '../../adapters/layout.ts';
 import type { Device } from '../../engine/device.ts';
@@ -80,12 +80,17 @@ export class VoiceBase {
     ];
   }
 
-  /** A layout for this configuration, traced through a forward pass so that every tensor has its place. */
-  layout(lora: LoraConfig, training: boolean): LoraLayout {
+  /** The modules that a configuration asks to adapt. Throws UserError where none, or an unsupported one, matches. */
+  targets(lora: LoraConfig): LoraTarget[] {
     const targets = resolveTargets(lora, this.modules);
     if (targets.some(({ name }) => name === 'lm_head')) {
       throw new UserError('lm_head cannot be adapted here. Leave it out of target_modules.');
     }
+    return targets;
+  }
+
+  /** A layout for these modules, traced through a forward pass so that every tensor has its place. */
+  layout(targets: readonly LoraTarget[], lora: LoraConfig, training: boolean): LoraLayout {
     const layout = new LoraLayout(targets, lora, training);
     logitsGraph(this.graphOptions(layout), 1);
     return layout;

@@ -53,37 +53,48 @@ export function makeExamples(rows: readonly TokenRow[], recipe: Recipe, contextL
   };
 }
 
-/** Reads a prepared batch file: input_ids, attention_mask and labels, I64 [N,T], as transformers is called with. */
-export async function readPreparedBatch(folder: ModelFolder, file: string, vocabSize: number): Promise<Examples> {
+/** Reads input_ids, attention_mask (right padding) and, where they are needed, labels: I64 [N,T], as transformers is called with. */
+export async function readTokenRows(
+  folder: ModelFolder,
+  file: string,
+  vocabSize: number,
+  needLabels = false,
+): Promise<{ sequences: PackedSequence[]; length: number }> {
   const { tensors } = await parseSafetensors(folder, file);
-  const read = async (name: string): Promise<{ values: Int32Array; shape: readonly number[] }> => {
+  const read = async (name: string, shape?: readonly number[]): Promise<{ values: Int32Array; shape: readonly number[] }> => {
     const entry = tensors.get(name);
     if (!entry) throw new UserError(`${file} has no tensor ${name}. A prepared batch file holds input_ids, attention_mask and labels.`);
-    if (entry.shape.length !== 2) throw new UserError(`${name} in ${file} has the shape [${entry.shape.join(', ')}]; [rows, tokens] is needed.`);
+    if (entry.shape.length !== 2 || (shape && shape.join() !== entry.shape.join())) {
+      throw new UserError(`${name} in ${file} has the shape [${entry.shape.join(', ')}]; ${shape ? `[${shape.join(', ')}] as input_ids` : '[rows, tokens]'} is needed.`);
+    }
     return { values: decodeIntegers(await folder.read(file, entry.begin, entry.end), entry.dtype, name), shape: entry.shape };
   };
   const ids = await read('input_ids');
-  const mask = await read('attention_mask');
-  const labels = await read('labels');
+  const mask = await read('attention_mask', ids.shape);
+  const labels = needLabels ? await read('labels', ids.shape) : undefined;
   const [rows, length] = ids.shape as [number, number];
-  for (const [name, { shape }] of [['attention_mask', mask], ['labels', labels]] as const) {
-    if (shape[0] !== rows || shape[1] !== length) throw new UserError(`${name} in ${file} does not have the shape of input_ids.`);
-  }
-  const bad = ids.values.find((id) => id < 0 || id >= vocabSize);
-  if (bad !== undefined) throw new UserError(`${file} holds the token id ${bad}; the base knows 0 to ${vocabSize - 1}.`);
-  const badLabel = labels.values.find((id) => (id < 0 && id !== IGNORED) || id >= vocabSize);
+  const outside = ids.values.find((id) => id < 0 || id >= vocabSize);
+  if (outside !== undefined) throw new UserError(`${file} holds the token id ${outside}; the base knows 0 to ${vocabSize - 1}.`);
+  const badLabel = labels?.values.find((id) => (id < 0 && id !== IGNORED) || id >= vocabSize);
   if (badLabel !== undefined) throw new UserError(`${file} holds the label ${badLabel}; the base knows 0 to ${vocabSize - 1}, and -100.`);
-  const training = Array.from({ length: rows }, (_, row) => {
+  const sequences = Array.from({ length: rows }, (_, row) => {
     const start = row * length;
     let used = 0;
     while (used < length && mask.values[start + used] === 1) used++;
     if (mask.values.subarray(start + used, start + length).some((value) => value !== 0)) {
       throw new UserError(`Row ${row} of ${file} is not padded on the right.`);
     }
-    const end = start + used;
-    return padRow({ inputIds: ids.values.subarray(start, end), labels: labels.values.subarray(start, end) }, { maxLength: length });
+    const inputIds = ids.values.subarray(start, start + used);
+    const rowLabels = labels?.values.subarray(start, start + used) ?? new Int32Array(used).fill(IGNORED);
+    return padRow({ inputIds, labels: rowLabels }, { maxLength: length });
   });
-  return { length, training, heldOut: [], report: undefined, prepared: true };
+  return { sequences, length };
+}
+
+/** A prepared batch file as examples: rows as they stand, nothing held out. */
+export async function readPreparedBatch(folder: ModelFolder, file: string, vocabSize: number): Promise<Examples> {
+  const { sequences, length } = await readTokenRows(folder, file, vocabSize, true);
+  return { length, training: sequences, heldOut: [], report: undefined, prepared: true };
 }
 
 /** Two u32 arrays as the rows (begin, end) of one, moved by `by`. */

@@ -2,16 +2,17 @@ import type { LoraConfig } from '../../adapters/config.ts';
 import { initLora } from '../../adapters/init.ts';
 import type { LoraLayout } from '../../adapters/layout.ts';
 import type { Adapter, LoraTensors } from '../../adapters/peft.ts';
-import { readPeftFolder, writePeftFolder } from '../../adapters/peft.ts';
+import { matchAdapter, readPeftFolder, writePeftFolder } from '../../adapters/peft.ts';
 import { RandomStream } from '../../adapters/random.ts';
-import { resolveTargets } from '../../adapters/targets.ts';
 import type { TrainingRow } from '../../datasets/rows.ts';
 import { AdapterBuffers } from '../../engine/adapter-buffers.ts';
 import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../engine/errors.ts';
+import type { AdapterHook } from '../../models/builder.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import { Tokenizer } from '../../models/tokenizer.ts';
 import { parsePrecision } from '../../models/weights.ts';
+import type { RunState } from '../../training/checkpoint.ts';
 import { decodeRunState } from '../../training/checkpoint.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { VoiceBase } from './base.ts';
@@ -94,12 +95,13 @@ export class VoiceModel {
     this.#generator = undefined;
   }
 
-  async #activate(config: LoraConfig, training: boolean, tensors?: ReadonlyMap<string, LoraTensors>): Promise<ActiveAdapter> {
+  async #activate(adapter: Adapter, training: boolean): Promise<ActiveAdapter> {
+    const { config, tensors } = adapter;
+    const layout = this.base.layout(matchAdapter(adapter, this.base.modules), config, training);
+    const flat = layout.pack(tensors);
     this.#dropAdapter();
-    const layout = this.base.layout(config, training);
-    const flat = tensors && layout.pack(tensors);
     const buffers = await AdapterBuffers.create(this.base.device, layout.flat, training);
-    if (flat) buffers.write('parameters', flat);
+    buffers.write('parameters', flat);
     this.#adapter = { config, layout, buffers };
     return this.#adapter;
   }
@@ -113,8 +115,7 @@ export class VoiceModel {
   /** Puts an adapter (a PEFT folder, or one already read) beside the base, or takes it away. */
   async useAdapter(adapter: ModelFolder | Adapter | null): Promise<void> {
     if (!adapter) return this.#dropAdapter();
-    const { config, tensors } = 'config' in adapter ? adapter : await readPeftFolder(adapter);
-    await this.#activate(config, false, tensors);
+    await this.#activate('config' in adapter ? adapter : await readPeftFolder(adapter), false);
   }
 
   /** Which tokens of each row carry loss. */
@@ -136,7 +137,7 @@ export class VoiceModel {
       throw new UserError(`The conversation is ${ids.length} tokens long, and this base reads ${base.contextLength}. Shorten it.`);
     }
     const limit = Math.min(request.max_new_tokens, room);
-    const generator = (this.#generator ??= new Generator(base.device, base.graphOptions(this.#generationHook()), base.weights, this.#adapter?.buffers));
+    const generator = (this.#generator ??= new Generator(base.device, base.graphOptions(this.hook), base.weights, this.#adapter?.buffers));
     await generator.reserve(ids.length + limit);
     const strength = request.strength ?? 1;
     const random = new RandomStream(request.seed ?? 0, 'generate');
@@ -159,7 +160,12 @@ export class VoiceModel {
     }
   }
 
-  #generationHook() {
+  get adapterBuffers(): AdapterBuffers | undefined {
+    return this.#adapter?.buffers;
+  }
+
+  /** The adapter's part in a forward pass outside of training. */
+  get hook(): AdapterHook | undefined {
     const layout = this.#adapter?.layout;
     return layout && { grouped: layout.grouped, dropout: 0, group: layout.group.bind(layout) };
   }
@@ -172,17 +178,18 @@ export class VoiceModel {
   /** What a run would take, without allocating anything. */
   plan(options: LearningData & { recipe: Recipe; adapter: LoraConfig; memoryBudget?: number }): PlanReport {
     const { recipe, adapter, memoryBudget } = options;
-    return planTraining(this.base, this.base.layout(adapter, true), recipe, this.#examples(options, recipe), memoryBudget).report;
+    const layout = this.base.layout(this.base.targets(adapter), adapter, true);
+    return planTraining(this.base, layout, recipe, this.#examples(options, recipe), memoryBudget).report;
   }
 
   /** Trains; ending the iteration early keeps what was learnt so far. */
   async *train(options: TrainOptions): AsyncGenerator<TrainingEvent> {
     const { recipe, signal, pause, samplePrompts = [] } = options;
     const resume = options.resume && (await decodeRunState(options.resume));
-    const lora = resume?.lora ?? options.from?.config ?? options.adapter;
     const examples = this.#examples(options, recipe);
-    const tensors = resume ? undefined : (options.from?.tensors ?? (await this.#initialTensors(lora, recipe.seed)));
-    const { layout, buffers } = await this.#activate(lora, true, tensors);
+    const start = resume ? this.#resumed(resume) : (options.from ?? (await this.#initialAdapter(options.adapter, recipe.seed)));
+    const lora = start.config;
+    const { layout, buffers } = await this.#activate(start, true);
     const plan = planTraining(this.base, layout, recipe, examples, options.memoryBudget);
     const run = new TrainingRun({
       base: this.base,
@@ -200,10 +207,16 @@ export class VoiceModel {
     yield* run.events();
   }
 
-  async #initialTensors(lora: LoraConfig, seed: number): Promise<Map<string, LoraTensors>> {
-    const tensors = initLora(resolveTargets(lora, this.base.modules), lora, seed);
-    if (lora.use_dora) await doraMagnitudes(this.base.checkpoint, tensors);
-    return tensors;
+  async #initialAdapter(config: LoraConfig, seed: number): Promise<Adapter> {
+    const tensors = initLora(this.base.targets(config), config, seed);
+    if (config.use_dora) await doraMagnitudes(this.base.checkpoint, tensors);
+    return { config, tensors };
+  }
+
+  /** The adapter inside a checkpoint. */
+  #resumed(state: RunState): Adapter {
+    const layout = this.base.layout(this.base.targets(state.lora), state.lora, false);
+    return { config: state.lora, tensors: layout.unpack(layout.fromTensorOrder(state.adapter)) };
   }
 
   /** Base and tuned on the same prompts, by likeliest token, so that a change is the training's. */
@@ -240,10 +253,8 @@ export class VoiceModel {
 
   /** The adapter inside a checkpoint, without touching the one in use. */
   async adapterFromCheckpoint(bytes: Uint8Array<ArrayBuffer>, baseName: string): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-    const state = await decodeRunState(bytes);
-    const layout = this.base.layout(state.lora, false);
-    const tensors = layout.unpack(layout.fromTensorOrder(state.adapter));
-    return writePeftFolder({ config: { ...state.lora, base_model_name_or_path: baseName }, tensors });
+    const { config, tensors } = this.#resumed(await decodeRunState(bytes));
+    return writePeftFolder({ config: { ...config, base_model_name_or_path: baseName }, tensors });
   }
 
   destroy(): void {

@@ -1,0 +1,76 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { UserError } from '../engine/errors.ts';
+import type { SourceFile } from '../datasets/import/source.ts';
+import type { ModelFolder } from '../models/files/folder.ts';
+
+/** A folder on Node's file system. */
+export class NodeFolder implements ModelFolder {
+  readonly name: string;
+  readonly files: readonly string[];
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = resolve(path);
+    if (!existsSync(this.#path) || !statSync(this.#path).isDirectory()) throw new UserError(`There is no folder ${path}.`);
+    this.name = basename(this.#path);
+    this.files = readdirSync(this.#path, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() || entry.isSymbolicLink())
+      .map((entry) => relative(this.#path, join(entry.parentPath, entry.name)).split(sep).join('/'));
+  }
+
+  #file(path: string): string {
+    if (!this.files.includes(path)) throw new UserError(`“${this.name}” has no file ${path}.`);
+    return join(this.#path, path);
+  }
+
+  size(path: string): Promise<number> {
+    return Promise.resolve(statSync(this.#file(path)).size);
+  }
+
+  async read(path: string, start = 0, end?: number): Promise<Uint8Array<ArrayBuffer>> {
+    const file = await open(this.#file(path));
+    try {
+      const stop = end ?? (await file.stat()).size;
+      const bytes = new Uint8Array(Math.max(0, stop - start));
+      let done = 0;
+      while (done < bytes.length) {
+        const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done);
+        if (bytesRead === 0) throw new UserError(`${path} in “${this.name}” ends too early.`);
+        done += bytesRead;
+      }
+      return bytes;
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/** The folder a file lies in, and its name there. */
+export function folderOf(path: string): { folder: NodeFolder; file: string } {
+  if (!existsSync(path)) throw new UserError(`There is no file ${path}.`);
+  return { folder: new NodeFolder(dirname(path)), file: basename(path) };
+}
+
+/** A file, or every file of a folder, as an import takes them. */
+export function sourceFiles(path: string): SourceFile[] {
+  if (!existsSync(path)) throw new UserError(`There is no file ${path}.`);
+  if (statSync(path).isDirectory()) {
+    return readdirSync(path)
+      .sort()
+      .flatMap((name) => (statSync(join(path, name)).isFile() ? sourceFiles(join(path, name)) : []));
+  }
+  return [
+    {
+      name: basename(path),
+      size: statSync(path).size,
+      stream: () => new Blob([readFileSync(path)]).stream() as ReadableStream<Uint8Array>,
+    },
+  ];
+}
+
+export function writeOut(folder: string, files: Iterable<readonly [string, Uint8Array | string]>): void {
+  mkdirSync(folder, { recursive: true });
+  for (const [name, content] of files) writeFileSync(join(folder, name), content);
+}
