@@ -1,11 +1,12 @@
 import { installCounters, readBytes, readCounts } from './counters.ts';
 import { createJaxStep } from './jax.ts';
+import { createOurStep } from './ours.ts';
 import { SHAPES, makeWork } from './work.ts';
 import type { CreateStep, Side } from './work.ts';
 
 installCounters();
 
-const SIDES: Record<string, CreateStep> = { jax: createJaxStep };
+const SIDES: Record<string, CreateStep> = { ours: createOurStep, jax: createJaxStep };
 
 export interface Settings {
   shape: string;
