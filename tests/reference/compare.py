@@ -132,33 +132,45 @@ def has_prompt(case):
     return path.exists() and 'prompt' in json.loads(path.read_text())
 
 
+def headless(command, *arguments):
+    """Runs the headless runner from the repository root; its failure ends the comparison."""
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([*shlex.split(command), *map(str, arguments)], cwd=root, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f'{shlex.join(map(str, arguments))} failed: {done.stderr.strip() or done.stdout.strip()}')
+
+
+def run_model(command, case, out, adapter=None):
+    """Logits of the whole batch file into `out`."""
+    more = ('--adapter', adapter) if adapter else ()
+    headless(command, 'run', case / 'base', '--component', 'model', '--in', case / 'batch.safetensors', '--out', out, *more)
+
+
+def run_generation(command, case, out, adapter=None):
+    """Greedy generation from the case's prompt into the folder `out`; the job is written beside it."""
+    wanted = json.loads((case / 'generation.json').read_text())
+    job = {
+        'task': 'voice',
+        'base': os.path.relpath(case / 'base', out.parent),
+        'precision': 'stored',
+        'generate': {'prompt': wanted['prompt'], 'max_new_tokens': wanted['max_new_tokens'], 'do_sample': False},
+    }
+    if adapter:
+        job['adapter'] = {'from': os.path.relpath(adapter, out.parent)}
+    path = out.parent / f'{out.name}.json'
+    path.write_text(json.dumps(job))
+    headless(command, 'generate', path, '--out', out)
+
+
 def run_headless(command, case, out):
     """Everything compare needs, made by the runner itself."""
     out.mkdir(parents=True, exist_ok=True)
-    root = Path(__file__).resolve().parents[2]
-
-    def run(*arguments):
-        done = subprocess.run([*shlex.split(command), *map(str, arguments)], cwd=root, capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit(f'{case.name}: {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}')
-
-    run('train', case / 'job.json', '--out', out, '--gradients', out / 'gradients.safetensors')
-    model = ('run', case / 'base', '--component', 'model', '--in', case / 'batch.safetensors')
-    run(*model, '--out', out / 'logits-base.safetensors')
-    run(*model, '--out', out / 'logits-adapter.safetensors', '--adapter', case / 'adapter-init')
+    headless(command, 'train', case / 'job.json', '--out', out, '--gradients', out / 'gradients.safetensors')
+    run_model(command, case, out / 'logits-base.safetensors')
+    run_model(command, case, out / 'logits-adapter.safetensors', case / 'adapter-init')
     if has_prompt(case):
-        wanted = json.loads((case / 'generation.json').read_text())
-        for which in ('base', 'adapter'):
-            job = {
-                'task': 'voice',
-                'base': os.path.relpath(case / 'base', out),
-                'precision': 'stored',
-                'generate': {'prompt': wanted['prompt'], 'max_new_tokens': wanted['max_new_tokens'], 'do_sample': False},
-            }
-            if which == 'adapter':
-                job['adapter'] = {'from': os.path.relpath(case / 'adapter-init', out)}
-            (out / f'generate-{which}.json').write_text(json.dumps(job))
-            run('generate', out / f'generate-{which}.json', '--out', out / f'generated-{which}')
+        run_generation(command, case, out / 'generated-base')
+        run_generation(command, case, out / 'generated-adapter', case / 'adapter-init')
 
 
 def compare(case, out):

@@ -1,0 +1,51 @@
+"""Holds the headless runner to the reference, case by case, and its exported adapters to real peft.
+
+  check.py [--headless 'npm run --silent headless --'] [--out FOLDER] [CASE_FOLDER ...]
+
+Without folders: every case of tests/fixtures. For each: compare.py's checks; then the trained and exported adapter is
+run by us and by peft on the same inputs (interop.py). Exit status 1 where anything differs.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from compare import compare, has_prompt, run_generation, run_headless, run_model
+
+HERE = Path(__file__).resolve().parent
+
+
+def check_export(command, case, out):
+    """The exported adapter on our engine and in peft: the same logits, and the same greedy text where there is a prompt."""
+    logits = out / 'logits-exported.safetensors'
+    run_model(command, case, logits, out / 'adapter')
+    arguments = ['--model', case / 'base', '--adapter', out / 'adapter', '--inputs', case / 'batch.safetensors', '--logits', logits]
+    if has_prompt(case):
+        run_generation(command, case, out / 'generated-exported', out / 'adapter')
+        arguments += ['--generated', out / 'generated-exported/generated.json', '--prompt-ids', case / 'generation.json']
+    done = subprocess.run([sys.executable, HERE / 'interop.py', *arguments], capture_output=True, text=True)
+    print(f'  exported, in peft      {done.stdout.strip() or done.stderr.strip()}', flush=True)
+    return done.returncode == 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('case', nargs='*', type=Path)
+    parser.add_argument('--headless', default='npm run --silent headless --')
+    parser.add_argument('--out', type=Path, default=HERE.parents[1] / 'out/reference')
+    arguments = parser.parse_args()
+    cases = arguments.case or sorted(p.parent for p in (HERE.parent / 'fixtures').glob('*/case.json'))
+    failed = []
+    for case in (c.resolve() for c in cases):
+        out = arguments.out.resolve() / case.name
+        run_headless(arguments.headless, case, out)
+        differs = compare(case, out)
+        if not check_export(arguments.headless, case, out) or differs:
+            failed.append(case.name)
+    print(f'{len(cases) - len(failed)} of {len(cases)} cases agree' + (f'; not {", ".join(failed)}' if failed else ''))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == '__main__':
+    main()
