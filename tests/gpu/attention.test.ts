@@ -1,0 +1,141 @@
+import { describe, expect, test } from 'vitest';
+import { attention, attentionBackward, attentionStats } from '../../src/engine/kernels/attention.ts';
+import { columnsOf, inverseRanges, makeRanges, reference } from '../support/attention.ts';
+import { FAMILIES, runOn, slope } from '../support/kernels.ts';
+import { Random, relativeError } from '../support/matmul.ts';
+
+const seed = Math.floor(Math.random() * 2 ** 31);
+const random = new Random(seed);
+const note = `seed ${seed}`;
+
+interface Case {
+  mask: string;
+  queries: number;
+  keys: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  /** q, k and v in one buffer, and so their gradients */
+  packed: boolean;
+}
+
+const sizes = [5, 12, 32, 64, 20];
+const cases: Case[] = [
+  { mask: 'causal', queries: 1, keys: 1, heads: 1, kvHeads: 1, headDim: 1, packed: true },
+  { mask: 'causal', queries: 70, keys: 70, heads: 4, kvHeads: 2, headDim: 32, packed: true },
+  { mask: 'full', queries: 9, keys: 31, heads: 3, kvHeads: 3, headDim: 5, packed: false },
+  { mask: 'window', queries: 37, keys: 37, heads: 2, kvHeads: 1, headDim: 12, packed: true },
+  { mask: 'segments', queries: 67, keys: 67, heads: 4, kvHeads: 1, headDim: 8, packed: true },
+  { mask: 'padded', queries: 40, keys: 40, heads: 2, kvHeads: 2, headDim: 16, packed: false },
+  { mask: 'causal', queries: 1, keys: 133, heads: 6, kvHeads: 2, headDim: 64, packed: false },
+  { mask: 'causal', queries: 3, keys: 300, heads: 2, kvHeads: 1, headDim: 20, packed: false },
+  { mask: 'causal', queries: 33, keys: 33, heads: 2, kvHeads: 2, headDim: 80, packed: true },
+  {
+    mask: 'causal', queries: random.int(2, 150), keys: 0, heads: 3, kvHeads: 1,
+    headDim: sizes[random.int(0, sizes.length - 1)]!, packed: true,
+  },
+];
+
+/** A matrix of normal numbers whose rows have some columns that attention must leave alone. */
+function layout(c: Case) {
+  const qWidth = c.heads * c.headDim;
+  const kvWidth = c.kvHeads * c.headDim;
+  if (c.packed) {
+    const stride = qWidth + 2 * kvWidth;
+    return {
+      q: { stride, offset: 0 }, k: { stride, offset: qWidth }, v: { stride, offset: qWidth + kvWidth },
+      names: { q: 'qkv', k: 'qkv', v: 'qkv' }, gradients: { dq: 'dqkv', dk: 'dqkv', dv: 'dqkv' },
+    };
+  }
+  return {
+    q: { stride: qWidth + 4, offset: 4 }, k: { stride: kvWidth, offset: 0 }, v: { stride: kvWidth + 8, offset: 8 },
+    names: { q: 'q', k: 'k', v: 'v' }, gradients: { dq: 'dq', dk: 'dk', dv: 'dv' },
+  };
+}
+
+async function compare(family: (typeof FAMILIES)[number], given: Case) {
+  const c = { ...given, keys: given.keys || given.queries };
+  const { queries, keys, heads, kvHeads, headDim } = c;
+  const at = layout(c);
+  const [qWidth, kvWidth] = [heads * headDim, kvHeads * headDim];
+  const o = { stride: qWidth + 4, offset: 4 };
+  const shape = { queries, keys, heads, kvHeads, headDim, scale: 1.5 * headDim ** -0.5, q: at.q, k: at.k, v: at.v, o };
+  const keyRanges = makeRanges(c.mask, queries, keys);
+  const queryRanges = inverseRanges(keyRanges, keys);
+  const blank = { ...{} } as Record<string, Float32Array<ArrayBuffer>>;
+  for (const [name, buffer] of Object.entries(at.names)) {
+    const rows = name === 'q' ? queries : keys;
+    blank[buffer] ??= random.normal(rows * at[name as 'q'].stride);
+    blank[at.gradients[`d${name}` as 'dq']] ??= new Float32Array(rows * at[name as 'q'].stride).fill(9);
+  }
+  const dO = random.normal(queries * o.stride);
+  const got = await runOn(
+    family,
+    (target) => [
+      ...attention(target, shape, { ...at.names, keyRanges: 'keyRanges', o: 'o', lse: 'lse' }),
+      ...attention(target, shape, { ...at.names, keyRanges: 'keyRanges', o: 'again' }),
+      ...attentionBackward(target, { ...shape, dO: o, dq: at.q, dk: at.k, dv: at.v }, {
+        ...at.names, ...at.gradients, o: 'o', dO: 'dO', lse: 'lse', keyRanges: 'keyRanges', queryRanges: 'queryRanges',
+        stats: 'stats',
+      }),
+    ],
+    {
+      ...blank, dO, keyRanges, queryRanges,
+      o: new Float32Array(queries * o.stride).fill(7),
+      again: new Float32Array(queries * o.stride).fill(7),
+      lse: new Float32Array(heads * queries),
+      stats: new Float32Array(attentionStats(shape)),
+    },
+    ['o', 'again', 'lse', ...new Set(Object.values(at.gradients))],
+  );
+  const wide = (name: string) => Float64Array.from(blank[name]!);
+  const inputs = { q: wide(at.names.q), k: wide(at.names.k), v: wide(at.names.v) };
+  const expected = reference(shape, inputs, keyRanges, { data: Float64Array.from(dO), ...o });
+  const result = columnsOf(got['o']!, queries, qWidth, o);
+  expect(relativeError(result, expected.o), note).toBeLessThan(3e-6);
+  expect(got['again'], note).toEqual(got['o']);
+  for (let t = 0; t < queries; t++) expect(got['o']![t * o.stride], `${note}: columns beside o`).toBe(7);
+  got['lse']!.forEach((value, i) => {
+    expect(Math.abs(value - expected.lse[i]!) / (1 + Math.abs(expected.lse[i]!)), note).toBeLessThan(3e-6);
+  });
+  for (const [name, rows, width] of [['dq', queries, qWidth], ['dk', keys, kvWidth], ['dv', keys, kvWidth]] as const) {
+    const columns = at[name.slice(1) as 'q'];
+    const gradient = columnsOf(got[at.gradients[name]]!, rows, width, columns);
+    const size = Math.hypot(...expected[name]);
+    // One key alone has probability 1, and scores without gradient.
+    if (keys === 1 && name !== 'dv') expect(Math.hypot(...gradient), `${note}, ${name}`).toBeLessThan(1e-5);
+    else {
+      expect(size, note).toBeGreaterThan(0);
+      expect(relativeError(gradient, expected[name]), `${note}, ${name}`).toBeLessThan(6e-6);
+    }
+    if (!c.packed && columns.offset > 0) expect(got[at.gradients[name]]![0], `${note}: columns beside ${name}`).toBe(9);
+  }
+}
+
+describe.each(FAMILIES)('attention, %s family', (family) => {
+  test.each(cases)('$mask, $queries queries, $keys keys, heads $heads/$kvHeads of $headDim', async (c) => {
+    await compare(family, c);
+  });
+  test('the largest heads', async () => {
+    await compare(family, { mask: 'causal', queries: 19, keys: 19, heads: 2, kvHeads: 1, headDim: 256, packed: true });
+    await compare(family, { mask: 'segments', queries: 21, keys: 21, heads: 1, kvHeads: 1, headDim: 129, packed: true });
+  });
+});
+
+test('the reference gradients agree with finite differences', () => {
+  const c = { mask: 'segments', queries: 13, keys: 13, heads: 4, kvHeads: 2, headDim: 3, packed: true };
+  const { names: _, gradients: __, ...at } = layout(c);
+  const shape = { ...c, ...at, scale: 0.7, o: { stride: 12, offset: 0 } };
+  const ranges = makeRanges(c.mask, 13, 13);
+  const x = Float64Array.from(random.normal(13 * at.q.stride));
+  const dO = { data: Float64Array.from(random.normal(13 * 12)), stride: 12, offset: 0 };
+  const run = () => reference(shape, { q: x, k: x, v: x }, ranges, dO);
+  const { dq, dk, dv } = run();
+  const loss = () => run().o.reduce((sum, value, i) => sum + value * dO.data[i]!, 0);
+  for (let trial = 0; trial < 30; trial++) {
+    const t = random.int(0, 12);
+    const e = random.int(0, at.q.stride - 1);
+    const expected = e < 12 ? dq[t * 12 + e]! : e < 18 ? dk[t * 6 + e - 12]! : dv[t * 6 + e - 18]!;
+    expect(slope(loss, x, t * at.q.stride + e), note).toBeCloseTo(expected, 6);
+  }
+});
