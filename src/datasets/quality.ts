@@ -1,4 +1,4 @@
-import { findDuplicates } from './curation.ts';
+import { DuplicateFinder } from './curation.ts';
 import type { TrainingRow } from './rows.ts';
 import { isTrained, rowLength } from './rows.ts';
 
@@ -35,10 +35,10 @@ function countWords(text: string): number {
   return words;
 }
 
-/** What a data set holds, in numbers. `countTokens` is asked row by row. */
-export function statistics(rows: readonly TrainingRow[], countTokens?: (row: TrainingRow) => number): Statistics {
-  const stats: Statistics = {
-    rows: rows.length,
+/** Adds up the statistics of a data set, row by row. */
+class StatisticsCounter {
+  readonly #stats: Statistics = {
+    rows: 0,
     exchanges: 0,
     texts: 0,
     characters: 0,
@@ -46,47 +46,60 @@ export function statistics(rows: readonly TrainingRow[], countTokens?: (row: Tra
     textWords: 0,
     medianAnswer: 0,
     longestRow: 0,
-    duplicates: findDuplicates(rows, 'exact').length,
+    duplicates: 0,
     sameOpening: 0,
   };
-  const answers: number[] = [];
-  const openings = new Map<string, number>();
-  let opened = 0;
-  let tokens = 0;
-  const answer = (text: string): void => {
-    answers.push(text.length);
-    const words = text.slice(0, 200).trim().toLowerCase().split(/\s+/u).slice(0, 3);
-    if (words.length < 3) return;
-    opened++;
-    const opening = words.join(' ');
-    openings.set(opening, (openings.get(opening) ?? 0) + 1);
-  };
-  for (const row of rows) {
+  readonly #duplicates = new DuplicateFinder('exact');
+  readonly #answers: number[] = [];
+  readonly #openings = new Map<string, number>();
+  #opened = 0;
+
+  add(row: TrainingRow): void {
+    const stats = this.#stats;
     const length = rowLength(row);
+    stats.rows++;
     stats.characters += length;
     stats.longestRow = Math.max(stats.longestRow, length);
-    if (countTokens) tokens += countTokens(row);
+    if (this.#duplicates.repeats(row)) stats.duplicates++;
     if (row.kind === 'text') {
       stats.texts++;
       stats.textWords += countWords(row.text);
       stats.trainedCharacters += length;
     } else if (row.kind === 'completion') {
-      answer(row.completion);
-      stats.trainedCharacters += row.completion.length;
+      this.#answer(row.completion);
     } else {
-      for (const message of row.messages) {
-        if (!isTrained(message)) continue;
-        answer(message.content);
-        stats.trainedCharacters += message.content.length;
-      }
+      for (const message of row.messages) if (isTrained(message)) this.#answer(message.content);
     }
   }
-  answers.sort((a, b) => a - b);
-  stats.exchanges = answers.length;
-  stats.medianAnswer = answers[answers.length >> 1] ?? 0;
-  for (const count of openings.values()) stats.sameOpening = Math.max(stats.sameOpening, count / opened);
-  if (countTokens) stats.tokens = tokens;
-  return stats;
+
+  result(): Statistics {
+    const answers = this.#answers.sort((a, b) => a - b);
+    let sameOpening = 0;
+    for (const count of this.#openings.values()) sameOpening = Math.max(sameOpening, count / this.#opened);
+    return { ...this.#stats, medianAnswer: answers[answers.length >> 1] ?? 0, sameOpening };
+  }
+
+  #answer(text: string): void {
+    this.#stats.exchanges++;
+    this.#stats.trainedCharacters += text.length;
+    this.#answers.push(text.length);
+    const words = text.slice(0, 200).trim().toLowerCase().split(/\s+/u).slice(0, 3);
+    if (words.length < 3) return;
+    this.#opened++;
+    const opening = words.join(' ');
+    this.#openings.set(opening, (this.#openings.get(opening) ?? 0) + 1);
+  }
+}
+
+/** What a data set holds, in numbers. `countTokens` is asked row by row. */
+export function statistics(rows: readonly TrainingRow[], countTokens?: (row: TrainingRow) => number): Statistics {
+  const counter = new StatisticsCounter();
+  let tokens = 0;
+  for (const row of rows) {
+    counter.add(row);
+    if (countTokens) tokens += countTokens(row);
+  }
+  return countTokens ? { ...counter.result(), tokens } : counter.result();
 }
 
 export interface QualityLine {
@@ -126,7 +139,11 @@ function levelOf(amount: number, { too, few, many }: (typeof USUAL)['words']): Q
 
 /** How good a data set is for teaching a voice, in words for a newcomer. */
 export function qualityLine(rows: readonly TrainingRow[], countTokens?: (row: TrainingRow) => number): QualityLine {
-  const stats = statistics(rows, countTokens);
+  return describeQuality(statistics(rows, countTokens));
+}
+
+/** The quality line of statistics that are there already. */
+export function describeQuality(stats: Statistics): QualityLine {
   const spoken = stats.exchanges > 0;
   const amounts = [
     ...(spoken || stats.texts === 0 ? [counted(stats.exchanges, 'answer to learn from', 'answers to learn from')] : []),

@@ -98,6 +98,14 @@ test('repeats are found to the letter or apart from case, punctuation and spacin
   expect(findDuplicates(rows, 'exact')).toEqual([1]);
   expect(findDuplicates(rows, 'normalised')).toEqual([1, 2, 7, 9]);
   expect(normalised(' Grüße, 世界!\n3-4 €')).toBe('grüße 世界 3 4 €');
+  // ASCII has a way of its own, to the same end.
+  for (let code = 0; code < 128; code++) {
+    const letter = `a${String.fromCharCode(code)}B`;
+    expect(normalised(letter)).toBe(normalised(`${letter} é`).slice(0, -2));
+  }
+  const unlearnt: TrainingRow = { kind: 'messages', messages: [{ role: 'assistant', content: 'a', train: false }] };
+  const learnt: TrainingRow = { kind: 'messages', messages: [{ role: 'assistant', content: 'a', train: true }] };
+  expect(findDuplicates([unlearnt, learnt, chat('a', 'b'), chat('ab', ''), learnt], 'exact')).toEqual([4]);
 });
 
 test('rows are found by length and by words', () => {

@@ -1,4 +1,5 @@
 import { UserError } from '../../engine/errors.ts';
+import { Pacer } from '../pacer.ts';
 import type { ImportReport, ImportResult, SkipReason } from '../rows.ts';
 import { FileCollector } from './collector.ts';
 import { CsvSplitter, columnName, recogniseTable } from './csv.ts';
@@ -50,8 +51,6 @@ interface Reader {
 const HEAD_CHARACTERS = 1 << 16;
 /** Of blank text at the beginning no more than this is held back. */
 const BLANK_CHARACTERS = 1 << 20;
-/** Milliseconds of work after which other work of the page gets its turn. */
-const SLICE_MS = 16;
 
 function jsonLines(collector: FileCollector): Reader {
   const lines = new LineSplitter((line, number) => {
@@ -161,7 +160,7 @@ async function readFile(
   const split = options.textSplit ?? 'auto';
   let head = '';
   let reader: Reader | undefined;
-  let sliceStart = performance.now();
+  const pacer = new Pacer(options.signal);
   for await (const piece of pieces) {
     if (reader) {
       reader.push(piece);
@@ -172,11 +171,7 @@ async function readFile(
         reader.push(head);
       }
     }
-    if (performance.now() - sliceStart > SLICE_MS) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      options.signal?.throwIfAborted();
-      sliceStart = performance.now();
-    }
+    await pacer.pause();
   }
   if (!reader) {
     if (head.trim() === '') throw new UserError(`“${collector.report.name}” is empty.`);
