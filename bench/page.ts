@@ -24,7 +24,8 @@ export interface SideResult {
   measuredBytes: number;
   peakBytes: number;
   plannedBytes: number | null;
-  encodeSeconds: number | null;
+  /** One a step, the first left out; empty where the side does not tell. */
+  encodeSeconds: number[];
 }
 
 async function timedStep(side: Side, result: SideResult): Promise<number> {
@@ -38,7 +39,7 @@ async function timedStep(side: Side, result: SideResult): Promise<number> {
   result.losses.push(loss);
   const { plannedBytes, encodeSeconds } = side.stats();
   result.plannedBytes = plannedBytes ?? null;
-  result.encodeSeconds = encodeSeconds ?? null;
+  if (encodeSeconds !== undefined && result.losses.length > 1) result.encodeSeconds.push(encodeSeconds);
   const { live, peak } = readBytes(side.device);
   result.measuredBytes = live;
   result.peakBytes = peak;
@@ -64,7 +65,7 @@ async function run({ shape, steps, sides }: Settings): Promise<SideResult[]> {
       measuredBytes: 0,
       peakBytes: 0,
       plannedBytes: null,
-      encodeSeconds: null,
+      encodeSeconds: [],
     };
     result.firstStepSeconds = await timedStep(side, result);
     running.push({ side, result });
