@@ -100,7 +100,8 @@ const mebibytes = (value) => (value === null ? '-' : `${(value / 2 ** 20).toFixe
 function print(shape, results) {
   for (const result of results) {
     const step = median(result.stepSeconds);
-    const share = result.encodeSeconds.length === 0 ? '-' : `${((100 * median(result.encodeSeconds)) / step).toFixed(1)} %`;
+    const share =
+      result.encodeSeconds.length === 0 ? '-' : `${((100 * median(result.encodeSeconds)) / step).toFixed(1)} %`;
     console.log(
       [
         `${shape} ${result.side.padEnd(4)}`,
