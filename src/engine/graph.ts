@@ -38,14 +38,15 @@ export class Graph {
   readonly outputs = new Map<string, Tensor>();
   /** Gradient tensor of each parameter that a backward pass reaches. */
   readonly gradients = new Map<Tensor, Tensor>();
+  /** Bytes of one storage binding. */
+  readonly maxBinding: number;
   readonly #keyed = new Map<string, Tensor>();
   readonly #producers = new Map<Tensor, Node>();
-  readonly #maxBinding: number;
   #block: number | undefined;
 
   /** @param maxBinding bytes of one storage binding; larger weights are split by rows */
   constructor(maxBinding = Infinity) {
-    this.#maxBinding = maxBinding;
+    this.maxBinding = maxBinding;
   }
 
   #named(role: Role, key: string, spec: TensorSpec): Tensor {
@@ -76,9 +77,9 @@ export class Graph {
     const rows = spec.sources.reduce((sum, source) => sum + (source.shape[0] ?? 1), 0);
     let tensor = this.#named('weight', key, { shape: [rows, ...first.shape.slice(1)], dtype: spec.dtype });
     const bytes = byteSize(tensor);
-    if (bytes > this.#maxBinding) {
+    if (bytes > this.maxBinding) {
       // 64 rows keep every part aligned whatever the row's length.
-      const perPart = Math.floor(this.#maxBinding / (bytes / rows) / 64) * 64;
+      const perPart = Math.floor(this.maxBinding / (bytes / rows) / 64) * 64;
       if (perPart === 0) throw new Error(`a row of ${key} is larger than one binding`);
       const parts: Tensor[] = [];
       for (let row = 0; row < rows; row += perPart) {

@@ -147,11 +147,18 @@ export class WeightStore {
     }
   }
 
-  /** @param key of the weight, or of one of its parts */
+  /** @param key of a weight, of one of its parts, or of one of the tensors that a weight stacks */
   slice(key: string): BufferSlice {
-    for (const entry of this.#entries.values()) {
-      const slice = entry.slices.get(key);
+    for (const [whole, { spec, slices }] of this.#entries) {
+      const slice = slices.get(key);
       if (slice) return slice;
+      let offset = 0;
+      for (const { name, shape } of spec.sources) {
+        const size = elementCount(shape) * BYTES_PER_ELEMENT[spec.dtype];
+        const stack = slices.get(whole);
+        if (name === key && stack) return { buffer: stack.buffer, offset: stack.offset + offset, size };
+        offset += size;
+      }
     }
     throw new Error(`the weight ${key} was not loaded`);
   }

@@ -8,7 +8,8 @@
  *   #if EXPR / #elif EXPR / #else / #endif
  *   #for i A B / #endfor            repeats the lines between with i = A … B-1
  *
- * In every other line `$name` and `$(expr)` are replaced by a define or loop variable. Expressions know integers, names
+ * In every other line `$name` and `$(expr)` are replaced by a define or loop variable; `$name` within an expression first, so
+ * that `$(T$i)` is the define T0 where i is 0. Expressions know integers, names
  * (a missing name is an error), + - * / % == != < <= > >= && || ! and parentheses.
  */
 export type DefineValue = number | boolean | string;
@@ -103,14 +104,21 @@ function evaluate(source: string, scope: Scope): Value {
   return result;
 }
 
+function named(text: string, scope: Scope): string {
+  return text.replace(/\$([A-Za-z_]\w*)/g, (_, name: string) => {
+    const value = scope.get(name);
+    if (value === undefined) throw new Error(`the shader uses $${name}, which is not defined`);
+    return String(value);
+  });
+}
+
 function substitute(line: string, scope: Scope): string {
   return line
-    .replace(/\$\(([^()]*(?:\([^()]*\)[^()]*)*)\)/g, (_, expression: string) => String(evaluate(expression, scope)))
-    .replace(/\$([A-Za-z_]\w*)/g, (_, name: string) => {
-      const value = scope.get(name);
-      if (value === undefined) throw new Error(`the shader uses $${name}, which is not defined`);
-      return String(value);
-    });
+    .replace(/\$\(([^()]*(?:\([^()]*\)[^()]*)*)\)/g, (_, expression: string) =>
+      // $(T$i) first becomes the name T0, then its value.
+      String(evaluate(named(expression, scope), scope)),
+    )
+    .replace(/\$([A-Za-z_]\w*)/g, (name) => named(name, scope));
 }
 
 /** Finds the line that ends the block opened before `start`, and the #elif/#else lines at its level. */

@@ -2,6 +2,7 @@ import type { Graph } from '../engine/graph.ts';
 import type { LoraSegment } from '../engine/kernels/matmul.ts';
 import { binary, constant, operand, strength } from '../engine/ops/expression.ts';
 import type { DType, Tensor } from '../engine/tensor.ts';
+import { BINDING_ALIGNMENT, BYTES_PER_ELEMENT } from '../engine/tensor.ts';
 
 /** A projection of a model: a linear layer with its path in the transformers class. */
 export interface Projection {
@@ -70,13 +71,32 @@ export class ModelBuilder {
 
   /** The outputs of several projections of x, side by side: [tokens, Σ out]. */
   projections(x: Tensor, projections: readonly Projection[], residual?: Tensor): Tensor {
-    const { adapter, dtypeOf } = this.#options;
-    const alike = new Set(projections.map(({ name }) => dtypeOf(`${name}.weight`))).size === 1;
-    const biased = new Set(projections.map(({ bias }) => Boolean(bias))).size === 1;
-    if (projections.length === 1 || ((adapter?.grouped ?? true) && alike && biased)) return this.#linear(x, projections, residual);
+    const { adapter } = this.#options;
+    if (projections.length === 1 || ((adapter?.grouped ?? true) && this.#canStack(projections))) {
+      return this.#linear(x, projections, residual);
+    }
     const [x0, x1, x2] = projections.map((projection) => this.#linear(x, [projection]));
     const { y } = this.graph.emit('concat', { x0: x0!, ...(x1 && { x1 }), ...(x2 && { x2 }) }, {});
     return residual ? this.graph.add(y, residual) : y;
+  }
+
+  /**
+   * Whether weights may lie one below the other as one matrix. Each must begin where a binding may, so that an adapter that
+   * keeps projections apart finds them in the same memory.
+   */
+  #canStack(projections: readonly Projection[]): boolean {
+    const { dtypeOf, graph } = this.#options;
+    const dtype = dtypeOf(`${projections[0]!.name}.weight`);
+    const bias = Boolean(projections[0]!.bias);
+    let bytes = 0;
+    for (const projection of projections) {
+      const { name, inFeatures, outFeatures } = projection;
+      const size = inFeatures * outFeatures * BYTES_PER_ELEMENT[dtype];
+      if (dtypeOf(`${name}.weight`) !== dtype || Boolean(projection.bias) !== bias || size % BINDING_ALIGNMENT !== 0) return false;
+      if (bias && (outFeatures * 4) % BINDING_ALIGNMENT !== 0) return false;
+      bytes += size;
+    }
+    return bytes <= graph.maxBinding;
   }
 
   #linear(x: Tensor, projections: readonly Projection[], residual?: Tensor): Tensor {
