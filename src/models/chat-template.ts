@@ -283,12 +283,14 @@ const STRIP_FUNCTIONS = Object.fromEntries(
 function callOwnStrip(node: unknown): void {
   if (typeof node !== 'object' || node === null) return;
   for (const part of Object.values(node)) callOwnStrip(part);
-  const call = node as { type?: string; callee?: Partial<MethodCallee>; args?: unknown[] };
-  const method = call.callee?.property?.value;
-  if (call.type !== 'CallExpression' || call.callee?.type !== 'MemberExpression' || call.callee.computed) return;
+  const call = node as { type?: string; callee?: unknown; args?: unknown[] };
+  const callee = call.callee as Partial<MethodCallee> | undefined;
+  const method = callee?.property?.value;
+  if (call.type !== 'CallExpression' || callee?.type !== 'MemberExpression' || callee.computed) return;
   if (call.args?.length !== 1 || typeof method !== 'string' || !Object.hasOwn(STRIPPERS, method)) return;
-  call.args = [call.callee.object, ...call.args];
-  call.callee = Object.assign(call.callee.property!, { value: stripName(method) });
+  call.args = [callee.object, ...call.args];
+  // The property is an identifier node: under its new name it stands for the function.
+  call.callee = Object.assign(callee.property!, { value: stripName(method) });
 }
 
 interface MethodCallee {

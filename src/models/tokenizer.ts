@@ -231,17 +231,28 @@ export class Tokenizer {
   }
 }
 
+/** Runs of ▁ with the word behind them. */
+const WORDS = { type: 'Split', pattern: { Regex: '\u2581*[^\u2581]+|\u2581+' }, behavior: 'Isolated', invert: false };
+
 /**
  * transformers 5 sets up its LlamaTokenizer anew whatever normalizer the file has: a space before the text unless there
  * is one already. Other classes take tokenizer.json as it stands.
+ *
+ * Such tokenizers merge over the whole text at once, which is slow for a long one. Where no token reaches from one word
+ * into the next, no merge does, and word by word gives the same tokens.
  */
 function asTransformersReads(json: unknown, config: Record<string, unknown>): object {
   if (!isJsonObject(json) || !isJsonObject(json['model'])) throw new Error('it is not a tokenizer');
-  const llama = ['LlamaTokenizer', 'LlamaTokenizerFast'].includes(String(config['tokenizer_class']));
-  if (!llama || json['model']['byte_fallback'] !== true) return json;
-  const scheme = config['add_prefix_space'] === false ? 'never' : config['legacy'] === true ? 'always' : 'first';
-  const metaspace = { type: 'Metaspace', replacement: '\u2581', prepend_scheme: scheme, split: false };
-  return { ...json, normalizer: null, pre_tokenizer: metaspace };
+  const { byte_fallback: byteFallback, vocab } = json['model'];
+  if (byteFallback !== true || !isJsonObject(vocab)) return json;
+  const splits: object[] = Object.keys(vocab).some((token) => /[^\u2581]\u2581/.test(token)) ? [] : [WORDS];
+  if (['LlamaTokenizer', 'LlamaTokenizerFast'].includes(String(config['tokenizer_class']))) {
+    const scheme = config['add_prefix_space'] === false ? 'never' : config['legacy'] === true ? 'always' : 'first';
+    const metaspace = { type: 'Metaspace', replacement: '\u2581', prepend_scheme: scheme, split: false };
+    return { ...json, normalizer: null, pre_tokenizer: { type: 'Sequence', pretokenizers: [metaspace, ...splits] } };
+  }
+  const marksSpaces = JSON.stringify(json['normalizer'] ?? null).includes('"content":"\u2581"');
+  return json['pre_tokenizer'] === null && marksSpaces && splits[0] ? { ...json, pre_tokenizer: splits[0] } : json;
 }
 
 /** The library's decoder of byte tokens drops a byte order mark from the middle of a text. */

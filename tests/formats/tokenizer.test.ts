@@ -25,7 +25,7 @@ function trained(tokenizer: Tokenizer, { inputIds, labels, spans }: EncodedRow):
   return spans.map(({ start, end }) => tokenizer.decode(inputIds.subarray(start, end)));
 }
 
-describe.each(['byte-level', 'byte-fallback', 'byte-fallback-llama'])('%s', (name) => {
+describe.each(['byte-level', 'byte-fallback', 'byte-fallback-llama', 'words', 'words-llama'])('%s', (name) => {
   const expected = fixture<Expected>(`tokenizers/${name}/expected.json`);
 
   test('gives the ids and texts of transformers', async () => {

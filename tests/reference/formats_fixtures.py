@@ -62,13 +62,19 @@ def byte_level():
     return tokenizer, config
 
 
-def byte_fallback():
-    """Llama 2's kind: spaces as ▁, bytes where a character is unknown, a beginning-of-text token."""
+def byte_fallback(within_words):
+    """Llama 2's kind: spaces as ▁, bytes where a character is unknown, a beginning-of-text token. Real ones hold no token
+    that reaches from one word into the next; without within_words this one does."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     special = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)]
     trainer = trainers.BpeTrainer(vocab_size=420, special_tokens=special, show_progress=False)
+    if within_words:
+        tokenizer.normalizer = None
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.train_from_iterator(corpus(random.Random(2)), trainer)
+    tokenizer.pre_tokenizer = None
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
@@ -335,9 +341,13 @@ def floats():
 if __name__ == "__main__":
     FORMATS.mkdir(parents=True, exist_ok=True)
     write_tokenizer("byte-level", *byte_level())
-    tokenizer, config = byte_fallback()
+    llama = {"tokenizer_class": "LlamaTokenizerFast", "legacy": True}
+    tokenizer, config = byte_fallback(within_words=False)
     write_tokenizer("byte-fallback", tokenizer, config)
-    write_tokenizer("byte-fallback-llama", tokenizer, {**config, "tokenizer_class": "LlamaTokenizerFast", "legacy": True})
+    write_tokenizer("byte-fallback-llama", tokenizer, {**config, **llama})
+    tokenizer, config = byte_fallback(within_words=True)
+    write_tokenizer("words", tokenizer, config)
+    write_tokenizer("words-llama", tokenizer, {**config, **llama, "legacy": False})
     templates()
     schedules()
     peft_cases()
