@@ -149,7 +149,12 @@ class Bases {
           if (first < 0) first = doneBytes;
           const seconds = (performance.now() - began) / 1000;
           const speed = (doneBytes - first) / seconds;
-          this.#arrival = { name, doneBytes, totalBytes, secondsLeft: seconds > 0.5 ? (totalBytes - doneBytes) / speed : NaN };
+          this.#arrival = {
+            name,
+            doneBytes,
+            totalBytes,
+            secondsLeft: seconds > 0.5 ? (totalBytes - doneBytes) / speed : NaN,
+          };
         }),
       );
       announcer.say(`${name} has arrived.`);

@@ -1,3 +1,4 @@
+import { UserError } from '../engine/errors.ts';
 import type { ImportReport, TrainingRow } from '../datasets/rows.ts';
 import type { QualityLine } from '../datasets/quality.ts';
 import type { Operation } from '../datasets/curation.ts';
@@ -222,7 +223,7 @@ class Data {
     const rows = this.#page.rows;
     try {
       await openProject.flush();
-      if (project.baseId === null) throw Object.assign(new Error('Choose a base first: its tokenizer decides.'), { name: 'UserError' });
+      if (project.baseId === null) throw new UserError('Choose a base first: its tokenizer decides.');
       await modelWorker().load(project.baseId);
       const previews = await modelWorker().preview(
         project.id,

@@ -27,9 +27,14 @@ export function judge(answer: PlanAnswer, gpuMemory: number): Fit {
   const time = { seconds, measured: measuredFlops !== null };
   const memory = gpuMemory * 1e9;
   if (memory > 0) {
-    if (plan.totalBytes <= memory * COMFORTABLE) return { ...time, verdict: 'fits', line: `Fits: ${need} of ${gpuMemory} GB.` };
+    if (plan.totalBytes <= memory * COMFORTABLE)
+      return { ...time, verdict: 'fits', line: `Fits: ${need} of ${gpuMemory} GB.` };
     if (plan.totalBytes <= memory * USABLE) {
-      return { ...time, verdict: 'tight', line: `Tight: ${need} of ${gpuMemory} GB. Close games and other programs that use the card.` };
+      return {
+        ...time,
+        verdict: 'tight',
+        line: `Tight: ${need} of ${gpuMemory} GB. Close games and other programs that use the card.`,
+      };
     }
     return {
       ...time,
@@ -37,7 +42,8 @@ export function judge(answer: PlanAnswer, gpuMemory: number): Fit {
       line: `Does not fit: ${need}, and the card has ${gpuMemory} GB. Choose a smaller base, or shorten “max length” under Train.`,
     };
   }
-  if (isSoftware || plan.totalBytes <= SMALL_RUN) return { ...time, verdict: 'fits', line: `Fits: takes ${need} of memory.` };
+  if (isSoftware || plan.totalBytes <= SMALL_RUN)
+    return { ...time, verdict: 'fits', line: `Fits: takes ${need} of memory.` };
   return {
     ...time,
     verdict: 'unknown',
@@ -47,5 +53,7 @@ export function judge(answer: PlanAnswer, gpuMemory: number): Fit {
 
 export function timeLine(fit: Fit): string {
   const about = `about ${formatDuration(fit.seconds)}`;
-  return fit.measured ? `${about}, by earlier runs on this card` : `${about}, a rough guess until the first run has been timed`;
+  return fit.measured
+    ? `${about}, by earlier runs on this card`
+    : `${about}, a rough guess until the first run has been timed`;
 }

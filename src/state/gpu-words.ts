@@ -21,7 +21,8 @@ const VENDORS: Record<string, string> = {
 const INTEGRATED = /^(gen-|xe|rdna-?\d?-?integrated|gcn-5)/i;
 
 function browserHelp(agent: string, secure: boolean): string[] {
-  if (!secure) return ['Open the page over https, or from this machine (localhost): browsers show WebGPU nowhere else.'];
+  if (!secure)
+    return ['Open the page over https, or from this machine (localhost): browsers show WebGPU nowhere else.'];
   if (/firefox/i.test(agent)) {
     return ['Firefox has WebGPU on Windows and on Apple chips from version 145 on: update it, or use Chrome or Edge.'];
   }
@@ -43,6 +44,7 @@ function browserHelp(agent: string, secure: boolean): string[] {
 /** The name of the card as well as the browser tells it: "NVIDIA (ampere)". */
 export function gpuName(report: GpuReport): string {
   if (report.description !== '') return report.description;
+  if (/swiftshader/i.test(report.architecture)) return 'SwiftShader';
   const vendor = VENDORS[report.vendor.toLowerCase()] ?? report.vendor;
   if (vendor === '') return 'A graphics card that does not say its name';
   return report.architecture === '' ? vendor : `${vendor} (${report.architecture})`;
@@ -85,7 +87,10 @@ export function describeGpu(report: GpuReport | null, failure: string, lost: str
       return {
         tone: 'bad',
         line: report.message || 'The graphics card refused to start.',
-        help: ['Update the driver of the graphics card and restart the browser.', 'If the computer has two graphics cards, give the browser the faster one in the system’s graphics settings.'],
+        help: [
+          'Update the driver of the graphics card and restart the browser.',
+          'If the computer has two graphics cards, give the browser the faster one in the system’s graphics settings.',
+        ],
       };
     case 'software':
       return {

@@ -9,7 +9,9 @@ class Gpu {
   #lost = $state.raw('');
   #asked = false;
 
-  readonly words: GpuWords = $derived.by(() => describeGpu(this.#report, this.#failure, this.#lost, navigator.userAgent));
+  readonly words: GpuWords = $derived.by(() =>
+    describeGpu(this.#report, this.#failure, this.#lost, navigator.userAgent),
+  );
 
   constructor() {
     onWorkerEvent((event) => {

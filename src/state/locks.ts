@@ -4,7 +4,5 @@ import { runLock } from '../worker/protocol.ts';
 export async function lockedRuns(): Promise<ReadonlySet<string>> {
   const { held = [] } = await navigator.locks.query();
   const prefix = runLock('');
-  return new Set(
-    held.flatMap(({ name }) => (name?.startsWith(prefix) ? [name.slice(prefix.length)] : [])),
-  );
+  return new Set(held.flatMap(({ name }) => (name?.startsWith(prefix) ? [name.slice(prefix.length)] : [])));
 }

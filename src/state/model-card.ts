@@ -14,7 +14,10 @@ export interface CardFacts {
 
 /** Text from the person, on one line and without what Markdown would take for its own. */
 function plain(text: string): string {
-  return text.replace(/\s+/g, ' ').replace(/[\\`*_{}[\]<>#|]/g, '\\$&').trim();
+  return text
+    .replace(/\s+/g, ' ')
+    .replace(/[\\`*_{}[\]<>#|]/g, '\\$&')
+    .trim();
 }
 
 /** A YAML string that holds any text. */
@@ -22,7 +25,17 @@ function yaml(text: string): string {
   return JSON.stringify(text);
 }
 
-const SHOWN = ['learning_rate', 'lr_scheduler_type', 'per_device_train_batch_size', 'gradient_accumulation_steps', 'max_length', 'packing', 'weight_decay', 'max_grad_norm', 'seed'] as const;
+const SHOWN = [
+  'learning_rate',
+  'lr_scheduler_type',
+  'per_device_train_batch_size',
+  'gradient_accumulation_steps',
+  'max_length',
+  'packing',
+  'weight_decay',
+  'max_grad_norm',
+  'seed',
+] as const;
 
 /** README.md of the exported folder: what the adapter is, what it was made from, and how it is loaded. */
 export function modelCard(facts: CardFacts): string {

@@ -83,11 +83,14 @@ export async function pickFolder(pick: DirectoryPicker): Promise<PickedFiles | n
     directory = await pick();
   } catch (error) {
     if ((error as { name?: unknown }).name === 'AbortError') return null;
-    throw new UserError('The browser did not let this page read that folder. Pick another one, or drop the folder here.');
+    throw new UserError(
+      'The browser did not let this page read that folder. Pick another one, or drop the folder here.',
+    );
   }
   const files: PickedFiles['files'] = [];
   for await (const handle of directory.values()) {
-    if (handle.kind === 'file') files.push({ path: handle.name, file: await (handle as FileSystemFileHandle).getFile() });
+    if (handle.kind === 'file')
+      files.push({ path: handle.name, file: await (handle as FileSystemFileHandle).getFile() });
   }
   return { name: directory.name, files };
 }

@@ -198,7 +198,10 @@ export class Playground {
       const answered = this.#turns[turn]?.answers ?? {};
       announcer.say(
         order
-          .map((column, i) => `${this.#blind ? `Answer ${i + 1}` : COLUMN_NAMES[column]}: ${answered[column]?.text ?? 'none'}`)
+          .map(
+            (column, i) =>
+              `${this.#blind ? `Answer ${i + 1}` : COLUMN_NAMES[column]}: ${answered[column]?.text ?? 'none'}`,
+          )
           .join('. '),
       );
     } catch (error) {

@@ -49,6 +49,8 @@ class Training {
         case 'notice':
           if (event.runId === this.#run?.id) this.#notice = event.message;
           break;
+        default:
+          break;
       }
     });
     if (typeof document === 'undefined') return;
@@ -125,7 +127,10 @@ class Training {
     const run = this.#run;
     if (!run || this.alive || run.status === 'finished' || this.#elsewhere) return null;
     const own = this.#checkpoints.filter((checkpoint) => checkpoint.runId === run.id);
-    const last = own.reduce<CheckpointInfo | null>((best, next) => (!best || next.step > best.step ? next : best), null);
+    const last = own.reduce<CheckpointInfo | null>(
+      (best, next) => (!best || next.step > best.step ? next : best),
+      null,
+    );
     return last && (run.totalSteps === 0 || last.step < run.totalSteps) ? last : null;
   });
 
@@ -214,13 +219,17 @@ class Training {
     this.#notice = '';
     await openProject.flush();
     if (resume) {
-      const upTo = <P extends { step: number }>(points: readonly P[]): P[] => points.filter((point) => point.step <= resume.step);
+      const upTo = <P extends { step: number }>(points: readonly P[]): P[] =>
+        points.filter((point) => point.step <= resume.step);
       this.#steps = upTo(this.#steps);
       this.#evaluations = upTo(this.#evaluations);
       this.#samples = upTo(this.#samples);
     }
     try {
-      await modelWorker().train({ projectId: project.id, resume: resume && { runId: resume.runId, step: resume.step } });
+      await modelWorker().train({
+        projectId: project.id,
+        resume: resume && { runId: resume.runId, step: resume.step },
+      });
     } catch (error) {
       this.#error = errorMessage(error);
       this.#phase = 'ended';

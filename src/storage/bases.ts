@@ -53,7 +53,9 @@ export async function getBase(id: string): Promise<BaseRecord | undefined> {
 /** The folder of a base that has fully arrived. */
 export async function openBase(base: BaseRecord): Promise<OpfsFolder> {
   if (!base.complete) {
-    throw new UserError(`“${base.name}” has not fully arrived. Pick its folder again under Base: what is here already is kept.`);
+    throw new UserError(
+      `“${base.name}” has not fully arrived. Pick its folder again under Base: what is here already is kept.`,
+    );
   }
   const names = new Map(base.files.map((file, i) => [file.path, String(i)]));
   return new OpfsFolder(base.name, await baseDirectory(base.id), names);
@@ -91,7 +93,9 @@ async function writeFile(
       try {
         piece = new Uint8Array(await incoming.file.slice(at, at + PIECE).arrayBuffer());
       } catch {
-        throw new UserError(`${incoming.path} can no longer be read: it was changed, moved or deleted meanwhile. Pick the folder again.`);
+        throw new UserError(
+          `${incoming.path} can no longer be read: it was changed, moved or deleted meanwhile. Pick the folder again.`,
+        );
       }
       const written = access.write(piece, { at });
       // A full disk can show as a short write in place of an error.

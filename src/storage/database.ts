@@ -2,7 +2,7 @@ import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
 import { storageError } from './errors.ts';
 import type {
   BaseRecord,
-  CheckpointRecord,
+  CheckpointInfo,
   DatasetRecord,
   Json,
   MetricsRecord,
@@ -18,7 +18,8 @@ interface Schema extends DBSchema {
   bases: { key: string; value: BaseRecord };
   runs: { key: string; value: RunRecord; indexes: { project: string } };
   metrics: { key: [string, number]; value: MetricsRecord };
-  checkpoints: { key: [string, number]; value: CheckpointRecord };
+  checkpoints: { key: [string, number]; value: CheckpointInfo };
+  checkpointBytes: { key: [string, number]; value: Uint8Array<ArrayBuffer> };
   settings: { key: string; value: Json };
 }
 
@@ -44,6 +45,7 @@ export function database(): Promise<Database> {
         db.createObjectStore('runs', { keyPath: 'id' }).createIndex('project', 'projectId');
         db.createObjectStore('metrics', { keyPath: ['runId', 'sequence'] });
         db.createObjectStore('checkpoints', { keyPath: ['runId', 'step'] });
+        db.createObjectStore('checkpointBytes');
         db.createObjectStore('settings');
       }
     },

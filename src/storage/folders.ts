@@ -16,7 +16,9 @@ async function slice(folder: string, path: string, file: Blob, start = 0, end = 
   try {
     return new Uint8Array(await file.slice(start, end).arrayBuffer());
   } catch {
-    throw new UserError(`${path} in “${folder}” can no longer be read: it was changed, moved or deleted meanwhile. Pick the folder again.`);
+    throw new UserError(
+      `${path} in “${folder}” can no longer be read: it was changed, moved or deleted meanwhile. Pick the folder again.`,
+    );
   }
 }
 
@@ -121,10 +123,14 @@ export class UrlFolder {
     try {
       answer = await fetch(this.#url + path);
     } catch {
-      throw new UserError(`${path} of “${this.name}” could not be fetched: the page's server does not answer. Try again.`);
+      throw new UserError(
+        `${path} of “${this.name}” could not be fetched: the page's server does not answer. Try again.`,
+      );
     }
     if (!answer.ok) {
-      throw new UserError(`${path} of “${this.name}” could not be fetched (the server said ${answer.status}). Reload the page.`);
+      throw new UserError(
+        `${path} of “${this.name}” could not be fetched (the server said ${answer.status}). Reload the page.`,
+      );
     }
     return answer.blob();
   }

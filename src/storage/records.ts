@@ -131,14 +131,7 @@ export interface RunHistory {
   samples: SamplePoint[];
 }
 
-export interface CheckpointRecord {
-  runId: string;
-  step: number;
-  createdAt: number;
-  bytes: Uint8Array<ArrayBuffer>;
-}
-
-/** A checkpoint without its bytes, for lists. */
+/** A checkpoint without its bytes, which lie apart: lists must not read them. */
 export interface CheckpointInfo {
   runId: string;
   step: number;

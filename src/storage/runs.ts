@@ -1,6 +1,6 @@
 import { database, keysOf } from './database.ts';
 import { kept, storageError } from './errors.ts';
-import type { CheckpointInfo, CheckpointRecord, MetricsRecord, RunHistory, RunRecord } from './records.ts';
+import type { CheckpointInfo, MetricsRecord, RunHistory, RunRecord } from './records.ts';
 
 /** The runs of a project, the newest first. */
 export async function listRuns(projectId: string): Promise<RunRecord[]> {
@@ -57,16 +57,25 @@ export async function rewindHistory(runId: string, step: number): Promise<number
 }
 
 export async function listCheckpoints(runId: string): Promise<CheckpointInfo[]> {
-  const records = await (await database()).getAll('checkpoints', keysOf(runId));
-  return records.map(({ step, createdAt, bytes }) => ({ runId, step, createdAt, size: bytes.byteLength }));
+  return (await database()).getAll('checkpoints', keysOf(runId));
 }
 
-export async function readCheckpoint(runId: string, step: number): Promise<CheckpointRecord | undefined> {
-  return (await database()).get('checkpoints', [runId, step]);
+export async function readCheckpoint(runId: string, step: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  return (await database()).get('checkpointBytes', [runId, step]);
 }
 
-export async function deleteCheckpoint(runId: string, step: number): Promise<void> {
-  await (await database()).delete('checkpoints', [runId, step]);
+async function dropCheckpoints(keys: IDBKeyRange | [string, number]): Promise<void> {
+  const write = (await database()).transaction(['checkpoints', 'checkpointBytes'], 'readwrite');
+  await Promise.all([
+    write.objectStore('checkpoints').delete(keys),
+    write.objectStore('checkpointBytes').delete(keys),
+    write.done,
+  ]);
+}
+
+/** Deletes the checkpoints of a run; what it learnt is gone with them. */
+export async function deleteCheckpoints(runId: string): Promise<void> {
+  await dropCheckpoints(keysOf(runId));
 }
 
 /**
@@ -98,29 +107,40 @@ export function checkpointsToDrop(steps: readonly number[], limit: number, keep:
  * Keeps a checkpoint, at most `limit` of a run. Where the disk is full, older ones of the same run make room; where
  * that is not enough it throws, and the older ones that are left stay as they are.
  */
-export async function saveCheckpoint(record: CheckpointRecord, limit: number, keep: readonly number[]): Promise<void> {
+export async function saveCheckpoint(
+  at: { runId: string; step: number; createdAt: number },
+  bytes: Uint8Array<ArrayBuffer>,
+  limit: number,
+  keep: readonly number[],
+): Promise<void> {
   const db = await database();
-  const steps = async (): Promise<number[]> =>
-    (await db.getAllKeys('checkpoints', keysOf(record.runId))).map((key) => key[1]).filter((step) => step !== record.step);
+  const { runId, step } = at;
+  const others = async (): Promise<number[]> =>
+    (await db.getAllKeys('checkpoints', keysOf(runId))).map((key) => key[1]).filter((other) => other !== step);
   for (;;) {
     try {
-      await db.put('checkpoints', record);
+      const write = db.transaction(['checkpoints', 'checkpointBytes'], 'readwrite');
+      await Promise.all([
+        write.objectStore('checkpoints').put({ ...at, size: bytes.byteLength }),
+        write.objectStore('checkpointBytes').put(bytes, [runId, step]),
+        write.done,
+      ]);
       break;
     } catch (error) {
-      const oldest = (await steps()).filter((step) => !keep.includes(step)).sort((a, b) => a - b);
+      const oldest = (await others()).filter((other) => !keep.includes(other)).sort((a, b) => a - b);
       // The last one left is the way back: it is not given up for a newer one that may not fit either.
-      if (oldest.length < 2) throw storageError(error, `the checkpoint at step ${record.step}`);
-      await db.delete('checkpoints', [record.runId, oldest[0]!]);
+      if (oldest.length < 2) throw storageError(error, `the checkpoint at step ${step}`);
+      await dropCheckpoints([runId, oldest[0]!]);
     }
   }
-  for (const step of checkpointsToDrop([...(await steps()), record.step], limit, keep)) {
-    await db.delete('checkpoints', [record.runId, step]);
+  for (const dropped of checkpointsToDrop([...(await others()), step], limit, keep)) {
+    await dropCheckpoints([runId, dropped]);
   }
 }
 
 export async function deleteRun(id: string): Promise<void> {
+  await deleteCheckpoints(id);
   const db = await database();
   await db.delete('metrics', keysOf(id));
-  await db.delete('checkpoints', keysOf(id));
   await db.delete('runs', id);
 }

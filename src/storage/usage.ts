@@ -1,4 +1,5 @@
-import { database, keysOf } from './database.ts';
+import { database } from './database.ts';
+import { deleteCheckpoints, listCheckpoints, listRuns } from './runs.ts';
 import { listBases } from './bases.ts';
 
 /** What one thing takes on this machine. */
@@ -28,14 +29,19 @@ export async function storageUsage(): Promise<StorageUsage> {
     // Text is mostly one byte a character in IndexedDB where it is Latin, two elsewhere: two is the safe side.
     if (dataset) items.push({ kind: 'data', id, name, bytes: dataset.characters * 2 });
     let bytes = 0;
-    for (const run of await db.getAllFromIndex('runs', 'project', id)) {
-      for (const checkpoint of await db.getAll('checkpoints', keysOf(run.id))) bytes += checkpoint.bytes.byteLength;
+    for (const run of await listRuns(id)) {
+      for (const checkpoint of await listCheckpoints(run.id)) bytes += checkpoint.size;
     }
     if (bytes > 0) items.push({ kind: 'checkpoints', id, name, bytes });
   }
   const { usage = 0, quota = 0 } = await navigator.storage.estimate();
   const persisted = await navigator.storage.persisted();
-  return { items: items.sort((a, b) => b.bytes - a.bytes), usedBytes: usage, freeBytes: Math.max(0, quota - usage), persisted };
+  return {
+    items: items.sort((a, b) => b.bytes - a.bytes),
+    usedBytes: usage,
+    freeBytes: Math.max(0, quota - usage),
+    persisted,
+  };
 }
 
 /** Asks the browser to keep this page's data also when the disk runs low. */
@@ -43,10 +49,7 @@ export async function askToPersist(): Promise<boolean> {
   return navigator.storage.persist();
 }
 
-/** Deletes all checkpoints of a project; what they taught is gone with them. */
-export async function deleteCheckpoints(projectId: string): Promise<void> {
-  const db = await database();
-  for (const run of await db.getAllFromIndex('runs', 'project', projectId)) {
-    await db.delete('checkpoints', keysOf(run.id));
-  }
+/** Deletes all checkpoints of a project. */
+export async function deleteProjectCheckpoints(projectId: string): Promise<void> {
+  for (const run of await listRuns(projectId)) await deleteCheckpoints(run.id);
 }

@@ -1,7 +1,14 @@
 import { CurationHistory, findDuplicates, searchRows, type Operation } from '../datasets/curation.ts';
 import { ImportError, importFiles, importPasted, type ImportOptions } from '../datasets/import/import.ts';
 import { qualityLine, type QualityLine } from '../datasets/quality.ts';
-import { rowLength, rowToLine, type ImportReport, type ImportResult, type SkipReason, type TrainingRow } from '../datasets/rows.ts';
+import {
+  rowLength,
+  rowToLine,
+  type ImportReport,
+  type ImportResult,
+  type SkipReason,
+  type TrainingRow,
+} from '../datasets/rows.ts';
 import { UserError } from '../engine/errors.ts';
 import { importBase, type IncomingFile } from '../storage/bases.ts';
 import { chunkRows, getDataset, readChunks, updateRows, writeDataset } from '../storage/datasets.ts';
@@ -69,7 +76,11 @@ export class DataHost {
   }
 
   /** Adds what the files hold to the set; `onProgress` hears the fraction and the rows so far. */
-  async importFiles(files: File[], options: ImportOptions, onProgress: (fraction: number, rows: number) => void): Promise<ImportOutcome> {
+  async importFiles(
+    files: File[],
+    options: ImportOptions,
+    onProgress: (fraction: number, rows: number) => void,
+  ): Promise<ImportOutcome> {
     const abort = new AbortController();
     this.#importing = abort;
     return this.#import(() =>
@@ -93,7 +104,11 @@ export class DataHost {
       return { state: this.#state(), report, failure: '' };
     } catch (error) {
       if (isAbort(error)) return { state: this.#state(), report: null, failure: '' };
-      return { state: this.#state(), report: error instanceof ImportError ? error.report : null, failure: errorMessage(error) };
+      return {
+        state: this.#state(),
+        report: error instanceof ImportError ? error.report : null,
+        failure: errorMessage(error),
+      };
     } finally {
       this.#importing = null;
     }
@@ -211,7 +226,8 @@ export class DataHost {
         },
       });
     } catch (error) {
-      if (isAbort(error)) throw new UserError(`Stopped. What has arrived of “${name}” is kept: pick the folder again to go on.`);
+      if (isAbort(error))
+        throw new UserError(`Stopped. What has arrived of “${name}” is kept: pick the folder again to go on.`);
       throw error;
     } finally {
       this.#addingBase = null;

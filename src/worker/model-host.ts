@@ -58,7 +58,9 @@ export class ModelHost {
 
   #exclusive<R>(work: () => Promise<R>): Promise<R> {
     if (this.#run) {
-      return Promise.reject(new UserError('The graphics card is busy training. Pause does not free it: stop and keep, and go on later.'));
+      return Promise.reject(
+        new UserError('The graphics card is busy training. Pause does not free it: stop and keep, and go on later.'),
+      );
     }
     const result = this.#queue.then(work);
     this.#queue = result.catch(() => undefined);
@@ -91,7 +93,8 @@ export class ModelHost {
     const device = this.#device ?? (await this.#open());
     if (device) return device;
     throw new UserError(
-      this.#report?.message || 'The graphics card cannot be used by this page. The start page says why, and what to do.',
+      this.#report?.message ||
+        'The graphics card cannot be used by this page. The start page says why, and what to do.',
     );
   }
 
@@ -153,7 +156,8 @@ export class ModelHost {
 
   async #dataset(project: ProjectRecord): Promise<TrainingRow[]> {
     const record = project.datasetId ? await getDataset(project.datasetId) : undefined;
-    if (!record || record.rowCount === 0) throw new UserError('There is nothing to learn from yet. Add texts or conversations under Data.');
+    if (!record || record.rowCount === 0)
+      throw new UserError('There is nothing to learn from yet. Add texts or conversations under Data.');
     const key = `${record.id}/${record.changedAt}`;
     if (this.#rows?.key !== key) this.#rows = { key, rows: await readRows(record.id) };
     return this.#rows.rows;
@@ -163,7 +167,7 @@ export class ModelHost {
   async preview(projectId: string, rows: TrainingRow[]): Promise<TokenPreview[]> {
     const project = await this.#project(projectId);
     if (this.#loaded?.baseId !== project.baseId || !this.#loaded) throw new UserError('Load the base first.');
-    return this.#loaded.model.preview(rows, parseRecipe(project.recipe));
+    return this.#loaded.model.preview(rows);
   }
 
   /** What the project's run would take, before anything is allocated. */
@@ -172,7 +176,7 @@ export class ModelHost {
       const project = await this.#project(projectId);
       if (!project.baseId) throw new UserError('Choose a base first.');
       const { device, loaded } = await this.#need(project.baseId);
-      const plan = await loaded.model.plan({
+      const plan = loaded.model.plan({
         rows: await this.#dataset(project),
         recipe: parseRecipe(project.recipe),
         adapter: parseLoraConfig(project.adapter),
@@ -187,7 +191,8 @@ export class ModelHost {
     const project = await this.#project(request.projectId);
     await this.#exclusive(() =>
       navigator.locks.request(runLock(project.id), { ifAvailable: true }, async (lock) => {
-        if (!lock) throw new UserError('This project is training in another tab. Watch it there, or stop it there first.');
+        if (!lock)
+          throw new UserError('This project is training in another tab. Watch it there, or stop it there first.');
         const run = await TrainingRun.open(project, request, (event) => this.#tell(event));
         this.#run = run;
         run.announce();
@@ -229,10 +234,12 @@ export class ModelHost {
   async #files(baseId: string, choice: { runId: string; step: number }): Promise<Map<string, Uint8Array>> {
     const run = await getRun(choice.runId);
     const checkpoint = await readCheckpoint(choice.runId, choice.step);
-    if (!run || !checkpoint) throw new UserError(`The checkpoint of step ${choice.step} is no longer on this machine. Choose another one.`);
-    if (run.baseId !== baseId) throw new UserError('This checkpoint was trained on another base. Choose that base first.');
+    if (!run || !checkpoint)
+      throw new UserError(`The checkpoint of step ${choice.step} is no longer on this machine. Choose another one.`);
+    if (run.baseId !== baseId)
+      throw new UserError('This checkpoint was trained on another base. Choose that base first.');
     const { loaded } = await this.#need(baseId);
-    return loaded.model.adapterFromCheckpoint(checkpoint.bytes, await this.#baseName(baseId));
+    return loaded.model.adapterFromCheckpoint(checkpoint, await this.#baseName(baseId));
   }
 
   async #baseName(baseId: string): Promise<string> {

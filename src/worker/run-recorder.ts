@@ -75,7 +75,7 @@ export class RunRecorder {
     const limit = Math.max(2, Math.min(MOST_CHECKPOINTS, Math.floor(CHECKPOINT_BYTES / Math.max(1, bytes.byteLength))));
     const keep = this.run.bestStep === null ? [] : [this.run.bestStep];
     try {
-      await saveCheckpoint({ runId: this.run.id, step, createdAt: Date.now(), bytes }, limit, keep);
+      await saveCheckpoint({ runId: this.run.id, step, createdAt: Date.now() }, bytes, limit, keep);
       this.#listener({ type: 'checkpoint', runId: this.run.id, step });
     } catch (error) {
       this.notice(`${errorMessage(error)} The training goes on.`);
@@ -105,11 +105,12 @@ export class RunRecorder {
     }
     if (now || time - this.#keptAt >= KEEP_MS) {
       this.#keptAt = time;
-      await this.#write();
+      await this.write();
     }
   }
 
-  async #write(): Promise<void> {
+  /** Writes down what is not yet, so that a reload finds it. */
+  async write(): Promise<void> {
     const { steps, evaluations, samples } = this.#unwritten;
     this.#unwritten = { steps: [], evaluations: [], samples: [] };
     try {

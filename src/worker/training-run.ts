@@ -122,7 +122,9 @@ export class TrainingRun {
       const { model, device, rows } = await prepare();
       const resume = request.resume ? await readCheckpoint(request.resume.runId, request.resume.step) : undefined;
       if (request.resume && !resume) {
-        throw new UserError(`The checkpoint of step ${request.resume.step} is no longer on this machine. Go on from another one.`);
+        throw new UserError(
+          `The checkpoint of step ${request.resume.step} is no longer on this machine. Go on from another one.`,
+        );
       }
       const events = model.train({
         rows,
@@ -131,7 +133,7 @@ export class TrainingRun {
         samplePrompts: project.prompts.filter((prompt) => prompt.trim() !== ''),
         signal: this.#stop.signal,
         pause: () => this.#waitAtGate(),
-        ...(resume ? { resume: resume.bytes } : {}),
+        ...(resume ? { resume } : {}),
       });
       const lost = device.lost.then(({ message }) => {
         throw new UserError(
@@ -163,6 +165,7 @@ export class TrainingRun {
           measuredBytes: event.measuredBytes,
         });
         recorder.setPhase(this.#gate ? 'pausing' : 'running');
+        await recorder.write();
         break;
       case 'step': {
         const tokens = this.#plan?.tokensPerStep ?? event.labelTokens;

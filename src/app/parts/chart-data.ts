@@ -33,7 +33,11 @@ function thin(steps: readonly StepPoint[]): { step: number; loss: number }[] {
 }
 
 /** Columns for uPlot: step, loss, smoothed loss, held-out loss. The step axis reaches to the planned end. */
-export function chartRows(steps: readonly StepPoint[], evaluations: readonly EvaluationPoint[], totalSteps: number): AlignedData {
+export function chartRows(
+  steps: readonly StepPoint[],
+  evaluations: readonly EvaluationPoint[],
+  totalSteps: number,
+): AlignedData {
   const points = thin(steps);
   const smoothed = smooth(points.map((point) => point.loss));
   const rows = new Map<number, [number | null, number | null, number | null]>();
@@ -54,7 +58,9 @@ export function chartSummary(steps: readonly StepPoint[], evaluations: readonly 
   const last = steps.at(-1);
   if (!last) return 'No step yet.';
   const smoothed = smooth(steps.map((point) => point.loss));
-  const parts = [`Training loss went from ${formatLoss(steps[0]!.loss)} to ${formatLoss(smoothed.at(-1))} in ${last.step} steps.`];
+  const parts = [
+    `Training loss went from ${formatLoss(steps[0]!.loss)} to ${formatLoss(smoothed.at(-1))} in ${last.step} steps.`,
+  ];
   const held = evaluations.at(-1);
   if (held) {
     const best = evaluations.reduce((low, point) => (point.loss < low.loss ? point : low));
@@ -76,7 +82,8 @@ export function chartTable(
   const every = Math.max(1, Math.floor((steps.length - 1) / (TABLE_ROWS - 1)));
   const rows = new Map<number, { step: number; loss: number | null; heldOut: number | null }>();
   steps.forEach((point, i) => {
-    if (i % every === 0 || i === steps.length - 1) rows.set(point.step, { step: point.step, loss: smoothed[i]!, heldOut: null });
+    if (i % every === 0 || i === steps.length - 1)
+      rows.set(point.step, { step: point.step, loss: smoothed[i]!, heldOut: null });
   });
   for (const { step, loss } of evaluations) {
     const row = rows.get(step) ?? { step, loss: null, heldOut: null };
