@@ -82,7 +82,8 @@ export async function deleteDataset(id: string): Promise<void> {
 
 /**
  * The chunks after an edit: every row stays in the chunk where it lies, a new one joins its neighbour before it, and what
- * was appended is cut into chunks of its own. So an edit rewrites one chunk, however large the set.
+ * was appended is cut into chunks of its own. So an edit rewrites one chunk, or two at their border,
+ * however large the set.
  */
 export function rechunk(before: readonly (readonly TrainingRow[])[], after: readonly TrainingRow[]): TrainingRow[][] {
   if (before.length === 0) return chunkRows(after);
