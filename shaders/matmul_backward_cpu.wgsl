@@ -1,119 +1,177 @@
-// dx[M,K] = dy[M,N] · W[N,K] for software adapters: a lane holds one output column and ROWS rows of it. The output's columns
-// come in up to four segments, each with its own matrix and its own range of dy's columns: one for a weight, one for each
-// up-projection of a LoRA group (dh = dy · B). W's elements sit at w_offset + n * w_stride + column.
+#if BROADCAST
+enable subgroups;
+#endif
+// dx[M,K] = dy[M,N] · W[N,K] (+ g[M,R] · A[R,K]) for software adapters: the tile of matmul_linear_cpu, with the weight's
+// rows read along the output's columns.
 struct Params {
-  m: u32, dy_stride: u32, dx_stride: u32, rank: u32,
-  has_residual: u32, accumulate: u32, scaled: u32, a_offset: u32, a_stride: u32,
-  columns0: u32, columns1: u32, columns2: u32, columns3: u32,
-  out0: u32, out1: u32, out2: u32, out3: u32,
-  n_start0: u32, n_start1: u32, n_start2: u32, n_start3: u32,
-  n_count0: u32, n_count1: u32, n_count2: u32, n_count3: u32,
-  w_offset0: u32, w_offset1: u32, w_offset2: u32, w_offset3: u32,
-  scale0: f32, scale1: f32, scale2: f32, scale3: f32,
-  tiles_k: u32,
+  m: u32, n: u32, k: u32, tiles_k: u32,
+  dy_offset: u32, dy_stride: u32, rank: u32, a_offset: u32, has_residual: u32,
 }
 #params
-#step
 #if VEC
 #buffer dy: array<vec4f>, read
+#buffer residual: array<vec4f>, read
+#buffer dx: array<vec4f>, read_write
+#buffer a: array<vec4f>, read
 #else
 #buffer dy: array<f32>, read
-#endif
-#if WEIGHT == f32
-#buffer w: array<f32>, read
-#else
-#buffer w: array<u32>, read
-#endif
 #buffer residual: array<f32>, read
+#buffer dx: array<f32>, read_write
+#buffer a: array<f32>, read
+#endif
 #if LORA_VEC
 #buffer g: array<vec4f>, read
 #else
 #buffer g: array<f32>, read
 #endif
-#buffer a: array<f32>, read
-#buffer dx: array<f32>, read_write
 #include matmul_weight
 
+#if VEC
+fn dy4(at: u32, n: u32) -> vec4f { return dy[(p.dy_offset + at * p.dy_stride + n) / 4u]; }
+fn w4(n: u32, column: u32) -> vec4f { return weight4((n * p.k + column) / 4u); }
+fn a4(j: u32, column: u32) -> vec4f { return a[(p.a_offset + min(j, p.rank - 1u) * p.k + column) / 4u]; }
+#else
+fn dy4(at: u32, n: u32) -> vec4f {
+  var values = vec4f();
+  for (var q = 0u; q < 4u; q++) { if (n + q < p.n) { values[q] = dy[p.dy_offset + at * p.dy_stride + n + q]; } }
+  return values;
+}
+fn w4(n: u32, column: u32) -> vec4f {
+  var values = vec4f();
+  for (var q = 0u; q < 4u; q++) { values[q] = weight(min(n, p.n - 1u) * p.k + min(column + q, p.k - 1u)); }
+  return values;
+}
+fn a4(j: u32, column: u32) -> vec4f {
+  var values = vec4f();
+  for (var q = 0u; q < 4u; q++) {
+    values[q] = a[p.a_offset + min(j, p.rank - 1u) * p.k + min(column + q, p.k - 1u)];
+  }
+  return values;
+}
+#endif
+#if LORA_VEC
+fn g4(at: u32, j: u32) -> vec4f { return g[(at * p.rank + j) / 4u]; }
+#else
+fn g4(at: u32, j: u32) -> vec4f {
+  var values = vec4f();
+  for (var q = 0u; q < 4u; q++) { if (j + q < p.rank) { values[q] = g[at * p.rank + j + q]; } }
+  return values;
+}
+#endif
+
 @compute @workgroup_size($LANES)
+#if BROADCAST
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+#else
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+#endif
   let tile = group.x + group.y * 65535u;
   let row = (tile / p.tiles_k) * $(ROWS)u;
   if (row >= p.m) { return; }
-  let columns = array<u32, 4>(p.columns0, p.columns1, p.columns2, p.columns3);
-  let outs = array<u32, 4>(p.out0, p.out1, p.out2, p.out3);
-  let n_starts = array<u32, 4>(p.n_start0, p.n_start1, p.n_start2, p.n_start3);
-  let n_counts = array<u32, 4>(p.n_count0, p.n_count1, p.n_count2, p.n_count3);
-  let w_offsets = array<u32, 4>(p.w_offset0, p.w_offset1, p.w_offset2, p.w_offset3);
-  let scales = array<f32, 4>(p.scale0, p.scale1, p.scale2, p.scale3);
-  var part = tile % p.tiles_k;
-  var s = 0u;
-  for (; s < 3u; s++) {
-    let tiles = (columns[s] + $(LANES - 1)u) / $(LANES)u;
-    if (part < tiles) { break; }
-    part -= tiles;
-  }
-  let width = columns[s];
-  let column = part * $(LANES)u + lane;
-  let inner = min(column, width - 1u);
-  let count = n_counts[s];
   let last = p.m - 1u;
+  let column = (tile % p.tiles_k) * $(4 * LANES)u + 4u * lane;
+#if VEC
+  let inner = min(column, p.k - 4u);
+#else
+  let inner = min(column, p.k - 1u);
+#endif
 #for i 0 ROWS
   let row$i = min(row + $(i)u, last);
-#if VEC
-  let dy$i = (row$i * p.dy_stride + n_starts[s]) / 4u;
-#else
-  let dy$i = row$i * p.dy_stride + n_starts[s];
-#endif
-  var acc$i = 0.0;
+  var acc$i = vec4f();
 #endfor
-  var e = w_offsets[s] + inner;
-#if VEC
-  for (var n = 0u; n < count / 4u; n++) {
-    let v = vec4f(weight(e), weight(e + width), weight(e + 2u * width), weight(e + 3u * width));
-    e += 4u * width;
-#for i 0 ROWS
-    acc$i += dot(dy[dy$i + n], v);
+#if BROADCAST
+#for q 0 LOADS
+  let mine$q = min(row + lane + $(q * LANES)u, last);
 #endfor
-  }
-#else
-  for (var n = 0u; n < count; n++) {
-    let v = weight(e);
-    e += width;
-#for i 0 ROWS
-    acc$i += dy[dy$i + n] * v;
-#endfor
-  }
 #endif
 
-  // The low-rank path: g · A, more steps of the same tile.
-  var at_a = p.a_offset + inner;
-#if LORA_VEC
-  for (var j = 0u; j < p.rank / 4u; j++) {
-    let v = vec4f(a[at_a], a[at_a + p.a_stride], a[at_a + 2u * p.a_stride], a[at_a + 3u * p.a_stride]);
-    at_a += 4u * p.a_stride;
-#for i 0 ROWS
-    acc$i += dot(g[row$i * (p.rank / 4u) + j], v);
+  let steps = (p.n + 3u) / 4u;
+  let total = steps + (p.rank + 3u) / 4u;
+  for (var i = 0u; i < total; i++) {
+    var v0: vec4f;
+    var v1: vec4f;
+    var v2: vec4f;
+    var v3: vec4f;
+#if BROADCAST
+#for q 0 LOADS
+    var l$q: vec4f;
 #endfor
-  }
 #else
-  for (var j = 0u; j < p.rank; j++) {
-    let v = a[at_a];
-    at_a += p.a_stride;
 #for i 0 ROWS
-    acc$i += g[row$i * p.rank + j] * v;
+    var t$i: vec4f;
+#endfor
+#endif
+    if (i < steps) {
+      let n = 4u * i;
+#for c 0 4
+      v$c = w4(n + $(c)u, inner);
+#endfor
+#if BROADCAST
+#for q 0 LOADS
+      l$q = dy4(mine$q, n);
+#endfor
+#else
+#for i 0 ROWS
+      t$i = dy4(row$i, n);
+#endfor
+#endif
+    } else {
+      let j = 4u * (i - steps);
+#for c 0 4
+      v$c = a4(j + $(c)u, inner);
+#endfor
+#if BROADCAST
+#for q 0 LOADS
+      l$q = g4(mine$q, j);
+#endfor
+#else
+#for i 0 ROWS
+      t$i = g4(row$i, j);
+#endfor
+#endif
+    }
+#for i 0 ROWS
+#if BROADCAST
+    let t$i = subgroupBroadcast(l$(i / LANES), $(i % LANES)u);
+#endif
+    acc$i += t$i.x * v0 + t$i.y * v1 + t$i.z * v2 + t$i.w * v3;
 #endfor
   }
-#endif
 
-  if (column >= width) { return; }
-  let scale = select(1.0, scales[s] * step.strength, p.scaled == 1u);
+  // Rows past the end repeat the last one: read everything first, then write, and the repeated rows write the same values.
+#if VEC
+  if (column >= p.k) { return; }
+#for i 0 ROWS
+  let at$i = (row$i * p.k + column) / 4u;
+#endfor
+  if (p.has_residual == 1u) {
+#for i 0 ROWS
+    acc$i += residual[at$i];
+#endfor
+  }
+#if ACCUMULATE
+#for i 0 ROWS
+  acc$i += dx[at$i];
+#endfor
+#endif
+#for i 0 ROWS
+  dx[at$i] = acc$i;
+#endfor
+#else
 #for i 0 ROWS
   if (row + $(i)u < p.m) {
-    var value = acc$i * scale;
-    let at = (row + $(i)u) * p.dx_stride + outs[s] + column;
-    if (p.has_residual == 1u) { value += residual[at]; }
-    if (p.accumulate == 1u) { value += dx[at]; }
-    dx[at] = value;
+    for (var q = 0u; q < 4u; q++) {
+      if (column + q < p.k) {
+        let at = row$i * p.k + column + q;
+        var value = acc$i[q];
+        if (p.has_residual == 1u) { value += residual[at]; }
+#if ACCUMULATE
+        value += dx[at];
+#endif
+        dx[at] = value;
+      }
+    }
   }
 #endfor
+#endif
 }

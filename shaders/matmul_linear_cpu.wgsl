@@ -1,34 +1,31 @@
-// y[M,N] = x[M,K] · W[N,K]ᵀ for software adapters: a lane holds one output column and ROWS rows of it; the row operand is the
-// same for the whole workgroup (one uniform load), and four products are summed before an accumulator is touched.
+#if BROADCAST
+enable subgroups;
+#endif
+// y[M,N] = x[M,K] · W[N,K]ᵀ for software adapters. One subgroup a workgroup, ROWS rows of the output, four neighbouring
+// columns a lane. A load costs dozens of multiply-adds there: each row's four values are loaded by one lane and handed to
+// the others (BROADCAST; without subgroups each lane loads them), and an accumulator is touched once for every four terms.
+// LoRA's h · Bᵀ is more steps of the same loop.
 struct Params {
   m: u32, n: u32, k: u32, tiles_n: u32,
-  w_offset: u32, y_offset: u32, y_stride: u32, h_stride: u32,
-  has_bias: u32, has_residual: u32, accumulate: u32, scaled: u32,
+  y_offset: u32, y_stride: u32, h_stride: u32,
+  has_bias: u32, has_residual: u32,
   end0: u32, end1: u32, end2: u32, end3: u32,
   rank0: u32, rank1: u32, rank2: u32, rank3: u32,
   h0: u32, h1: u32, h2: u32, h3: u32,
   b0: u32, b1: u32, b2: u32, b3: u32,
-  scale0: f32, scale1: f32, scale2: f32, scale3: f32,
 }
 #params
-#step
 #if VEC
 #buffer x: array<vec4f>, read
-#if WEIGHT == f32
-#buffer w: array<vec4f>, read
-#else
-#buffer w: array<vec2u>, read
-#endif
+#buffer bias: array<vec4f>, read
+#buffer residual: array<vec4f>, read
+#buffer y: array<vec4f>, read_write
 #else
 #buffer x: array<f32>, read
-#if WEIGHT == f32
-#buffer w: array<f32>, read
-#else
-#buffer w: array<u32>, read
-#endif
-#endif
 #buffer bias: array<f32>, read
 #buffer residual: array<f32>, read
+#buffer y: array<f32>, read_write
+#endif
 #if LORA_VEC
 #buffer h: array<vec4f>, read
 #buffer b: array<vec4f>, read
@@ -36,104 +33,177 @@ struct Params {
 #buffer h: array<f32>, read
 #buffer b: array<f32>, read
 #endif
-#buffer y: array<f32>, read_write
+#include matmul_weight
 
+// Terms 4i … 4i+3 of row `at` of x, and of W; beyond K they are 0.
 #if VEC
-#if WEIGHT == f32
-fn weight4(e: u32) -> vec4f { return w[e]; }
+fn x4(at: u32, i: u32) -> vec4f { return x[at * (p.k / 4u) + i]; }
+fn w4(at: u32, i: u32) -> vec4f { return weight4(at * (p.k / 4u) + i); }
 #else
-fn weight4(e: u32) -> vec4f {
-  let pair = w[e];
-#if WEIGHT == bf16
-  return bitcast<vec4f>(vec4u(pair.x << 16u, pair.x & 0xffff0000u, pair.y << 16u, pair.y & 0xffff0000u));
-#else
-  return vec4f(unpack2x16float(pair.x), unpack2x16float(pair.y));
-#endif
+fn x4(at: u32, i: u32) -> vec4f {
+  var values = vec4f();
+  for (var q = 0u; q < 4u; q++) { if (4u * i + q < p.k) { values[q] = x[at * p.k + 4u * i + q]; } }
+  return values;
+}
+fn w4(at: u32, i: u32) -> vec4f {
+  var values = vec4f();
+  for (var q = 0u; q < 4u; q++) { if (4u * i + q < p.k) { values[q] = weight(at * p.k + 4u * i + q); } }
+  return values;
 }
 #endif
+
+// The columns lo ≤ j < hi of h that belong to an output column, and where B's element for column j of h is: at + j.
+struct LowRank { lo: u32, hi: u32, at: u32 }
+fn low_rank(column: u32) -> LowRank {
+  if (column < p.end0) { return LowRank(p.h0, p.h0 + p.rank0, p.b0 + column * p.rank0 - p.h0); }
+  if (column < p.end1) { return LowRank(p.h1, p.h1 + p.rank1, p.b1 + (column - p.end0) * p.rank1 - p.h1); }
+  if (column < p.end2) { return LowRank(p.h2, p.h2 + p.rank2, p.b2 + (column - p.end1) * p.rank2 - p.h2); }
+  return LowRank(p.h3, p.h3 + p.rank3, p.b3 + (column - p.end2) * p.rank3 - p.h3);
+}
+#if LORA_VEC
+fn h4(at: u32, j: u32) -> vec4f { return h[(at * p.h_stride + j) / 4u]; }
+fn b4(s: LowRank, j: u32) -> vec4f {
+  return select(vec4f(), b[(s.at + clamp(j, s.lo, max(s.hi, 1u) - 1u)) / 4u], j >= s.lo && j < s.hi);
+}
 #else
-#include matmul_weight
+fn h4(at: u32, j: u32) -> vec4f {
+  var values = vec4f();
+  for (var q = 0u; q < 4u; q++) { if (j + q < p.h_stride) { values[q] = h[at * p.h_stride + j + q]; } }
+  return values;
+}
+fn b4(s: LowRank, j: u32) -> vec4f {
+  var values = vec4f();
+  for (var q = 0u; q < 4u; q++) { if (j + q >= s.lo && j + q < s.hi) { values[q] = b[s.at + j + q]; } }
+  return values;
+}
 #endif
 
 @compute @workgroup_size($LANES)
+#if BROADCAST
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+#else
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+#endif
   let tile = group.x + group.y * 65535u;
   let row = (tile / p.tiles_n) * $(ROWS)u;
-  let first = (tile % p.tiles_n) * $(LANES)u;
+  let first = (tile % p.tiles_n) * $(4 * LANES)u;
   if (row >= p.m) { return; }
-  let column = min(first + lane, p.n - 1u);
   let last = p.m - 1u;
+  let column = first + 4u * lane;
+#for c 0 4
 #if VEC
-  let steps = p.k / 4u;
-  let base = p.w_offset / 4u + column * steps;
+  let c$c = min(column, p.n - 4u) + $(c)u;
 #else
-  let steps = p.k;
-  let base = p.w_offset + column * steps;
+  let c$c = min(column + $(c)u, p.n - 1u);
 #endif
+  let s$c = low_rank(c$c);
+#endfor
 #for i 0 ROWS
   let row$i = min(row + $(i)u, last);
-  let x$i = row$i * steps;
-  var acc$i = 0.0;
+  var acc$i = vec4f();
 #endfor
-  for (var k = 0u; k < steps; k++) {
-#if VEC
-    let v = weight4(base + k);
-#for i 0 ROWS
-    acc$i += dot(x[x$i + k], v);
-#endfor
-#else
-    let v = weight(base + k);
-#for i 0 ROWS
-    acc$i += x[x$i + k] * v;
+#if BROADCAST
+#for q 0 LOADS
+  let mine$q = min(row + lane + $(q * LANES)u, last);
 #endfor
 #endif
-  }
 
-  // The low-rank path: more steps of the same tile, segment by segment, so that h stays uniform over the workgroup.
-  let end = array<u32, 4>(p.end0, p.end1, p.end2, p.end3);
-  let rank = array<u32, 4>(p.rank0, p.rank1, p.rank2, p.rank3);
-  let h_start = array<u32, 4>(p.h0, p.h1, p.h2, p.h3);
-  let b_start = array<u32, 4>(p.b0, p.b1, p.b2, p.b3);
-  let scales = array<f32, 4>(p.scale0, p.scale1, p.scale2, p.scale3);
-  var scale = 1.0;
-  var start = 0u;
-  for (var s = 0u; s < 4u; s++) {
-    let stop = end[s];
-    let inside = column >= start && column < stop;
-    scale = select(scale, scales[s], inside);
-    if (rank[s] > 0u && start < first + $(LANES)u && stop > first) {
-      let mask = select(0.0, 1.0, inside);
-      let offset = b_start[s] + (clamp(column, start, stop - 1u) - start) * rank[s];
-#if LORA_VEC
-      for (var j = 0u; j < rank[s] / 4u; j++) {
-        let v = b[offset / 4u + j] * mask;
-#for i 0 ROWS
-        acc$i += dot(h[(row$i * p.h_stride + h_start[s]) / 4u + j], v);
+  let steps = (p.k + 3u) / 4u;
+  let h_first = low_rank(first).lo;
+  let h_last = low_rank(min(first + $(4 * LANES)u, p.n) - 1u).hi;
+  let total = steps + (h_last - h_first + 3u) / 4u;
+  for (var i = 0u; i < total; i++) {
+    var v0: vec4f;
+    var v1: vec4f;
+    var v2: vec4f;
+    var v3: vec4f;
+#if BROADCAST
+#for q 0 LOADS
+    var l$q: vec4f;
 #endfor
-      }
 #else
-      for (var j = 0u; j < rank[s]; j++) {
-        let v = b[offset + j] * mask;
 #for i 0 ROWS
-        acc$i += h[row$i * p.h_stride + h_start[s] + j] * v;
+    var t$i: vec4f;
 #endfor
-      }
+#endif
+    if (i < steps) {
+#for c 0 4
+      v$c = w4(c$c, i);
+#endfor
+#if BROADCAST
+#for q 0 LOADS
+      l$q = x4(mine$q, i);
+#endfor
+#else
+#for i 0 ROWS
+      t$i = x4(row$i, i);
+#endfor
+#endif
+    } else {
+      let j = h_first + 4u * (i - steps);
+#for c 0 4
+      v$c = b4(s$c, j);
+#endfor
+#if BROADCAST
+#for q 0 LOADS
+      l$q = h4(mine$q, j);
+#endfor
+#else
+#for i 0 ROWS
+      t$i = h4(row$i, j);
+#endfor
 #endif
     }
-    start = stop;
+#for i 0 ROWS
+#if BROADCAST
+    let t$i = subgroupBroadcast(l$(i / LANES), $(i % LANES)u);
+#endif
+    acc$i += vec4f(dot(t$i, v0), dot(t$i, v1), dot(t$i, v2), dot(t$i, v3));
+#endfor
   }
 
-  if (first + lane >= p.n) { return; }
-  scale = select(1.0, scale * step.strength, p.scaled == 1u);
-  var bias_value = 0.0;
-  if (p.has_bias == 1u) { bias_value = bias[column]; }
+  // Rows past the end repeat the last one: read everything first, then write, and the repeated rows write the same values.
+#if VEC
+  if (column >= p.n) { return; }
+#for i 0 ROWS
+  let at$i = (p.y_offset + row$i * p.y_stride + column) / 4u;
+#endfor
+  if (p.has_bias == 1u) {
+    let offset = bias[column / 4u];
+#for i 0 ROWS
+    acc$i += offset;
+#endfor
+  }
+  if (p.has_residual == 1u) {
+#for i 0 ROWS
+    acc$i += residual[at$i];
+#endfor
+  }
+#if ACCUMULATE
+#for i 0 ROWS
+  acc$i += y[at$i];
+#endfor
+#endif
+#for i 0 ROWS
+  y[at$i] = acc$i;
+#endfor
+#else
 #for i 0 ROWS
   if (row + $(i)u < p.m) {
-    var value = acc$i * scale + bias_value;
-    let at = p.y_offset + (row + $(i)u) * p.y_stride + column;
-    if (p.has_residual == 1u) { value += residual[at]; }
-    if (p.accumulate == 1u) { value += y[at]; }
-    y[at] = value;
+    for (var q = 0u; q < 4u; q++) {
+      let inner = column + q;
+      if (inner < p.n) {
+        let at = p.y_offset + row$i * p.y_stride + inner;
+        var value = acc$i[q];
+        if (p.has_bias == 1u) { value += bias[inner]; }
+        if (p.has_residual == 1u) { value += residual[at]; }
+#if ACCUMULATE
+        value += y[at];
+#endif
+        y[at] = value;
+      }
+    }
   }
 #endfor
+#endif
 }

@@ -12,9 +12,10 @@ import {
   totalRank,
   type LoraSegment,
 } from '../../src/engine/kernels/matmul.ts';
+import { library } from '../../src/engine/kernels/matmul_library.ts';
 import { runKernels } from '../../src/engine/kernels/run.ts';
 import { testGpu } from '../support/gpu.ts';
-import { library, linearReference, matmul, packWeights, relativeError, Random } from '../support/matmul.ts';
+import { linearReference, matmul, packWeights, relativeError, Random } from '../support/matmul.ts';
 
 // f32 sums of K products: the error of each product and of each addition is at most 2^-24 of its size, signs at random, so
 // that the norm of the error grows as √K while that of the sum does too. Terms are added in partial sums, which only helps;
@@ -177,7 +178,7 @@ for (const family of families) {
         (i, column) => aOffset + column * k + i,
       );
       for (let i = 0; i < h.length; i++) h[i]! *= segmentOfH[i % r]!.scale * strength;
-      for (const variant of candidates('loraDown', { m, n: r, k, weightType: 'f32' }, target)) {
+      for (const variant of candidates('loraDown', { m: r, n: m, k, weightType: 'f32' }, target)) {
         const call = loraDown<string>({ x: 'x', a: 'a', h: 'h' }, { m, k, segments, aOffset }, target, variant);
         const data = { x, a, h: new Float32Array(m * r).fill(NaN) };
         const { h: got } = await run(family, [call], data, ['h'], { strength });
@@ -202,7 +203,7 @@ for (const family of families) {
         }
         start += columns;
       }
-      for (const variant of candidates('loraUpBackward', { m, n: r, k: n, weightType: 'f32' }, target)) {
+      for (const variant of candidates('loraUpBackward', { m: r, n: m, k: n, weightType: 'f32' }, target)) {
         const call = loraUpBackward<string>({ dy: 'dy', b: 'b', g: 'g' }, { m, segments }, target, variant);
         const data = { dy, b, g: new Float32Array(m * r).fill(NaN) };
         const { g: got } = await run(family, [call], data, ['g'], { strength });

@@ -1,13 +1,6 @@
 import type { WeightType } from '../../src/engine/kernels/kernel.ts';
 import type { LoraSegment } from '../../src/engine/kernels/matmul.ts';
 
-const modules = import.meta.glob<string>('../../shaders/matmul_*.wgsl', { eager: true, import: 'default' });
-
-/** The matmul shaders by name. */
-export const library: Record<string, string> = Object.fromEntries(
-  Object.entries(modules).map(([path, text]) => [/(\w+)\.wgsl$/.exec(path)![1]!, text]),
-);
-
 /** mulberry32: numbers that a printed seed brings back. */
 export class Random {
   #state: number;

@@ -1,6 +1,7 @@
 import { type KernelCall, type KernelTarget, type WeightType, linearGrid } from './kernel.ts';
 import { type Variant, candidates } from './matmul_variants.ts';
 
+export { loraDown, loraUpBackward, outer } from './matmul_lora.ts';
 export { candidates } from './matmul_variants.ts';
 export type { MatmulOp, MatmulShape, Variant } from './matmul_variants.ts';
 
@@ -43,17 +44,16 @@ export const totalRank = (segments: readonly LoraSegment[]): number =>
 
 export const WEIGHT_BYTES: Readonly<Record<WeightType, number>> = { f32: 4, bf16: 2, f16: 2 };
 
-/** Spreads up to four segments over the numbered fields of a shader's Params: name0 … name3. */
-export function numbered(
+/** Spreads up to four items over the numbered fields of a shader's Params: name0 … name3. */
+export function numbered<S>(
   name: string,
-  segments: readonly LoraSegment[],
-  value: (segment: LoraSegment, index: number) => number,
+  items: readonly S[],
+  value: (item: S) => number,
   rest = 0,
 ): Record<string, number> {
-  if (segments.length > MAX_SEGMENTS)
-    throw new Error(`a LoRA group of ${segments.length} layers: at most ${MAX_SEGMENTS}`);
+  if (items.length > MAX_SEGMENTS) throw new Error(`a LoRA group of ${items.length} layers: at most ${MAX_SEGMENTS}`);
   const fields: Record<string, number> = {};
-  for (let i = 0; i < MAX_SEGMENTS; i++) fields[`${name}${i}`] = i < segments.length ? value(segments[i]!, i) : rest;
+  for (let i = 0; i < MAX_SEGMENTS; i++) fields[`${name}${i}`] = i < items.length ? value(items[i]!) : rest;
   return fields;
 }
 
@@ -94,115 +94,51 @@ export function linear<T>(
   const { x, w, y, bias, residual, lora } = buffers;
   const segments = lora?.segments ?? [];
   const r = totalRank(segments);
-  return linearCall(variant, {
-    buffers: { x, w, y, bias: bias ?? x, residual: residual ?? x, h: lora?.h ?? x, b: lora?.b ?? x },
-    m,
-    n,
-    k,
-    weightType,
-    segments,
-    params: {
-      w_offset: 0,
-      y_offset: yOffset,
-      y_stride: yStride,
-      has_bias: Number(bias !== undefined),
-      has_residual: Number(residual !== undefined),
-      accumulate: Number(accumulate),
-      scaled: 0,
-    },
-    flops: 2 * m * n * k + segments.reduce((sum, { columns, rank }) => sum + 2 * m * columns * rank, 0),
-    bytes:
-      4 * m * k +
-      WEIGHT_BYTES[weightType] * n * k +
-      4 * m * n * (1 + Number(residual !== undefined) + Number(accumulate)) +
-      (bias === undefined ? 0 : 4 * n) +
-      4 * m * r +
-      segments.reduce((sum, { columns, rank }) => sum + 4 * columns * rank, 0),
-  });
-}
-
-/**
- * h[M,R] = scale · strength · x[M,K] · A[R,K]ᵀ, the scale being that of the segment each column of h belongs to. A starts at
- * element aOffset of its buffer.
- */
-export function loraDown<T>(
-  buffers: { x: T; a: T; h: T },
-  shape: { m: number; k: number; segments: readonly LoraSegment[]; aOffset?: number },
-  target: KernelTarget,
-  variant?: Variant,
-): KernelCall<T> {
-  const { m, k, segments, aOffset = 0 } = shape;
-  const { x, a, h } = buffers;
-  const r = totalRank(segments);
-  const choice = variant ?? candidates('loraDown', { m, n: r, k, weightType: 'f32' }, target)[0]!;
-  // The ranks are output columns here: segments of h, none of which has a low-rank path of its own.
-  const columns = segments.map((segment) => ({ ...segment, columns: segment.rank, rank: 0 }));
-  return linearCall(choice, {
-    buffers: { x, w: a, y: h, bias: x, residual: x, h: x, b: x },
-    m,
-    n: r,
-    k,
-    weightType: 'f32',
-    segments: columns,
-    params: {
-      w_offset: aOffset,
-      y_offset: 0,
-      y_stride: r,
-      has_bias: 0,
-      has_residual: 0,
-      accumulate: 0,
-      scaled: 1,
-    },
-    flops: 2 * m * r * k,
-    bytes: 4 * (m * k + r * k + m * r),
-  });
-}
-
-interface LinearCall<T> {
-  buffers: Record<'x' | 'w' | 'y' | 'bias' | 'residual' | 'h' | 'b', T>;
-  m: number;
-  n: number;
-  k: number;
-  weightType: WeightType;
-  segments: readonly LoraSegment[];
-  params: Record<string, number>;
-  flops: number;
-  bytes: number;
-}
-
-function linearCall<T>(variant: Variant, call: LinearCall<T>): KernelCall<T> {
-  const { m, n, k, segments } = call;
+  const low = lowRankWork(segments);
   const tiles = Math.ceil(n / variant.columns);
-  // Where there is no low-rank path its buffers are stand-ins, and its code is that of the main path: one pipeline the fewer.
-  const VEC = multipleOf4(k, call.params['w_offset']!);
+  // Where there is no low-rank path its buffers are stand-ins, read as the main path's are: one pipeline the fewer.
+  const VEC = multipleOf4(n, k, yOffset, yStride);
   let end = 0;
   return {
     shader: variant.shader,
     defines: {
       ...variant.defines,
-      WEIGHT: call.weightType,
+      WEIGHT: weightType,
       VEC,
-      LORA_VEC: totalRank(segments) > 0 ? ranksAligned(segments) && multipleOf4(totalRank(segments)) : VEC,
+      LORA_VEC: r > 0 ? ranksAligned(segments) && multipleOf4(r) : VEC,
+      ACCUMULATE: accumulate,
     },
     params: {
       m,
       n,
       k,
       tiles_n: tiles,
-      h_stride: totalRank(segments),
-      ...call.params,
+      y_offset: yOffset,
+      y_stride: yStride,
+      h_stride: r,
+      has_bias: Number(bias !== undefined),
+      has_residual: Number(residual !== undefined),
       ...numbered('end', segments, ({ columns }) => (end += columns), n),
       ...numbered('rank', segments, ({ rank }) => rank),
       ...numbered('h', segments, ({ hOffset }) => hOffset),
       ...numbered('b', segments, ({ bOffset }) => bOffset),
-      ...numbered('scale', segments, ({ scale }) => scale, 1),
     },
-    buffers: call.buffers,
+    buffers: { x, w, y, bias: bias ?? x, residual: residual ?? x, h: lora?.h ?? x, b: lora?.b ?? x },
     grid: linearGrid(tiles * Math.ceil(m / variant.rows)),
-    flops: call.flops,
-    bytes: call.bytes,
+    flops: 2 * m * (n * k + low),
+    bytes:
+      4 * m * k +
+      WEIGHT_BYTES[weightType] * n * k +
+      4 * m * n * (1 + Number(residual !== undefined) + Number(accumulate)) +
+      (bias === undefined ? 0 : 4 * n) +
+      4 * m * r +
+      4 * low,
   };
 }
+
+/** Σ columns · rank: the elements of the group's B, and the multiply-adds of a token's low-rank path. */
+const lowRankWork = (segments: readonly LoraSegment[]): number =>
+  segments.reduce((sum, { columns, rank }) => sum + columns * rank, 0);
 
 /**
  * dx[M,K] = dy[M,N] · W[N,K] (+ g[M,R] · A[R,K]) (+ residual[M,K]), or dx += with `accumulate`: the gradient of `linear`
@@ -232,9 +168,10 @@ export function linearBackward<T>(
   const { m, n, k, weightType, dyOffset = 0, dyStride = n, accumulate = false } = shape;
   const { dy, w, dx, residual, lora } = buffers;
   const r = lora?.r ?? 0;
+  const aOffset = lora?.aOffset ?? 0;
   const choice = variant ?? candidates('linearBackward', { m, n: k, k: n, weightType }, target)[0]!;
-  const whole: LoraSegment = { columns: k, rank: 0, scale: 1, hOffset: 0, bOffset: 0 };
-  const VEC = multipleOf4(n, dyOffset, dyStride);
+  const tiles = Math.ceil(k / choice.columns);
+  const VEC = multipleOf4(n, k, dyOffset, dyStride, aOffset);
   return {
     shader: choice.shader,
     defines: {
@@ -242,169 +179,26 @@ export function linearBackward<T>(
       WEIGHT: weightType,
       VEC,
       LORA_VEC: r > 0 ? multipleOf4(r) : VEC,
+      ACCUMULATE: accumulate,
     },
     params: {
       m,
+      n,
+      k,
+      tiles_k: tiles,
+      dy_offset: dyOffset,
       dy_stride: dyStride,
-      dx_stride: k,
       rank: r,
+      a_offset: aOffset,
       has_residual: Number(residual !== undefined),
-      accumulate: Number(accumulate),
-      scaled: 0,
-      a_offset: lora?.aOffset ?? 0,
-      a_stride: k,
-      tiles_k: Math.ceil(k / choice.columns),
-      ...numbered('columns', [whole], () => k),
-      ...numbered('out', [whole], () => 0),
-      ...numbered('n_start', [whole], () => dyOffset),
-      ...numbered('n_count', [whole], () => n),
-      ...numbered('w_offset', [whole], () => 0),
-      ...numbered('scale', [whole], () => 1, 1),
     },
     buffers: { dy, w, dx, residual: residual ?? dy, g: lora?.g ?? dy, a: lora?.a ?? dy },
-    grid: linearGrid(Math.ceil(k / choice.columns) * Math.ceil(m / choice.rows)),
+    grid: linearGrid(tiles * Math.ceil(m / choice.rows)),
     flops: 2 * m * n * k + 2 * m * r * k,
     bytes:
       4 * m * n +
       WEIGHT_BYTES[weightType] * n * k +
       4 * m * k * (1 + Number(residual !== undefined) + Number(accumulate)) +
       4 * r * (m + k),
-  };
-}
-
-/**
- * g[M,R] with g[m, hOffset + j] = scale · strength · Σ over the segment's columns n of dy[m,n] · B[n,j]: the gradient of the
- * low-rank path towards h, scaled as h was.
- */
-export function loraUpBackward<T>(
-  buffers: { dy: T; b: T; g: T },
-  shape: { m: number; segments: readonly LoraSegment[] },
-  target: KernelTarget,
-  variant?: Variant,
-): KernelCall<T> {
-  const { m } = shape;
-  const { dy, b, g } = buffers;
-  const n = shape.segments.reduce((sum, { columns }) => sum + columns, 0);
-  const r = totalRank(shape.segments);
-  const choice = variant ?? candidates('loraUpBackward', { m, n: r, k: n, weightType: 'f32' }, target)[0]!;
-  const starts = new Map<LoraSegment, number>();
-  let start = 0;
-  for (const segment of shape.segments) {
-    starts.set(segment, start);
-    start += segment.columns;
-  }
-  const segments = shape.segments.filter(({ rank }) => rank > 0);
-  const tiles = segments.reduce((sum, { rank }) => sum + Math.ceil(rank / choice.columns), 0);
-  const VEC = multipleOf4(n, ...segments.flatMap((segment) => [starts.get(segment)!, segment.columns]));
-  return {
-    shader: choice.shader,
-    defines: {
-      ...choice.defines,
-      WEIGHT: 'f32',
-      VEC,
-      LORA_VEC: VEC,
-    },
-    params: {
-      m,
-      dy_stride: n,
-      dx_stride: r,
-      rank: 0,
-      has_residual: 0,
-      accumulate: 0,
-      scaled: 1,
-      a_offset: 0,
-      a_stride: 0,
-      tiles_k: tiles,
-      ...numbered('columns', segments, ({ rank }) => rank),
-      ...numbered('out', segments, ({ hOffset }) => hOffset),
-      ...numbered('n_start', segments, (segment) => starts.get(segment)!),
-      ...numbered('n_count', segments, ({ columns }) => columns),
-      ...numbered('w_offset', segments, ({ bOffset }) => bOffset),
-      ...numbered('scale', segments, ({ scale }) => scale, 1),
-    },
-    buffers: { dy, w: b, dx: g, residual: dy, g: dy, a: dy },
-    grid: linearGrid(tiles * Math.ceil(m / choice.rows)),
-    flops: segments.reduce((sum, { columns, rank }) => sum + 2 * m * columns * rank, 0),
-    bytes: 4 * m * (n + r) + segments.reduce((sum, { columns, rank }) => sum + 4 * columns * rank, 0),
-  };
-}
-
-/**
- * The gradients of a LoRA group: dA[R,K] = Σ_m g[m,r] · x[m,K] at element aOffset of `da`, and for each segment
- * dB[n,j] = Σ_m dy[m,n] · h[m, hOffset + j] at its bOffset of `db`. `da` and `db` may be the same buffer. Written over what
- * was there, or added to it where the step's `accumulate` is 1. h and g carry the scale already.
- */
-export function outer<T>(
-  buffers: { g: T; x: T; h: T; dy: T; da: T; db: T },
-  shape: { m: number; k: number; segments: readonly LoraSegment[]; aOffset?: number },
-  target: KernelTarget,
-  variant?: Variant,
-): KernelCall<T>[] {
-  const { m, k, aOffset = 0 } = shape;
-  const { g, x, h, dy, da, db } = buffers;
-  const r = totalRank(shape.segments);
-  const n = shape.segments.reduce((sum, { columns }) => sum + columns, 0);
-  if (r === 0) return [];
-  const whole: LoraSegment = { columns: k, rank: r, scale: 1, hOffset: 0, bOffset: aOffset };
-  const down = outerCall(
-    { u: g, v: x, grad: da },
-    { m, uStride: r, vStride: k, segments: [{ ...whole, vStart: 0, rowStride: k, columnStride: 1 }] },
-    variant ?? candidates('outer', { m: r, n: k, k: m, weightType: 'f32' }, target)[0]!,
-  );
-  let start = 0;
-  const segments: OuterSegment[] = [];
-  for (const segment of shape.segments) {
-    if (segment.rank > 0) segments.push({ ...segment, vStart: start, rowStride: 1, columnStride: segment.rank });
-    start += segment.columns;
-  }
-  const up = outerCall(
-    { u: h, v: dy, grad: db },
-    { m, uStride: r, vStride: n, segments },
-    variant ?? candidates('outer', { m: r, n, k: m, weightType: 'f32' }, target)[0]!,
-  );
-  return [down, up];
-}
-
-interface OuterSegment extends LoraSegment {
-  vStart: number;
-  rowStride: number;
-  columnStride: number;
-}
-
-function outerCall<T>(
-  buffers: { u: T; v: T; grad: T },
-  shape: { m: number; uStride: number; vStride: number; segments: readonly OuterSegment[] },
-  variant: Variant,
-): KernelCall<T> {
-  const { m, uStride, vStride, segments } = shape;
-  const of = (segment: LoraSegment): OuterSegment => segment as OuterSegment;
-  const tiles = segments.reduce(
-    (sum, { columns, rank }) => sum + Math.ceil(columns / variant.columns) * Math.ceil(rank / variant.rows),
-    0,
-  );
-  const outputs = segments.reduce((sum, { columns, rank }) => sum + columns * rank, 0);
-  return {
-    shader: variant.shader,
-    defines: {
-      ...variant.defines,
-      VEC: multipleOf4(uStride, ...segments.flatMap(({ rank, hOffset }) => [rank, hOffset])),
-    },
-    params: {
-      m,
-      u_stride: uStride,
-      v_stride: vStride,
-      tiles,
-      ...numbered('columns', segments, ({ columns }) => columns),
-      ...numbered('rank', segments, ({ rank }) => rank),
-      ...numbered('u_start', segments, ({ hOffset }) => hOffset),
-      ...numbered('v_start', segments, (segment) => of(segment).vStart),
-      ...numbered('out', segments, ({ bOffset }) => bOffset),
-      ...numbered('row_stride', segments, (segment) => of(segment).rowStride),
-      ...numbered('column_stride', segments, (segment) => of(segment).columnStride),
-    },
-    buffers: { u: buffers.u, v: buffers.v, grad: buffers.grad },
-    grid: linearGrid(tiles),
-    flops: 2 * m * outputs,
-    bytes: 4 * (m * (uStride + vStride) + 2 * outputs),
   };
 }

@@ -3,7 +3,7 @@ import type { KernelTarget, WeightType } from './kernel.ts';
 
 export type MatmulOp = 'linear' | 'linearBackward' | 'loraDown' | 'loraUpBackward' | 'outer';
 
-/** M rows, N columns of the output, K terms of each sum; for `outer` M is the rank and K the tokens. */
+/** M rows, N columns of the output, K terms of each sum. The three LoRA products have the rank for M. */
 export interface MatmulShape {
   m: number;
   n: number;
@@ -20,19 +20,24 @@ export interface Variant {
   columns: number;
 }
 
+/**
+ * Software adapters: one subgroup a workgroup, four columns a lane, so that loads, which cost dozens of multiply-adds each,
+ * are shared by as many of these as the compiler takes in reasonable time.
+ */
 function cpuVariant(op: MatmulOp, rows: number, target: KernelTarget): Variant {
-  const lanes = target.subgroupSize === 8 ? 8 : 4;
+  const lanes = target.subgroups ? target.subgroupSize : 4;
   const shader =
-    op === 'outer'
-      ? 'matmul_outer_cpu'
-      : op === 'linear' || op === 'loraDown'
-        ? 'matmul_linear_cpu'
-        : 'matmul_backward_cpu';
-  return { name: `rows${rows}`, shader, defines: { ROWS: rows, LANES: lanes }, rows, columns: lanes };
+    op === 'linear' ? 'matmul_linear_cpu' : op === 'linearBackward' ? 'matmul_backward_cpu' : 'matmul_skinny_cpu';
+  const defines = { ROWS: rows, LANES: lanes, LOADS: Math.ceil(rows / lanes), BROADCAST: target.subgroups };
+  return { name: `rows${rows}`, shader, defines, rows, columns: 4 * lanes };
 }
 
 /** Ways to run an op, the one to use without measuring first; a tuner may time the others. */
 export function candidates(op: MatmulOp, shape: MatmulShape, target: KernelTarget): Variant[] {
-  const tall = op === 'outer' ? [8, 16] : shape.m <= 4 ? [4] : shape.m <= 8 ? [8] : [16, 24, 8];
+  const { m, n, k } = shape;
+  const skinny = op !== 'linear' && op !== 'linearBackward';
+  // Odd shapes take a slow path whose code grows with the rows.
+  const odd = n % 4 !== 0 || k % 4 !== 0;
+  const tall = skinny ? [8, 16] : m <= 4 || odd ? [4] : m <= 8 ? [8] : [16, 8, 32];
   return tall.map((rows) => cpuVariant(op, rows, target));
 }
