@@ -60,10 +60,12 @@ export class Tokenizer {
   readonly #cleanUp: boolean;
   readonly #template: ChatTemplate | null;
   readonly #plainTemplate: ChatTemplate;
+  readonly #cutters: RegExp | null;
   #probe: number[] | undefined;
 
   private constructor({ model, special, generation, chatTemplate }: Parts, cleanUp: boolean) {
     this.#model = model;
+    this.#cutters = cutExpression(model);
     this.#cleanUp = cleanUp;
     const idOf = (name: SpecialName): number | null => model.token_to_id(special[name] ?? '') ?? null;
     this.bosId = idOf('bos_token') ?? firstId(generation['bos_token_id']);
@@ -198,37 +200,73 @@ export class Tokenizer {
 
   /** whole: the text is one document, with the special tokens around it and an end-of-text token that is learnt. */
   #encodeSpans(text: string, charSpans: readonly CharSpan[], whole: boolean): EncodedRow {
-    let inputIds = this.encode(text, { addSpecialTokens: whole });
+    const chunks = whole ? [{ start: 0, text, ids: this.encode(text), first: 0 }] : this.#encodeChunks(text);
+    const last = chunks.at(-1);
+    const length = last ? last.first + last.ids.length : 0;
+    const closing = whole && this.eosId !== null && last?.ids.at(-1) !== this.eosId ? [this.eosId] : [];
+    const inputIds = new Int32Array(length + closing.length);
+    for (const { ids, first } of chunks) inputIds.set(ids, first);
+    inputIds.set(closing, length);
     const spans = charSpans.map(({ start, end, message }): TrainedSpan => {
-      const first = start === 0 ? 0 : this.#tokensBefore(text, start, inputIds, whole).clean;
-      const last = end === text.length ? inputIds.length : this.#tokensBefore(text, end, inputIds, whole).touched;
-      return { start: Math.max(first, 1), end: last, message };
+      const from = start === 0 ? 0 : this.#tokensBefore(chunks, start, whole).clean;
+      const to = whole ? inputIds.length : this.#tokensBefore(chunks, end, whole).touched;
+      return { start: Math.max(from, 1), end: to, message };
     });
-    if (whole && this.eosId !== null) {
-      if (inputIds.at(-1) !== this.eosId) {
-        const closed = new Int32Array(inputIds.length + 1);
-        closed.set(inputIds);
-        closed[inputIds.length] = this.eosId;
-        inputIds = closed;
-      }
-      for (const span of spans) span.end = inputIds.length;
-    }
     const labels = new Int32Array(inputIds.length).fill(IGNORED_LABEL);
     const kept = spans.filter((span) => span.end > span.start);
     for (const { start, end } of kept) labels.set(inputIds.subarray(start, end), start);
     return { inputIds, labels, spans: kept };
   }
 
+  /** The tokens of a text, cut where an added token begins: nothing before it depends on what comes after. */
+  #encodeChunks(text: string): Chunk[] {
+    const cuts = this.#cutters === null ? [] : Array.from(text.matchAll(this.#cutters), (match) => match.index);
+    const starts = [0, ...cuts.filter((cut) => cut > 0)];
+    const chunks: Chunk[] = [];
+    let first = 0;
+    for (const [i, start] of starts.entries()) {
+      const part = text.slice(start, starts[i + 1]);
+      const ids = this.encode(part, { addSpecialTokens: false });
+      chunks.push({ start, text: part, ids, first });
+      first += ids.length;
+    }
+    return chunks;
+  }
+
   /**
-   * Tokens of `ids` before a character: wholly before it (clean), and those that hold any character before it
-   * (touched; one more where a token reaches across).
+   * Tokens before a character: those wholly before it (clean), and those that hold any character before it (touched;
+   * one more where a token reaches across).
    */
-  #tokensBefore(text: string, position: number, ids: Int32Array, whole: boolean): { clean: number; touched: number } {
-    const prefix = this.encode(text.slice(0, position), { addSpecialTokens: whole });
+  #tokensBefore(chunks: readonly Chunk[], position: number, whole: boolean): { clean: number; touched: number } {
+    const chunk = chunks.findLast(({ start }) => start < position) ?? chunks[0];
+    if (!chunk) return { clean: 0, touched: 0 };
+    const { start, text, ids, first } = chunk;
+    if (position >= start + text.length) return { clean: first + ids.length, touched: first + ids.length };
+    const prefix = this.encode(text.slice(0, position - start), { addSpecialTokens: whole });
     let shared = 0;
     while (shared < prefix.length && shared < ids.length && prefix[shared] === ids[shared]) shared++;
-    return { clean: shared, touched: shared === prefix.length ? shared : Math.min(shared + 1, ids.length) };
+    const touched = shared === prefix.length ? shared : Math.min(shared + 1, ids.length);
+    return { clean: first + shared, touched: first + touched };
   }
+}
+
+/** A part of a text with its tokens; start counts characters, first counts tokens. */
+interface Chunk {
+  start: number;
+  text: string;
+  ids: Int32Array;
+  first: number;
+}
+
+/** Finds the tokens that a text can be cut before; null where there are none. */
+function cutExpression(model: TokenizerModel): RegExp | null {
+  const contents = [...model.get_added_tokens_decoder().values()]
+    // One that takes the white space before it, or that is found after normalising only, makes no clean cut.
+    .filter((token) => !token.lstrip && !token.single_word && !token.normalized && token.content !== '')
+    .map((token) => token.content)
+    .sort((a, b) => b.length - a.length)
+    .map((content) => content.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return contents.length === 0 ? null : new RegExp(contents.join('|'), 'g');
 }
 
 /** Runs of ▁ with the word behind them. */
