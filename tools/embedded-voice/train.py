@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoTokenizer, GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
 from compose import HERE, conversations
 
@@ -40,12 +40,17 @@ def make_tokenizer(rows, vocabulary, folder):
         show_progress=False,
     )
     tokenizer.train_from_iterator((f"{m['role']}\n{m['content']}" for r in rows for m in r["messages"]), trainer)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token=STOP, pad_token=END, model_max_length=CONTEXT,
-        additional_special_tokens=[START], clean_up_tokenization_spaces=False,
-    )  # fmt: skip
-    fast.chat_template = TEMPLATE
-    fast.save_pretrained(folder, save_jinja_files=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": CONTEXT,
+        "eos_token": STOP,
+        "pad_token": END,
+        "clean_up_tokenization_spaces": False,
+        "chat_template": TEMPLATE,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return AutoTokenizer.from_pretrained(folder)
 
 
@@ -91,8 +96,9 @@ def loss_of(model, batch, pad):
     return each[spoken].mean(), (each * weights).sum() / weights.sum()
 
 
-def rate(step, steps, warmup):
-    return min(1.0, (step + 1) / warmup) * max(0.0, 1.0 - step / steps)
+def rate(step, steps, decay, warmup=100):
+    """Share of the peak learning rate: up over `warmup` steps, level, and down to nothing over the last `decay` steps."""
+    return min(1.0, (step + 1) / warmup, (steps - step) / decay)
 
 
 def save(model, folder):
@@ -103,7 +109,9 @@ def save(model, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write the model into")
-    parser.add_argument("--conversations", type=int, default=22_000)
+    parser.add_argument("--conversations", type=int, default=15_500)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--decay", type=int, default=450, help="the last steps, over which the learning rate falls")
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--tokens", type=int, default=1536, help="tokens a step")
     parser.add_argument("--vocabulary", type=int, default=2048)
@@ -125,7 +133,7 @@ def main():
     extra = [json.loads(line) for line in persona.read_text(encoding="utf-8").splitlines()] if persona.exists() else []
     tokenizer = make_tokenizer(rows[:20_000] + extra * 5, options.vocabulary, options.out)
     data = [r for r in (encode(tokenizer, row) for row in rows) if len(r[0]) <= LONGEST]
-    held = [encode(tokenizer, row) for row in conversations(200, VALIDATION_SEED)]
+    held = [encode(tokenizer, row) for row in conversations(100, VALIDATION_SEED)]
     held = batches([r for r in held if len(r[0]) <= LONGEST], options.tokens, random.Random(0))
     size = sum(len(ids) for ids, _ in data)
     print(f"{len(data)} conversations, {size} tokens, composed in {time.time() - began:.0f} s", flush=True)
@@ -137,6 +145,7 @@ def main():
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
+    config._attn_implementation = "eager"  # the fused kernels' backward is slower on a CPU
     model = Qwen3ForCausalLM(config)
     model.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
@@ -153,10 +162,10 @@ def main():
     peaks = [options.lr, options.embedding_lr]
 
     rng.shuffle(data)
-    plan = batches(data, options.tokens, rng)
+    plan = batches(data, options.tokens, rng)[: options.steps]
     pad, began = tokenizer.pad_token_id, time.time()
     for step, batch in enumerate(plan):
-        factor = rate(step, len(plan), 100)
+        factor = rate(step, len(plan), options.decay)
         for optimizer, peak in zip(optimizers, peaks, strict=True):
             optimizer.param_groups[0]["lr"] = peak * factor
         spoken, weighted = loss_of(model, batch, pad)
@@ -167,7 +176,7 @@ def main():
             optimizer.zero_grad(set_to_none=True)
         if not math.isfinite(weighted.item()):
             raise SystemExit(f"the loss is not finite at step {step}")
-        if step % 200 == 0 or step == len(plan) - 1:
+        if step % 100 == 0 or step == len(plan) - 1:
             with torch.no_grad():
                 validation = sum(loss_of(model, b, pad)[0].item() for b in held) / len(held)
             speed = (step + 1) / (time.time() - began)
