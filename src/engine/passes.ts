@@ -39,7 +39,7 @@ export function fuseMaps(graph: Graph): void {
 function fuseInto(node: NodeOf<'map'>, producers: Map<Tensor, NodeOf<'map'>>, readers: Map<Tensor, number>, result: Node[]): NodeOf<'map'> {
   let operands = operandsOf(node);
   let expression: Expression = node.attributes.expression;
-  for (const tensor of operands) {
+  for (const tensor of new Set(operands)) {
     const producer = producers.get(tensor);
     if (!producer || readers.get(tensor) !== 1 || !sameShape(tensor, node.outputs.y)) continue;
     const inner = operandsOf(producer);

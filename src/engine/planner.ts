@@ -1,3 +1,4 @@
+import { UserError } from './errors.ts';
 import { align } from './tensor.ts';
 
 /** One dispatch as the planner sees it: which intermediates it only reads, and which it writes (or reads and writes). */
@@ -82,12 +83,17 @@ export function planArenas<T>(uses: readonly PlannedUse<T>[], sizeOf: (tensor: T
       const { height, placed, overflow } = placeBySize(waiting, maxArena);
       for (const [interval, offset] of placed) placements.set(interval.tensor, { arena: arenas.length, offset });
       arenas.push(height);
-      if (placed.size === 0) throw new Error(`a tensor of ${Math.max(...waiting.map((i) => i.size))} bytes is larger than a buffer may be`);
+      if (placed.size === 0) throw tooLarge(Math.max(...waiting.map(({ size }) => size)), maxArena);
       waiting = overflow;
     }
   }
   return { placements, arenas, lowerBound: peakAlive(ordered, uses.length) };
 }
+
+const tooLarge = (bytes: number, limit: number): UserError =>
+  new UserError(
+    `A step needs one buffer of ${bytes} bytes, and the graphics device allows ${limit}. Choose a smaller batch or length.`,
+  );
 
 function placeBySize<T>(intervals: readonly Interval<T>[], maxArena: number) {
   const placed = new Map<Interval<T>, number>();

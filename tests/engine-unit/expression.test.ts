@@ -1,0 +1,144 @@
+import { describe, expect, test } from 'vitest';
+import type { Binary, Expression, Unary } from '../../src/engine/ops/expression.ts';
+import {
+  binary,
+  constant,
+  derivative,
+  operand,
+  operations,
+  strength,
+  substitute,
+  toWgsl,
+  unary,
+  usesStrength,
+} from '../../src/engine/ops/expression.ts';
+import { Random } from '../support/matmul.ts';
+import { evaluate } from './interpreter.ts';
+import { newSeed } from './tiny.ts';
+
+const OPERANDS = 3;
+const STRENGTH = 0.7;
+
+/** Expressions that are smooth everywhere: logarithm, root and divisor are given something positive. */
+function randomExpression(random: Random, depth: number): Expression {
+  if (depth === 0 || random.uniform() < 0.15) {
+    const kind = random.int(0, 5);
+    if (kind === 0) return constant([0, 1, -1, 0.5, 2, -0.25][random.int(0, 5)]!);
+    if (kind === 1) return strength;
+    return operand(random.int(0, OPERANDS - 1));
+  }
+  const inner = (): Expression => randomExpression(random, depth - 1);
+  const bounded = (): Expression => unary('tanh', inner());
+  const positive = (): Expression => unary('exp', bounded());
+  const unaries: Record<Unary, () => Expression> = {
+    neg: inner,
+    exp: bounded,
+    log: positive,
+    sqrt: positive,
+    tanh: inner,
+    sigmoid: inner,
+  };
+  const names = Object.keys(unaries) as Unary[];
+  if (random.uniform() < 0.4) {
+    const kind = names[random.int(0, names.length - 1)]!;
+    return unary(kind, unaries[kind]());
+  }
+  const kind = (['add', 'sub', 'mul', 'div'] as Binary[])[random.int(0, 3)]!;
+  return binary(kind, inner(), kind === 'div' ? positive() : inner());
+}
+
+const point = (random: Random): number[] => Array.from({ length: OPERANDS }, () => 2 * random.uniform() - 1);
+
+/** The WGSL text read as JavaScript: V is the identity, and the functions are Math's. */
+function runWgsl(text: string, values: readonly number[]): number {
+  const clamp = (x: number, low: number, high: number): number => Math.min(high, Math.max(low, x));
+  const names = values.map((_, i) => `x${i}`);
+  const run = new Function('V', 'step', 'clamp', 'exp', 'log', 'sqrt', 'tanh', ...names, `return ${text};`) as (
+    ...args: unknown[]
+  ) => number;
+  return run((x: number) => x, { strength: STRENGTH }, clamp, Math.exp, Math.log, Math.sqrt, Math.tanh, ...values);
+}
+
+const near = (a: number, b: number): number => Math.abs(a - b) / (1 + Math.abs(b));
+
+describe('elementwise expressions', () => {
+  test('derivatives of 500 random expressions agree with finite differences', () => {
+    const seed = newSeed();
+    let varying = 0;
+    for (let round = 0; round < 500; round++) {
+      const random = new Random(seed + round);
+      const e = randomExpression(random, 5);
+      const at = point(random);
+      for (let i = 0; i < OPERANDS; i++) {
+        const h = 1e-5;
+        const moved = (by: number): number => evaluate(e, at.map((x, j) => (j === i ? x + by : x)), STRENGTH);
+        const slope = (moved(h) - moved(-h)) / (2 * h);
+        const exact = evaluate(derivative(e, i), at, STRENGTH);
+        if (Math.abs(slope) > 1e6) continue;
+        if (Math.abs(slope) > 1e-6) varying++;
+        expect(near(exact, slope), `seed ${seed + round}, operand ${i}: ${toWgsl(e)}`).toBeLessThan(1e-5);
+      }
+    }
+    expect(varying).toBeGreaterThan(300);
+  });
+
+  test('the WGSL of 300 random expressions computes what the expression says', () => {
+    const seed = newSeed();
+    for (let round = 0; round < 300; round++) {
+      const random = new Random(seed + round);
+      const e = randomExpression(random, 5);
+      const at = point(random);
+      expect(near(runWgsl(toWgsl(e), at), evaluate(e, at, STRENGTH)), `seed ${seed + round}: ${toWgsl(e)}`).toBeLessThan(1e-9);
+    }
+  });
+
+  test('constants of every size stay WGSL numbers', () => {
+    for (const value of [0, 1, -3, 0.1, 1e-7, 1e21, -2.5e-30]) {
+      const text = /^V\((.*)\)$/.exec(toWgsl(constant(value)))![1]!;
+      expect(text).toMatch(/^-?\d+(\.\d+)?(e[+-]?\d+)?$/);
+      expect(text).toMatch(/[.e]/);
+      expect(Number(text)).toBe(value);
+    }
+  });
+
+  test('substitution is composition', () => {
+    const seed = newSeed();
+    for (let round = 0; round < 200; round++) {
+      const random = new Random(seed + round);
+      const outer = randomExpression(random, 4);
+      const inner = Array.from({ length: OPERANDS }, () => randomExpression(random, 3));
+      const at = point(random);
+      const values = inner.map((e) => evaluate(e, at, STRENGTH));
+      const expected = evaluate(outer, values, STRENGTH);
+      const joined = evaluate(substitute(outer, (i) => inner[i]!), at, STRENGTH);
+      if (!Number.isFinite(expected) || Math.abs(expected) > 1e12) continue;
+      expect(near(joined, expected), `seed ${seed + round}`).toBeLessThan(1e-9);
+    }
+  });
+
+  test('what changes nothing is left out, and work is counted', () => {
+    const x = operand(0);
+    expect(binary('add', x, constant(0))).toBe(x);
+    expect(binary('add', constant(0), x)).toBe(x);
+    expect(binary('sub', x, constant(0))).toBe(x);
+    expect(binary('mul', constant(1), x)).toBe(x);
+    expect(binary('div', x, constant(1))).toBe(x);
+    expect(binary('mul', x, constant(0))).toEqual(constant(0));
+    // 0 - x and 1 / x are not nothing.
+    expect(evaluate(binary('sub', constant(0), x), [3], 1)).toBe(-3);
+    expect(evaluate(binary('div', constant(1), x), [4], 1)).toBe(0.25);
+    expect(operations(x)).toBe(0);
+    expect(operations(binary('mul', unary('exp', x), binary('add', x, constant(2))))).toBe(3);
+    expect(usesStrength(binary('mul', x, unary('exp', strength)))).toBe(true);
+    expect(usesStrength(binary('mul', x, unary('exp', x)))).toBe(false);
+  });
+
+  test('silu, written with sigmoid, has its known derivative', () => {
+    const x = operand(0);
+    const silu = binary('mul', x, unary('sigmoid', x));
+    for (const at of [-8, -1, 0, 0.5, 3, 20]) {
+      const s = 1 / (1 + Math.exp(-at));
+      expect(evaluate(derivative(silu, 0), [at], 1)).toBeCloseTo(s + at * s * (1 - s), 12);
+    }
+  });
+});
