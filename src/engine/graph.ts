@@ -1,3 +1,4 @@
+import { UserError } from './errors.ts';
 import { OPERATIONS } from './ops/index.ts';
 import type { Expression } from './ops/expression.ts';
 import { binary, operand } from './ops/expression.ts';
@@ -80,7 +81,11 @@ export class Graph {
     if (bytes > this.maxBinding) {
       // 64 rows keep every part aligned whatever the row's length.
       const perPart = Math.floor(this.maxBinding / (bytes / rows) / 64) * 64;
-      if (perPart === 0) throw new Error(`a row of ${key} is larger than one binding`);
+      if (perPart === 0) {
+        throw new UserError(
+          `The graphics device binds at most ${this.maxBinding} bytes at once; 64 rows of ${key} take ${(bytes / rows) * 64}. Choose a smaller base.`,
+        );
+      }
       const parts: Tensor[] = [];
       for (let row = 0; row < rows; row += perPart) {
         const shape = [Math.min(perPart, rows - row), ...first.shape.slice(1)];

@@ -238,7 +238,8 @@ function literal(value: number | undefined, field: ParamField): string {
   if (value === undefined) throw new Error(`the shader parameter ${field.name} has no value`);
   if (field.type === 'u32') return `${value}u`;
   if (field.type === 'i32') return `${value}i`;
-  return Number.isInteger(value) ? `${value}.0f` : `${value}f`;
+  const text = String(value);
+  return /[.e]/.test(text) ? `${text}f` : `${text}.0f`;
 }
 
 /** Writes scalar fields one after the other, 4 bytes each, as a uniform struct of scalars lies in memory. */
