@@ -127,6 +127,11 @@ export class ChatTemplate {
     return { text, spans };
   }
 
+  /** Whether a text ends with a token of its own, such as one that ends a turn. */
+  endsWithToken(text: string): boolean {
+    return this.#addedTokens.some((token) => text.endsWith(token));
+  }
+
   /** Null where the marks do not stand for exactly the assistant's turns, or a turn of another role is to be learnt. */
   #spansByMarks(messages: readonly Message[], text: string): CharSpan[] | null {
     const turns = messages.flatMap((message, i) => (message.role === 'assistant' ? [i] : []));
@@ -144,6 +149,8 @@ export class ChatTemplate {
       }
     }
     if (clean !== text || spans.length !== turns.length) return null;
+    // Marks that leave out the end-of-turn token would teach a model that never stops.
+    if (!spans.every((span) => this.endsWithToken(text.slice(span.start, span.end)))) return null;
     return spans.filter((span) => isTrained(messages[span.message]!) && span.end > span.start);
   }
 

@@ -170,10 +170,20 @@ export class Tokenizer {
     return this.encode(text, { addSpecialTokens: false });
   }
 
-  /** A conversation with loss on its trained turns and the token that ends each. Throws UserError as ChatTemplate does. */
+  /**
+   * A conversation with loss on its trained turns and the token that ends each. Where the template puts none behind the
+   * last turn, the end-of-text token takes its place, so that the model learns to stop. Throws UserError as ChatTemplate
+   * does.
+   */
   encodeConversation(messages: readonly Message[], options: ConversationOptions = {}): EncodedRow {
-    const { text, spans } = this.#chat(options).renderTrained(messages);
-    return this.#encodeSpans(text, spans, false);
+    const chat = this.#chat(options);
+    const { text, spans } = chat.renderTrained(messages);
+    const last = spans.at(-1);
+    const end = this.eosId === null ? '' : (this.#model.id_to_token(this.eosId) ?? '');
+    const isOpen = last && text.slice(last.end).trim() === '' && !chat.endsWithToken(text.slice(last.start, last.end));
+    if (!isOpen || end === '') return this.#encodeSpans(text, spans, false);
+    const closed = [...spans.slice(0, -1), { ...last, end: last.end + end.length }];
+    return this.#encodeSpans(text.slice(0, last.end) + end, closed, false);
   }
 
   /** A text of its own, learnt whole, closed with the end-of-text token. */

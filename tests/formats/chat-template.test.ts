@@ -179,3 +179,28 @@ test('a template that rewrites contents beyond recognition is refused', () => {
   const silent = new ChatTemplate("{{ 'nothing' }}", {}, []);
   expect(() => silent.renderTrained([{ role: 'assistant', content: 'lost' }])).toThrow('rewrites the words');
 });
+
+test('a turn always ends with a token, or the model would never stop', async () => {
+  // Marks around the words alone: the end-of-turn token belongs to the turn all the same.
+  const { template, special, tokens } = families['marked']!;
+  const words = template.replace("+ '<|im_end|>' -}}", '-}}').replace("{{- '\\n' }}", "{{- '<|im_end|>\\n' }}");
+  expect(words).not.toBe(template);
+  const messages: Message[] = [
+    { role: 'user', content: 'a' },
+    { role: 'assistant', content: 'b' },
+  ];
+  expect(learnt(new ChatTemplate(words, special, tokens), messages)).toEqual(['b<|im_end|>']);
+
+  // A template of plain words: the end-of-text token closes the last turn.
+  const plain = "{% for m in messages %}{{ '## ' + m['role'] + '\n' + m['content'] + '\n' }}{% endfor %}";
+  const tokenizer = await Tokenizer.load(
+    textFolder('plain', {
+      'tokenizer.json': fixture<object>('tokenizers/byte-level/tokenizer.json'),
+      'tokenizer_config.json': { eos_token: '<|endoftext|>', chat_template: plain },
+    }),
+  );
+  const row = tokenizer.encodeConversation(messages);
+  expect(tokenizer.decode(row.inputIds)).toBe('## user\na\n## assistant\nb<|endoftext|>');
+  // It writes no heading when an answer is asked for, so the model has to say that, too.
+  expect(tokenizer.decode(row.labels.filter((label) => label >= 0))).toBe('## assistant\nb<|endoftext|>');
+});
