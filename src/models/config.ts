@@ -75,7 +75,7 @@ export class ConfigReader {
       throw new UserError(`The base’s config.json has ${heads} heads for ${kvHeads} key/value heads, which do not divide.`);
     }
     const name = (this.values['hidden_act'] ?? 'silu') as string;
-    const activation = ACTIVATIONS[name];
+    const activation = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined;
     if (!activation) throw new UserError(`The base uses the activation “${name}”, which is not supported.`);
     const headDim = this.size('head_dim', Math.floor(hiddenSize / heads));
     if (headDim > 256 || headDim % 2 !== 0) {

@@ -17,29 +17,38 @@ export interface RopeConfig {
   scaling: RopeScaling;
 }
 
-const number = (record: Record<string, unknown>, name: string): number => {
-  const value = record[name];
-  if (typeof value !== 'number' || !Number.isFinite(value)) {
+const positive = (record: Record<string, unknown>, name: string, fallback?: number): number => {
+  const value = record[name] ?? fallback;
+  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
     throw new UserError(`The base's config.json has no usable ${name} in its rope settings.`);
   }
   return value;
 };
 
 export function parseRope(config: Record<string, unknown>): RopeConfig {
-  const settings = (config['rope_parameters'] ?? config['rope_scaling'] ?? {}) as Record<string, unknown>;
-  const theta = (settings['rope_theta'] ?? config['rope_theta'] ?? 10000) as number;
-  const type = (settings['rope_type'] ?? settings['type'] ?? 'default') as string;
+  const given = config['rope_parameters'] ?? config['rope_scaling'] ?? {};
+  if (typeof given !== 'object' || Array.isArray(given)) {
+    throw new UserError(`The base's config.json says rope_scaling is ${JSON.stringify(given)}; an object is needed.`);
+  }
+  const settings = given as Record<string, unknown>;
+  const theta = positive('rope_theta' in settings ? settings : config, 'rope_theta', 10000);
+  const type = String(settings['rope_type'] ?? settings['type'] ?? 'default');
   if (type === 'default') return { theta, scaling: { type } };
-  if (type === 'linear') return { theta, scaling: { type, factor: number(settings, 'factor') } };
+  if (type === 'linear') return { theta, scaling: { type, factor: positive(settings, 'factor') } };
   if (type === 'llama3') {
+    const lowFreqFactor = positive(settings, 'low_freq_factor');
+    const highFreqFactor = positive(settings, 'high_freq_factor');
+    if (highFreqFactor <= lowFreqFactor) {
+      throw new UserError(`The base's config.json has a high_freq_factor of ${highFreqFactor}, which must be above its low_freq_factor of ${lowFreqFactor}.`);
+    }
     return {
       theta,
       scaling: {
         type,
-        factor: number(settings, 'factor'),
-        lowFreqFactor: number(settings, 'low_freq_factor'),
-        highFreqFactor: number(settings, 'high_freq_factor'),
-        originalContext: number(settings, 'original_max_position_embeddings'),
+        factor: positive(settings, 'factor'),
+        lowFreqFactor,
+        highFreqFactor,
+        originalContext: positive(settings, 'original_max_position_embeddings'),
       },
     };
   }

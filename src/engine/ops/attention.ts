@@ -1,7 +1,7 @@
 import type { AttentionShape } from '../kernels/attention.ts';
 import { attention, attentionBackward, attentionStats } from '../kernels/attention.ts';
 import type { Tensor } from '../tensor.ts';
-import { matrix } from '../tensor.ts';
+import { elementCount, matrix } from '../tensor.ts';
 import type { AttentionAttributes, OpDefinition, Operand } from './types.ts';
 
 function shapeOf(q: Tensor, k: Tensor, v: Tensor, attributes: AttentionAttributes): AttentionShape {
@@ -23,8 +23,17 @@ function shapeOf(q: Tensor, k: Tensor, v: Tensor, attributes: AttentionAttribute
 
 /** Tiled, so that queries × keys never exists (Dao et al., arXiv:2205.14135). */
 export const attentionOp: OpDefinition<'attention'> = {
-  outputs({ q }, { heads, headDim }) {
+  outputs({ q, k, v, keyRanges, queryRanges }, { heads, kvHeads, headDim, qOffset, kOffset, vOffset }) {
     const { rows } = matrix(q);
+    const fits = (tensor: Tensor, offset: number, count: number): boolean => offset + count * headDim <= matrix(tensor).columns;
+    if (heads % kvHeads !== 0 || !fits(q, qOffset, heads) || !fits(k, kOffset, kvHeads) || !fits(v, vOffset, kvHeads)) {
+      throw new Error('attention: the heads do not fit the columns of q, k and v');
+    }
+    if (matrix(k).rows !== matrix(v).rows) throw new Error('attention: as many keys as values');
+    if (elementCount(keyRanges.shape) !== 2 * rows) throw new Error('attention: keyRanges are two numbers for each query');
+    if (queryRanges && elementCount(queryRanges.shape) !== 2 * matrix(k).rows) {
+      throw new Error('attention: queryRanges are two numbers for each key');
+    }
     return { o: { shape: [rows, heads * headDim] }, lse: { shape: [heads, rows] } };
   },
   // With P = exp(scale q kᵀ - lse), dP = dO vᵀ, D = Σ dO·O, dS = P (dP - D): dq = scale dS k, dk = scale dSᵀ q, dv = Pᵀ dO

@@ -162,7 +162,10 @@ export const sliceOp: OpDefinition<'slice'> = {
 };
 
 export const columnSumOp: OpDefinition<'columnSum'> = {
-  outputs: ({ x }) => ({ y: { shape: [matrix(x).columns] } }),
+  outputs({ x, z }) {
+    if (z && elementCount(z.shape) !== elementCount(x.shape)) throw new Error('columnSum: x and z of one size');
+    return { y: { shape: [matrix(x).columns] } };
+  },
   gradient: 'none',
   kernels({ inputs, outputs }) {
     const { rows, columns } = matrix(inputs.x);
@@ -182,7 +185,10 @@ export const columnSumOp: OpDefinition<'columnSum'> = {
 };
 
 export const dropoutOp: OpDefinition<'dropout'> = {
-  outputs: ({ x }) => ({ y: { shape: x.shape } }),
+  outputs({ x }, { p }) {
+    if (!(p >= 0 && p < 1)) throw new Error(`dropout: a probability from 0 to below 1, not ${p}`);
+    return { y: { shape: x.shape } };
+  },
   // dx = the same mask on dy
   gradient({ graph, attributes, gradient, accumulate }) {
     const dy = gradient('y');

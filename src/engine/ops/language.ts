@@ -8,7 +8,7 @@ import { rmsNorm, rmsNormBackward } from '../kernels/rms_norm.ts';
 import { headNormRope, headNormRopeBackward } from '../kernels/rope.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix, weightType } from '../tensor.ts';
-import { weightParts } from './linear.ts';
+import { expectColumns, weightParts } from './linear.ts';
 import type { OpDefinition, Operand, RopeAttributes } from './types.ts';
 
 export const embeddingOp: OpDefinition<'embedding'> = {
@@ -109,7 +109,11 @@ export const headNormRopeBackwardOp: OpDefinition<'headNormRopeBackward'> = {
 };
 
 export const gatedActivationOp: OpDefinition<'gatedActivation'> = {
-  outputs: ({ x }) => ({ y: { shape: [matrix(x).rows, matrix(x).columns / 2] } }),
+  outputs({ x }) {
+    const { rows, columns } = matrix(x);
+    if (columns % 2 !== 0) throw new Error(`gatedActivation: an even number of columns, not ${columns}`);
+    return { y: { shape: [rows, columns / 2] } };
+  },
   // d gate = dy up act'(gate); d up = dy act(gate)
   gradient({ graph, inputs, attributes, gradient, accumulate }) {
     const dy = gradient('y');
@@ -135,7 +139,12 @@ export const gatedActivationBackwardOp: OpDefinition<'gatedActivationBackward'> 
 };
 
 export const scatterRowsOp: OpDefinition<'scatterRows'> = {
-  outputs: ({ x }, { width }) => ({ into: { shape: [matrix(x).rows, width] } }),
+  outputs({ x, indices }, { offset, width }) {
+    const { rows, columns } = matrix(x);
+    if (offset < 0 || offset + width > columns) throw new Error('scatterRows: columns outside of the matrix');
+    if (elementCount(indices.shape) !== rows) throw new Error('scatterRows: one index for each row');
+    return { into: { shape: [rows, width] } };
+  },
   gradient: 'none',
   hasEffect: true,
   kernels({ inputs, outputs, attributes: { offset, width }, target }) {
@@ -149,7 +158,13 @@ export const scatterRowsOp: OpDefinition<'scatterRows'> = {
 };
 
 export const doraNormOp: OpDefinition<'doraNorm'> = {
-  outputs: ({ weight }) => ({ norm: { shape: [matrix(weight).rows] } }),
+  outputs({ weight, a, b }, { rank }) {
+    const { rows, columns } = matrix(weight);
+    if (elementCount(a.shape) !== rank * columns || elementCount(b.shape) !== rows * rank) {
+      throw new Error(`doraNorm: A and B of rank ${rank} for a weight of ${rows} x ${columns}`);
+    }
+    return { norm: { shape: [rows] } };
+  },
   // PEFT detaches the norm: a constant.
   gradient: () => undefined,
   kernels({ inputs, outputs, attributes: { rank, scale } }) {
@@ -171,8 +186,9 @@ export const doraNormOp: OpDefinition<'doraNorm'> = {
 };
 
 export const crossEntropyHeadOp: OpDefinition<'crossEntropyHead'> = {
-  outputs({ x, labels }, { withGradient, chunkRows }) {
+  outputs({ x, weight, labels }, { withGradient, chunkRows }) {
     const { rows } = matrix(x);
+    expectColumns('crossEntropyHead', x, matrix(weight).columns);
     if (elementCount(labels.shape) !== rows) throw new Error('crossEntropyHead: one label for each row');
     if (chunkRows < rows && chunkRows % 64 !== 0) throw new Error('crossEntropyHead: chunks are multiples of 64 rows');
     return { loss: { shape: [rows] }, ...(withGradient && { dx: { shape: x.shape } }) };

@@ -2,20 +2,22 @@ import type { KernelCall } from '../kernels/kernel.ts';
 import type { LoraSegment } from '../kernels/matmul.ts';
 import { linear, linearBackward, loraDown, loraUpBackward, outer, totalRank } from '../kernels/matmul.ts';
 import type { Tensor } from '../tensor.ts';
-import { matrix, weightType } from '../tensor.ts';
+import { elementCount, matrix, weightType } from '../tensor.ts';
 import type { OpDefinition, Operand } from './types.ts';
 
-/** The segments of a group as the rows [start, end) of its weight see them. */
+/**
+ * The segments of a group as the rows [start, end) of its weight see them. Those outside stay, without columns: h has a column
+ * for each of their ranks all the same.
+ */
 export function clippedSegments(segments: readonly LoraSegment[], start: number, end: number): LoraSegment[] {
-  const clipped: LoraSegment[] = [];
   let column = 0;
-  for (const segment of segments) {
-    const from = Math.max(start, column);
-    const to = Math.min(end, column + segment.columns);
-    if (from < to) clipped.push({ ...segment, columns: to - from, bOffset: segment.bOffset + (from - column) * segment.rank });
+  return segments.map((segment) => {
+    const first = column;
     column += segment.columns;
-  }
-  return clipped;
+    const from = Math.max(start, first);
+    const columns = Math.max(0, Math.min(end, column) - from);
+    return { ...segment, columns, bOffset: segment.bOffset + (columns > 0 ? (from - first) * segment.rank : 0) };
+  });
 }
 
 /** Consecutive parts of a weight with the first row of each. */
@@ -28,21 +30,42 @@ export function* weightParts(weight: Tensor): Generator<{ part: Tensor; row: num
   }
 }
 
-const expectColumns = (what: string, tensor: Tensor, columns: number): void => {
+export const expectColumns = (what: string, tensor: Tensor, columns: number): void => {
   if (matrix(tensor).columns !== columns) {
     throw new Error(`${what}: ${tensor.label} has ${matrix(tensor).columns} columns where ${columns} were expected`);
   }
 };
 
+const expectRows = (what: string, tensor: Tensor, rows: number): void => {
+  if (matrix(tensor).rows !== rows) {
+    throw new Error(`${what}: ${tensor.label} has ${matrix(tensor).rows} rows where ${rows} were expected`);
+  }
+};
+
+/** A [Σ r, k], B's one after the other, and segments that cover the n columns of the output. */
+function expectLora(what: string, a: Tensor, b: Tensor, segments: readonly LoraSegment[], n: number, k: number): void {
+  expectRows(what, a, totalRank(segments));
+  expectColumns(what, a, k);
+  const columns = segments.reduce((sum, segment) => sum + segment.columns, 0);
+  if (columns !== n) throw new Error(`${what}: the segments have ${columns} columns, the weight ${n} rows`);
+  const elements = segments.reduce((sum, segment) => sum + segment.columns * segment.rank, 0);
+  if (elementCount(b.shape) < elements) throw new Error(`${what}: ${b.label} is smaller than the segments' B's`);
+}
+
 export const linearOp: OpDefinition<'linear'> = {
-  outputs({ x, weight, residual, a, b, loraInput }, { segments }) {
+  outputs({ x, weight, bias, residual, a, b, loraInput }, { segments }) {
     const { rows } = matrix(x);
     const { rows: n, columns: k } = matrix(weight);
     expectColumns('linear', x, k);
-    if (residual) expectColumns('linear', residual, n);
-    if (loraInput) expectColumns('linear', loraInput, k);
+    if (bias && elementCount(bias.shape) !== n) throw new Error(`linear: the bias has ${elementCount(bias.shape)} numbers for ${n} columns`);
+    for (const [tensor, columns] of [[residual, n], [loraInput, k]] as const) {
+      if (!tensor) continue;
+      expectColumns('linear', tensor, columns);
+      expectRows('linear', tensor, rows);
+    }
     const r = totalRank(segments);
     if (Boolean(a) !== r > 0 || Boolean(b) !== r > 0) throw new Error('linear: A and B go with segments of some rank');
+    if (a && b) expectLora('linear', a, b, segments, n, k);
     return { y: { shape: [rows, n] }, ...(r > 0 ? { h: { shape: [rows, r] } } : {}) };
   },
 
