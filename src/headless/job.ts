@@ -59,9 +59,19 @@ export function readJob(path: string): Job {
     lora: parseLoraConfig(lora, 'the job'),
     from: from === undefined ? undefined : at(from),
     data: data === undefined ? undefined : at(data),
-    recipe: parseRecipe(record('recipe')),
+    recipe: jobRecipe(record('recipe'), data?.endsWith('.safetensors') ?? false),
     generate: record('generate'),
   };
+}
+
+/** Fields that say the number of warm-up steps or how long to train in two ways follow the one that the job gives. */
+function jobRecipe(fields: Record<string, unknown>, prepared: boolean): Recipe {
+  return parseRecipe({
+    ...('warmup_steps' in fields && { warmup_ratio: 0 }),
+    // A prepared batch file is run as it stands: nothing is held out, nothing chosen afterwards.
+    ...(prepared && { eval_share: 0, early_stopping_patience: 0, load_best_model_at_end: false }),
+    ...fields,
+  });
 }
 
 export async function startingAdapter(job: Job): Promise<Adapter | undefined> {

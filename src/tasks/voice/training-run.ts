@@ -110,7 +110,7 @@ export class TrainingRun {
       if (error instanceof UserError && error.name === 'UserError') yield await this.#checkpoint();
       throw error;
     }
-    if (reason === 'early-stop' && this.#best) {
+    if (reason !== 'stopped' && this.#best && this.#bestStep !== this.#step) {
       this.#options.adapter.write('parameters', this.#options.layout.fromTensorOrder(this.#best));
     }
     yield await this.#checkpoint();
@@ -139,7 +139,7 @@ export class TrainingRun {
       if (best) {
         this.#bestLoss = loss;
         this.#bestStep = step;
-        this.#best = recipe.early_stopping_patience > 0 ? await this.#read('parameters') : null;
+        this.#best = recipe.load_best_model_at_end ? await this.#read('parameters') : null;
       }
       yield { type: 'evaluation', step, loss, best };
     }
