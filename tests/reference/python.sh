@@ -1,6 +1,7 @@
 #!/bin/sh
 # Prints the path of a python that has requirements.txt installed: ATHANOR_PYTHON if set, else that of
-# .cache/reference-venv, which is made on first use (about a minute; the CPU build of torch is enough).
+# .cache/reference-venv, which is made on first use. Where pip picks the torch that brings CUDA with it, this takes 5 GB;
+# the CPU build is enough, and pip's own settings (an extra index, say) may point to it.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
