@@ -63,7 +63,8 @@ export class TrainingRun {
     const trainer = await Trainer.build(device, plan, { weights, adapter }, { recipe, totalSteps: total, step: this.#step });
     try {
       yield { type: 'ready', plan: plan.report, measuredBytes: device.allocatedBytes, step: this.#step, totalSteps: total };
-      yield* this.#boundary(trainer, this.#step === 0);
+      // A checkpoint is written after everything else that was due at its step.
+      if (!resume) yield* this.#boundary(trainer, true);
       yield* this.#train(trainer, total, examples);
     } finally {
       trainer.destroy();
@@ -78,6 +79,7 @@ export class TrainingRun {
       return { type: 'step', totalSteps: total, epoch: result.step / perEpoch, ...result };
     };
     let previous: Promise<StepResult> | undefined;
+    let latest: Promise<StepResult> | undefined;
     let reason: 'finished' | 'stopped' | 'early-stop' = 'finished';
     trainer.restartClock();
     try {
@@ -90,6 +92,7 @@ export class TrainingRun {
         // The next step is on its way to the device before the results of the last one are looked at.
         const current = trainer.submit(stepBatches(examples, recipe, trainer.step));
         current.catch(() => undefined);
+        latest = current;
         if (previous) yield event(await previous);
         previous = current;
         if (this.#isBoundary(trainer.step)) {
@@ -105,8 +108,8 @@ export class TrainingRun {
       }
       if (previous) yield event(await previous);
     } catch (error) {
-      // The adapter on the device is as before the bad step: worth keeping.
-      await previous?.catch(() => undefined);
+      // The adapter on the device is as before the bad step: worth keeping, once the step behind it is through.
+      await latest?.catch(() => undefined);
       if (error instanceof UserError && error.name === 'UserError') yield await this.#checkpoint();
       throw error;
     }
