@@ -4,12 +4,29 @@ import type { QualityLine } from '../datasets/quality.ts';
 import type { Operation } from '../datasets/curation.ts';
 import type { TokenPreview } from '../tasks/voice/types.ts';
 import type { DataState, ImportOutcome, RowPage } from '../worker/data-host.ts';
+import { SAMPLED_PROMPTS } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { plural } from './format.ts';
 import { openProject } from './project.svelte.ts';
 import { callback, dataWorker, errorMessage, modelWorker } from './workers.ts';
 
 export const PAGE_ROWS = 20;
+/** Rows that are looked through for words to try. */
+const SUGGEST_FROM = 12;
+const PROMPT_WORDS = 6;
+
+/** What one would say to hear whether a row was learnt: its question, or its first words. */
+function beginning(row: TrainingRow): string {
+  if (row.kind === 'messages')
+    return (
+      row.messages
+        .find(({ role }) => role === 'user')
+        ?.content.split('\n')[0]
+        ?.trim() ?? ''
+    );
+  const text = row.kind === 'completion' ? row.prompt : row.text;
+  return text.trim().split(/\s+/).slice(0, PROMPT_WORDS).join(' ');
+}
 
 const EMPTY_PAGE: RowPage = { rows: [], matching: 0 };
 
@@ -144,9 +161,18 @@ class Data {
       added = failure === '' && report !== null;
       if (added) announcer.say(`${plural(report?.kept ?? 0, 'row')} added.`);
       await this.#take(state);
+      if (added) await this.#suggestPrompts();
     });
     this.#progress = null;
     return added;
+  }
+
+  /** Words to try along the way, from the set itself, where the person has written none. */
+  async #suggestPrompts(): Promise<void> {
+    if (openProject.project?.prompts.length !== 0) return;
+    const { rows } = await dataWorker().page('', 0, SUGGEST_FROM);
+    const prompts = new Set(rows.map(({ row }) => beginning(row)).filter((text) => text !== ''));
+    openProject.update({ prompts: [...prompts].slice(0, SAMPLED_PROMPTS) });
   }
 
   addFiles(files: File[]): Promise<boolean> {

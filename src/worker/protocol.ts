@@ -14,6 +14,9 @@ export const EMBEDDED_FILES: readonly string[] = [
   'tokenizer_config.json',
 ];
 
+/** Of a project's prompts, so many are answered along the way: each costs two answers a time. */
+export const SAMPLED_PROMPTS = 3;
+
 export type GpuState = 'ready' | 'software' | 'no-webgpu' | 'no-adapter' | 'failed';
 
 /** What the graphics card is and whether it can be used. */

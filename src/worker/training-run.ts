@@ -11,7 +11,7 @@ import type { PlanReport, TrainingEvent } from '../tasks/voice/types.ts';
 import type { TrainingRow } from '../datasets/rows.ts';
 import { errorMessage, isAbort } from './errors.ts';
 import { RunRecorder } from './run-recorder.ts';
-import type { RunPhase, TrainRequest, WorkerListener } from './protocol.ts';
+import { SAMPLED_PROMPTS, type RunPhase, type TrainRequest, type WorkerListener } from './protocol.ts';
 
 /** The device's speed is measured over steps after the first few, which compile and warm up. */
 const WARM_STEPS = 3;
@@ -130,7 +130,7 @@ export class TrainingRun {
         rows,
         recipe: parseRecipe(recorder.run.recipe),
         adapter: parseLoraConfig(recorder.run.adapter),
-        samplePrompts: project.prompts.filter((prompt) => prompt.trim() !== ''),
+        samplePrompts: project.prompts.filter((prompt) => prompt.trim() !== '').slice(0, SAMPLED_PROMPTS),
         signal: this.#stop.signal,
         pause: () => this.#waitAtGate(),
         ...(resume ? { resume } : {}),
@@ -164,7 +164,7 @@ export class TrainingRun {
           plannedBytes: event.plan.totalBytes,
           measuredBytes: event.measuredBytes,
         });
-        recorder.setPhase(this.#gate ? 'pausing' : 'running');
+        recorder.setPhase(this.#stop.signal.aborted ? 'stopping' : this.#gate ? 'pausing' : 'running');
         await recorder.write();
         break;
       case 'step': {

@@ -6,8 +6,8 @@ import { formatLoss } from '../../state/format.ts';
 const MOST_POINTS = 1500;
 const TABLE_ROWS = 12;
 
-/** Exponential mean, corrected for its start, with a window of about a tenth of the run. */
-export function smooth(values: readonly number[], window = Math.max(4, values.length / 12)): number[] {
+/** Exponential mean, corrected for its start, with a window that grows with the run. */
+export function smooth(values: readonly number[], window = Math.max(2, values.length / 25)): number[] {
   const keep = 1 - 1 / window;
   let mean = 0;
   let weight = 0;
