@@ -9,6 +9,43 @@ import { generationGraph } from './graphs.ts';
 const PREFILL_SIZES = [16, 64, 256];
 const CACHE_STEP = 256;
 
+const capacityFor = (tokens: number): number => Math.ceil(tokens / CACHE_STEP) * CACHE_STEP;
+
+/** The sizes of the pieces in which so many tokens are read. */
+function pieceSizes(tokens: number): number[] {
+  const sizes: number[] = [];
+  const largest = PREFILL_SIZES.at(-1)!;
+  for (let left = tokens; left > 0; left -= sizes.at(-1)!) {
+    sizes.push(left === 1 ? 1 : (PREFILL_SIZES.find((size) => size >= left) ?? largest));
+  }
+  return sizes;
+}
+
+function cacheBytes({ kvHeads, headDim }: VoiceGraphOptions['config'], capacity: number): number {
+  return (capacity + 1) * 2 * kvHeads * headDim * 4;
+}
+
+function planOf(options: VoiceGraphOptions, device: Device, tokens: number, capacity: number): ProgramPlan {
+  return ProgramPlan.of(generationGraph(options, tokens, { tokens: capacity }), device.target, options.maxBinding);
+}
+
+/** What a generator takes beside the weights for conversations of these sizes, in bytes. */
+export function generationBytes(options: VoiceGraphOptions, device: Device, talks: readonly Talk[]): number {
+  if (talks.length === 0) return 0;
+  const capacity = capacityFor(longest(talks));
+  const sizes = [...new Set([1, ...talks.flatMap(({ prompt }) => pieceSizes(prompt))])];
+  const programs = sizes.reduce((sum, size) => sum + planOf(options, device, size, capacity).totalBytes, 0);
+  return programs + options.config.layers * cacheBytes(options.config, capacity);
+}
+
+/** Tokens of a prompt, and of what may follow it. */
+export interface Talk {
+  prompt: number;
+  reply: number;
+}
+
+const longest = (talks: readonly Talk[]): number => Math.max(...talks.map(({ prompt, reply }) => prompt + reply));
+
 /** Runs a model token by token with key/value caches that stay on the device. */
 export class Generator {
   readonly #device: Device;
@@ -28,13 +65,13 @@ export class Generator {
 
   /** Makes room for so many tokens. What the caches held is gone. */
   async reserve(tokens: number): Promise<void> {
-    const capacity = Math.ceil(tokens / CACHE_STEP) * CACHE_STEP;
+    const capacity = capacityFor(tokens);
     if (capacity <= this.#capacity) return;
     this.#release();
-    const { kvHeads, headDim, layers } = this.#options.config;
+    const { config } = this.#options;
     await this.#device.guarded('the memory of the conversation', () => {
-      const bytes = (capacity + 1) * 2 * kvHeads * headDim * 4;
-      for (let layer = 0; layer < layers; layer++) {
+      for (let layer = 0; layer < config.layers; layer++) {
+        const bytes = cacheBytes(config, capacity);
         const buffer = this.#device.createBuffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST, `cache ${layer}`);
         this.#caches.set(`cache.${layer}`, buffer);
       }
@@ -42,12 +79,17 @@ export class Generator {
     this.#capacity = capacity;
   }
 
+  /** Allocates and compiles all that these conversations will need. */
+  async prepare(talks: readonly Talk[]): Promise<void> {
+    if (talks.length === 0) return;
+    await this.reserve(longest(talks));
+    for (const size of new Set([1, ...talks.flatMap(({ prompt }) => pieceSizes(prompt))])) await this.#program(size);
+  }
+
   async #program(tokens: number): Promise<Program> {
     let program = this.#programs.get(tokens);
     if (!program) {
-      const graph = generationGraph(this.#options, tokens, { tokens: this.#capacity });
-      const plan = ProgramPlan.of(graph, this.#device.target, this.#options.maxBinding);
-      program = await Program.build(this.#device, plan, {
+      program = await Program.build(this.#device, planOf(this.#options, this.#device, tokens, this.#capacity), {
         weights: this.#weights,
         states: this.#caches,
         ...(this.#adapter && { adapter: this.#adapter }),
@@ -63,10 +105,9 @@ export class Generator {
    */
   async read(ids: ArrayLike<number>, from: number, strength: number): Promise<Float32Array<ArrayBuffer>> {
     let logits: Float32Array<ArrayBuffer> | undefined;
-    for (let done = 0; done < ids.length; ) {
-      const left = ids.length - done;
-      const size = left === 1 ? 1 : (PREFILL_SIZES.find((candidate) => candidate >= left) ?? PREFILL_SIZES.at(-1)!);
-      const count = Math.min(size, left);
+    let done = 0;
+    for (const size of pieceSizes(ids.length)) {
+      const count = Math.min(size, ids.length - done);
       const start = from + done;
       const position = (i: number): number => (i < count ? start + i : 0);
       const make = (value: (i: number) => number) => Uint32Array.from({ length: size }, (_, i) => value(i));

@@ -24,14 +24,14 @@ export function runSteps(examples: Examples, recipe: Recipe): number {
 
 /**
  * Plans programs and memory without allocating. Blocks are computed again in the backward pass only where keeping their
- * activations would pass the budget (bytes on the device in all).
+ * activations would pass the budget (bytes on the device in all, samples along the way included).
  */
 export function planTraining(
   base: VoiceBase,
   layout: LoraLayout,
   recipe: Recipe,
   examples: Examples,
-  budget = DEFAULT_BUDGET,
+  { budget = DEFAULT_BUDGET, sampleBytes = 0 }: { budget?: number | undefined; sampleBytes?: number } = {},
 ): VoicePlan {
   const { device, config } = base;
   const tokens = recipe.per_device_train_batch_size * examples.length;
@@ -42,7 +42,7 @@ export function planTraining(
   const plain = base.graphOptions({ grouped: layout.grouped, dropout: 0, group: (projections) => layout.group(projections) });
   const evaluate = examples.heldOut.length > 0 ? base.planOf(lossGraph(plain, tokens, chunk)) : undefined;
   const adapterBytes = AdapterBuffers.plan(layout.flat, true);
-  const fixed = base.weights.bytes + adapterBytes + update.totalBytes + (evaluate?.totalBytes ?? 0);
+  const fixed = base.weights.bytes + adapterBytes + update.totalBytes + (evaluate?.totalBytes ?? 0) + sampleBytes;
   const micro = (recompute: number) => base.planOf(lossGraph(options, tokens, chunk, recompute));
   let recomputed = 0;
   let plan = micro(0);
@@ -68,6 +68,7 @@ export function planTraining(
       adapterBytes,
       activationBytes: plan.keptBytes,
       workspaceBytes: arenas - plan.keptBytes,
+      sampleBytes,
       ioBytes: plan.ioBytes + update.ioBytes + (evaluate?.ioBytes ?? 0),
       totalBytes: fixed + plan.totalBytes,
       dispatchesPerStep: plan.dispatches.length * accumulation + update.dispatches.length,

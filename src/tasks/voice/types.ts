@@ -49,6 +49,8 @@ export interface PlanReport {
   /** Activations kept from forward to backward. */
   activationBytes: number;
   workspaceBytes: number;
+  /** Samples along the way: key/value caches and the programs that speak. */
+  sampleBytes: number;
   /** Batch inputs, kernel parameters, read-back. */
   ioBytes: number;
   totalBytes: number;

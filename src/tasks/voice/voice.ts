@@ -4,7 +4,7 @@ import type { LoraLayout } from '../../adapters/layout.ts';
 import type { Adapter, LoraTensors } from '../../adapters/peft.ts';
 import { matchAdapter, readPeftFolder, writePeftFolder } from '../../adapters/peft.ts';
 import { RandomStream } from '../../adapters/random.ts';
-import type { TrainingRow } from '../../datasets/rows.ts';
+import type { Message, TrainingRow } from '../../datasets/rows.ts';
 import { AdapterBuffers } from '../../engine/adapter-buffers.ts';
 import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../engine/errors.ts';
@@ -19,7 +19,8 @@ import { VoiceBase } from './base.ts';
 import { doraMagnitudes } from './dora.ts';
 import type { Examples } from './examples.ts';
 import { makeExamples, tokenRows } from './examples.ts';
-import { Generator } from './generator.ts';
+import type { Talk } from './generator.ts';
+import { Generator, generationBytes } from './generator.ts';
 import { planTraining } from './plan.ts';
 import { checkSampling, greedy, sampleToken } from './sampling.ts';
 import { TrainingRun } from './training-run.ts';
@@ -54,6 +55,16 @@ interface ActiveAdapter {
   layout: LoraLayout;
   buffers: AdapterBuffers;
 }
+
+/** Length of the samples along the way. */
+const SAMPLE_TOKENS = 48;
+
+/** An adapter's part in a forward pass outside of training. */
+const generationHook = (layout: LoraLayout): AdapterHook => ({
+  grouped: layout.grouped,
+  dropout: 0,
+  group: layout.group.bind(layout),
+});
 
 /** A chat model on the device: it talks, is trained, and gives its adapter away. One thing at a time. */
 export class VoiceModel {
@@ -137,7 +148,7 @@ export class VoiceModel {
       throw new UserError(`The conversation is ${ids.length} tokens long, and this base reads ${base.contextLength}. Shorten it.`);
     }
     const limit = Math.min(request.max_new_tokens, room);
-    const generator = (this.#generator ??= new Generator(base.device, base.graphOptions(this.hook), base.weights, this.#adapter?.buffers));
+    const generator = this.#speaker();
     await generator.reserve(ids.length + limit);
     const strength = request.strength ?? 1;
     const random = new RandomStream(request.seed ?? 0, 'generate');
@@ -164,10 +175,27 @@ export class VoiceModel {
     return this.#adapter?.buffers;
   }
 
-  /** The adapter's part in a forward pass outside of training. */
   get hook(): AdapterHook | undefined {
-    const layout = this.#adapter?.layout;
-    return layout && { grouped: layout.grouped, dropout: 0, group: layout.group.bind(layout) };
+    return this.#adapter && generationHook(this.#adapter.layout);
+  }
+
+  #speaker(): Generator {
+    const { base } = this;
+    return (this.#generator ??= new Generator(base.device, base.graphOptions(this.hook), base.weights, this.#adapter?.buffers));
+  }
+
+  /** What is asked for a sample: a turn of the person where there is a chat template, else the beginning of a text. */
+  #asked(prompt: string): { messages: Message[] } | { prompt: string } {
+    return this.tokenizer.hasChatTemplate ? { messages: [{ role: 'user', content: prompt }] } : { prompt };
+  }
+
+  #talks({ samplePrompts = [] }: { samplePrompts?: string[] }, recipe: Recipe): Talk[] {
+    if (recipe.sample_steps === 0) return [];
+    return samplePrompts.map((prompt) => {
+      const asked = this.#asked(prompt);
+      const ids = 'messages' in asked ? this.tokenizer.encodePrompt(asked.messages) : this.tokenizer.encode(asked.prompt);
+      return { prompt: Math.max(1, ids.length), reply: SAMPLE_TOKENS };
+    });
   }
 
   #examples(data: LearningData, recipe: Recipe): Examples {
@@ -176,10 +204,12 @@ export class VoiceModel {
   }
 
   /** What a run would take, without allocating anything. */
-  plan(options: LearningData & { recipe: Recipe; adapter: LoraConfig; memoryBudget?: number }): PlanReport {
+  plan(options: LearningData & { recipe: Recipe; adapter: LoraConfig; samplePrompts?: string[]; memoryBudget?: number }): PlanReport {
     const { recipe, adapter, memoryBudget } = options;
     const layout = this.base.layout(this.base.targets(adapter), adapter, true);
-    return planTraining(this.base, layout, recipe, this.#examples(options, recipe), memoryBudget).report;
+    const examples = this.#examples(options, recipe);
+    const sampleBytes = generationBytes(this.base.graphOptions(generationHook(layout)), this.base.device, this.#talks(options, recipe));
+    return planTraining(this.base, layout, recipe, examples, { budget: memoryBudget, sampleBytes }).report;
   }
 
   /** Trains; ending the iteration early keeps what was learnt so far. */
@@ -190,7 +220,10 @@ export class VoiceModel {
     const start = resume ? this.#resumed(resume) : (options.from ?? (await this.#initialAdapter(options.adapter, recipe.seed)));
     const lora = start.config;
     const { layout, buffers } = await this.#activate(start, true);
-    const plan = planTraining(this.base, layout, recipe, examples, options.memoryBudget);
+    const talks = this.#talks(options, recipe);
+    const sampleBytes = generationBytes(this.base.graphOptions(this.hook), this.base.device, talks);
+    const plan = planTraining(this.base, layout, recipe, examples, { budget: options.memoryBudget, sampleBytes });
+    await this.#speaker().prepare(talks);
     const run = new TrainingRun({
       base: this.base,
       layout,
@@ -202,7 +235,7 @@ export class VoiceModel {
       resume,
       signal,
       pause,
-      sample: samplePrompts.length > 0 ? () => this.#samples(samplePrompts, recipe.seed) : undefined,
+      sample: talks.length > 0 ? () => this.#samples(samplePrompts, recipe.seed) : undefined,
     });
     yield* run.events();
   }
@@ -223,9 +256,9 @@ export class VoiceModel {
   async *#samples(prompts: readonly string[], seed: number): AsyncGenerator<{ prompt: string; base: string; tuned: string }> {
     for (const prompt of prompts) {
       const say = async (strength: number): Promise<string> => {
-        const asked = this.tokenizer.hasChatTemplate ? { messages: [{ role: 'user' as const, content: prompt }] } : { prompt };
+        const asked = this.#asked(prompt);
         let text = '';
-        for await (const chunk of this.generate({ ...asked, max_new_tokens: 48, do_sample: false, seed, strength })) text += chunk.text;
+        for await (const chunk of this.generate({ ...asked, max_new_tokens: SAMPLE_TOKENS, do_sample: false, seed, strength })) text += chunk.text;
         return text;
       };
       yield { prompt, base: await say(0), tuned: await say(1) };
