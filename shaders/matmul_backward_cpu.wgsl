@@ -26,35 +26,34 @@ struct Params {
 #endif
 #include matmul_weight
 
+// Terms t … t+3 of a row of dy or g, and four columns of one row of W or A.
 #if VEC
-fn dy4(at: u32, n: u32) -> vec4f { return dy[(p.dy_offset + at * p.dy_stride + n) / 4u]; }
-fn w4(n: u32, column: u32) -> vec4f { return weight4((n * p.k + column) / 4u); }
-fn a4(j: u32, column: u32) -> vec4f { return a[(p.a_offset + min(j, p.rank - 1u) * p.k + column) / 4u]; }
+fn load_dy(base: u32, t: u32, n: u32) -> vec4f { return dy[(base + t) / 4u]; }
+fn load_w(base: u32, column: u32, k: u32) -> vec4f { return weight4((base + column) / 4u); }
+fn load_a(base: u32, column: u32, k: u32) -> vec4f { return a[(base + column) / 4u]; }
 #else
-fn dy4(at: u32, n: u32) -> vec4f {
+fn load_dy(base: u32, t: u32, n: u32) -> vec4f {
   var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { if (n + q < p.n) { values[q] = dy[p.dy_offset + at * p.dy_stride + n + q]; } }
+  for (var q = 0u; q < 4u; q++) { if (t + q < n) { values[q] = dy[base + t + q]; } }
   return values;
 }
-fn w4(n: u32, column: u32) -> vec4f {
+fn load_w(base: u32, column: u32, k: u32) -> vec4f {
   var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { values[q] = weight(min(n, p.n - 1u) * p.k + min(column + q, p.k - 1u)); }
+  for (var q = 0u; q < 4u; q++) { values[q] = weight(base + min(column + q, k - 1u)); }
   return values;
 }
-fn a4(j: u32, column: u32) -> vec4f {
+fn load_a(base: u32, column: u32, k: u32) -> vec4f {
   var values = vec4f();
-  for (var q = 0u; q < 4u; q++) {
-    values[q] = a[p.a_offset + min(j, p.rank - 1u) * p.k + min(column + q, p.k - 1u)];
-  }
+  for (var q = 0u; q < 4u; q++) { values[q] = a[base + min(column + q, k - 1u)]; }
   return values;
 }
 #endif
 #if LORA_VEC
-fn g4(at: u32, j: u32) -> vec4f { return g[(at * p.rank + j) / 4u]; }
+fn load_g(base: u32, j: u32, r: u32) -> vec4f { return g[(base + j) / 4u]; }
 #else
-fn g4(at: u32, j: u32) -> vec4f {
+fn load_g(base: u32, j: u32, r: u32) -> vec4f {
   var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { if (j + q < p.rank) { values[q] = g[at * p.rank + j + q]; } }
+  for (var q = 0u; q < 4u; q++) { if (j + q < r) { values[q] = g[base + j + q]; } }
   return values;
 }
 #endif
@@ -68,110 +67,102 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let tile = group.x + group.y * 65535u;
   let row = (tile / p.tiles_k) * $(ROWS)u;
   if (row >= p.m) { return; }
+  // Uniforms are read into variables first: SwiftShader would load them anew in every turn of a loop.
   let last = p.m - 1u;
+  let n = p.n;
+  let k = p.k;
+  let r = p.rank;
+  let a_offset = p.a_offset;
   let column = (tile % p.tiles_k) * $(4 * LANES)u + 4u * lane;
 #if VEC
-  let inner = min(column, p.k - 4u);
+  let inner = min(column, k - 4u);
 #else
-  let inner = min(column, p.k - 1u);
+  let inner = min(column, k - 1u);
 #endif
 #for i 0 ROWS
-  let row$i = min(row + $(i)u, last);
-  var acc$i = vec4f();
+#for c 0 4
+  var acc$(i)_$c = 0.0;
 #endfor
-#if BROADCAST
+#endfor
 #for q 0 LOADS
+#if BROADCAST
   let mine$q = min(row + lane + $(q * LANES)u, last);
-#endfor
+#else
+  let mine$q = min(row + $(q)u, last);
 #endif
+  let dy_base$q = p.dy_offset + mine$q * p.dy_stride;
+  let g_base$q = mine$q * r;
+#endfor
 
-  let steps = (p.n + 3u) / 4u;
-  let total = steps + (p.rank + 3u) / 4u;
-  for (var i = 0u; i < total; i++) {
-    var v0: vec4f;
-    var v1: vec4f;
-    var v2: vec4f;
-    var v3: vec4f;
-#if BROADCAST
-#for q 0 LOADS
-    var l$q: vec4f;
-#endfor
-#else
-#for i 0 ROWS
-    var t$i: vec4f;
-#endfor
-#endif
-    if (i < steps) {
-      let n = 4u * i;
+  for (var t = 0u; t < n; t += 4u) {
 #for c 0 4
-      v$c = w4(n + $(c)u, inner);
-#endfor
-#if BROADCAST
-#for q 0 LOADS
-      l$q = dy4(mine$q, n);
-#endfor
-#else
-#for i 0 ROWS
-      t$i = dy4(row$i, n);
-#endfor
-#endif
-    } else {
-      let j = 4u * (i - steps);
-#for c 0 4
-      v$c = a4(j + $(c)u, inner);
-#endfor
-#if BROADCAST
-#for q 0 LOADS
-      l$q = g4(mine$q, j);
-#endfor
-#else
-#for i 0 ROWS
-      t$i = g4(row$i, j);
-#endfor
-#endif
-    }
-#for i 0 ROWS
-#if BROADCAST
-    let t$i = subgroupBroadcast(l$(i / LANES), $(i % LANES)u);
-#endif
-    acc$i += t$i.x * v0 + t$i.y * v1 + t$i.z * v2 + t$i.w * v3;
-#endfor
-  }
-
-  // Rows past the end repeat the last one: read everything first, then write, and the repeated rows write the same values.
 #if VEC
-  if (column >= p.k) { return; }
-#for i 0 ROWS
-  let at$i = (row$i * p.k + column) / 4u;
-#endfor
-  if (p.has_residual == 1u) {
-#for i 0 ROWS
-    acc$i += residual[at$i];
-#endfor
-  }
-#if ACCUMULATE
-#for i 0 ROWS
-  acc$i += dx[at$i];
-#endfor
-#endif
-#for i 0 ROWS
-  dx[at$i] = acc$i;
-#endfor
+    let row$c = load_w((t + $(c)u) * k, inner, k);
 #else
+    let row$c = load_w(min(t + $(c)u, n - 1u) * k, inner, k);
+#endif
+#endfor
+#for q 0 LOADS
+    let l$q = load_dy(dy_base$q, t, n);
+#endfor
+    // Four terms of one column each, so that dot() sums them before an accumulator is touched.
+    let v0 = vec4f(row0.x, row1.x, row2.x, row3.x);
+    let v1 = vec4f(row0.y, row1.y, row2.y, row3.y);
+    let v2 = vec4f(row0.z, row1.z, row2.z, row3.z);
+    let v3 = vec4f(row0.w, row1.w, row2.w, row3.w);
+#include matmul_multiply
+  }
+  // The low-rank path: more terms of the same sums.
+  for (var j = 0u; j < r; j += 4u) {
+#for c 0 4
+    let row$c = load_a(a_offset + min(j + $(c)u, r - 1u) * k, inner, k);
+#endfor
+#for q 0 LOADS
+    let l$q = load_g(g_base$q, j, r);
+#endfor
+    let v0 = vec4f(row0.x, row1.x, row2.x, row3.x);
+    let v1 = vec4f(row0.y, row1.y, row2.y, row3.y);
+    let v2 = vec4f(row0.z, row1.z, row2.z, row3.z);
+    let v3 = vec4f(row0.w, row1.w, row2.w, row3.w);
+#include matmul_multiply
+  }
+
+  let sums = array<vec4f, $ROWS>(
 #for i 0 ROWS
-  if (row + $(i)u < p.m) {
+    vec4f(acc$(i)_0, acc$(i)_1, acc$(i)_2, acc$(i)_3),
+#endfor
+  );
+  let has_residual = p.has_residual == 1u;
+  for (var i = 0u; i < $(ROWS)u; i++) {
+#if BROADCAST && LANES == 4
+    let at_row = row + (i ^ lane) % 4u + (i & ~3u);
+#else
+    let at_row = row + i;
+#endif
+    if (at_row > last) { continue; }
+#if VEC
+    if (column < k) {
+      let at = (at_row * k + column) / 4u;
+      var value = sums[i];
+      if (has_residual) { value += residual[at]; }
+#if ACCUMULATE
+      value += dx[at];
+#endif
+      dx[at] = value;
+    }
+#else
+    let values = sums[i];
     for (var q = 0u; q < 4u; q++) {
-      if (column + q < p.k) {
-        let at = row$i * p.k + column + q;
-        var value = acc$i[q];
-        if (p.has_residual == 1u) { value += residual[at]; }
+      if (column + q < k) {
+        let at = at_row * k + column + q;
+        var value = values[q];
+        if (has_residual) { value += residual[at]; }
 #if ACCUMULATE
         value += dx[at];
 #endif
         dx[at] = value;
       }
     }
-  }
-#endfor
 #endif
+  }
 }

@@ -35,43 +35,45 @@ struct Params {
 #endif
 #include matmul_weight
 
-// Terms 4i … 4i+3 of row `at` of x, and of W; beyond K they are 0.
+// Terms 4i … 4i+3 of a row of x or W that begins at `base` and has k terms; beyond them they are 0. (Uniforms are read into
+// variables first everywhere: SwiftShader would load them anew in every turn of a loop.)
 #if VEC
-fn x4(at: u32, i: u32) -> vec4f { return x[at * (p.k / 4u) + i]; }
-fn w4(at: u32, i: u32) -> vec4f { return weight4(at * (p.k / 4u) + i); }
+fn load_x(base: u32, i: u32, k: u32) -> vec4f { return x[base + i]; }
+fn load_w(base: u32, i: u32, k: u32) -> vec4f { return weight4(base + i); }
 #else
-fn x4(at: u32, i: u32) -> vec4f {
+fn load_x(base: u32, i: u32, k: u32) -> vec4f {
   var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { if (4u * i + q < p.k) { values[q] = x[at * p.k + 4u * i + q]; } }
+  for (var q = 0u; q < 4u; q++) { if (4u * i + q < k) { values[q] = x[base + 4u * i + q]; } }
   return values;
 }
-fn w4(at: u32, i: u32) -> vec4f {
+fn load_w(base: u32, i: u32, k: u32) -> vec4f {
   var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { if (4u * i + q < p.k) { values[q] = weight(at * p.k + 4u * i + q); } }
+  for (var q = 0u; q < 4u; q++) { if (4u * i + q < k) { values[q] = weight(base + 4u * i + q); } }
   return values;
 }
 #endif
 
 // The columns lo ≤ j < hi of h that belong to an output column, and where B's element for column j of h is: at + j.
 struct LowRank { lo: u32, hi: u32, at: u32 }
-fn low_rank(column: u32) -> LowRank {
-  if (column < p.end0) { return LowRank(p.h0, p.h0 + p.rank0, p.b0 + column * p.rank0 - p.h0); }
-  if (column < p.end1) { return LowRank(p.h1, p.h1 + p.rank1, p.b1 + (column - p.end0) * p.rank1 - p.h1); }
-  if (column < p.end2) { return LowRank(p.h2, p.h2 + p.rank2, p.b2 + (column - p.end1) * p.rank2 - p.h2); }
-  return LowRank(p.h3, p.h3 + p.rank3, p.b3 + (column - p.end2) * p.rank3 - p.h3);
+fn low_rank(column: u32, end: vec4u, rank: vec4u, h_start: vec4u, b_start: vec4u) -> LowRank {
+  var s = vec4u(rank.x, h_start.x, b_start.x, 0u);
+  s = select(s, vec4u(rank.y, h_start.y, b_start.y, end.x), column >= end.x);
+  s = select(s, vec4u(rank.z, h_start.z, b_start.z, end.y), column >= end.y);
+  s = select(s, vec4u(rank.w, h_start.w, b_start.w, end.z), column >= end.z);
+  return LowRank(s.y, s.y + s.x, s.z + (column - s.w) * s.x - s.y);
 }
 #if LORA_VEC
-fn h4(at: u32, j: u32) -> vec4f { return h[(at * p.h_stride + j) / 4u]; }
-fn b4(s: LowRank, j: u32) -> vec4f {
+fn load_h(base: u32, j: u32, r: u32) -> vec4f { return h[(base + j) / 4u]; }
+fn load_b(s: LowRank, j: u32) -> vec4f {
   return select(vec4f(), b[(s.at + clamp(j, s.lo, max(s.hi, 1u) - 1u)) / 4u], j >= s.lo && j < s.hi);
 }
 #else
-fn h4(at: u32, j: u32) -> vec4f {
+fn load_h(base: u32, j: u32, r: u32) -> vec4f {
   var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { if (j + q < p.h_stride) { values[q] = h[at * p.h_stride + j + q]; } }
+  for (var q = 0u; q < 4u; q++) { if (j + q < r) { values[q] = h[base + j + q]; } }
   return values;
 }
-fn b4(s: LowRank, j: u32) -> vec4f {
+fn load_b(s: LowRank, j: u32) -> vec4f {
   var values = vec4f();
   for (var q = 0u; q < 4u; q++) { if (j + q >= s.lo && j + q < s.hi) { values[q] = b[s.at + j + q]; } }
   return values;
@@ -89,121 +91,115 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let first = (tile % p.tiles_n) * $(4 * LANES)u;
   if (row >= p.m) { return; }
   let last = p.m - 1u;
+  let n = p.n;
+  let k = p.k;
+  let r = p.h_stride;
+  let steps = (k + 3u) / 4u;
+#if VEC
+  let stride = k / 4u;
+#else
+  let stride = k;
+#endif
   let column = first + 4u * lane;
 #for c 0 4
 #if VEC
-  let c$c = min(column, p.n - 4u) + $(c)u;
+  let column$c = min(column, n - 4u) + $(c)u;
 #else
-  let c$c = min(column + $(c)u, p.n - 1u);
+  let column$c = min(column + $(c)u, n - 1u);
 #endif
-  let s$c = low_rank(c$c);
+  let w_base$c = column$c * stride;
 #endfor
 #for i 0 ROWS
-  let row$i = min(row + $(i)u, last);
-  var acc$i = vec4f();
+#for c 0 4
+  var acc$(i)_$c = 0.0;
 #endfor
-#if BROADCAST
+#endfor
 #for q 0 LOADS
-  let mine$q = min(row + lane + $(q * LANES)u, last);
-#endfor
+#if BROADCAST
+  let row$q = min(row + lane + $(q * LANES)u, last);
+#else
+  let row$q = min(row + $(q)u, last);
 #endif
+  let x_base$q = row$q * stride;
+  let h_base$q = row$q * r;
+#endfor
 
-  let steps = (p.k + 3u) / 4u;
-  let h_first = low_rank(first).lo;
-  let h_last = low_rank(min(first + $(4 * LANES)u, p.n) - 1u).hi;
-  let total = steps + (h_last - h_first + 3u) / 4u;
-  for (var i = 0u; i < total; i++) {
-    var v0: vec4f;
-    var v1: vec4f;
-    var v2: vec4f;
-    var v3: vec4f;
-#if BROADCAST
-#for q 0 LOADS
-    var l$q: vec4f;
-#endfor
-#else
-#for i 0 ROWS
-    var t$i: vec4f;
-#endfor
-#endif
-    if (i < steps) {
+  for (var i = 0u; i < steps; i++) {
 #for c 0 4
-      v$c = w4(c$c, i);
+    let v$c = load_w(w_base$c, i, k);
 #endfor
-#if BROADCAST
 #for q 0 LOADS
-      l$q = x4(mine$q, i);
+    let l$q = load_x(x_base$q, i, k);
 #endfor
-#else
-#for i 0 ROWS
-      t$i = x4(row$i, i);
-#endfor
-#endif
-    } else {
-      let j = h_first + 4u * (i - steps);
-#for c 0 4
-      v$c = b4(s$c, j);
-#endfor
-#if BROADCAST
-#for q 0 LOADS
-      l$q = h4(mine$q, j);
-#endfor
-#else
-#for i 0 ROWS
-      t$i = h4(row$i, j);
-#endfor
-#endif
-    }
-#for i 0 ROWS
-#if BROADCAST
-    let t$i = subgroupBroadcast(l$(i / LANES), $(i % LANES)u);
-#endif
-    acc$i += vec4f(dot(t$i, v0), dot(t$i, v1), dot(t$i, v2), dot(t$i, v3));
-#endfor
+#include matmul_multiply
   }
 
-  // Rows past the end repeat the last one: read everything first, then write, and the repeated rows write the same values.
+  // The low-rank path: the columns of h that any column of the tile needs; each column takes its own part of them.
+  let end = vec4u(p.end0, p.end1, p.end2, p.end3);
+  let rank = vec4u(p.rank0, p.rank1, p.rank2, p.rank3);
+  let h_start = vec4u(p.h0, p.h1, p.h2, p.h3);
+  let b_start = vec4u(p.b0, p.b1, p.b2, p.b3);
+#for c 0 4
+#if !LORA_VEC || c == 0
+  let s$c = low_rank(column$c, end, rank, h_start, b_start);
+#else
+  let s$c = LowRank(s0.lo, s0.hi, s0.at + $(c)u * (s0.hi - s0.lo));
+#endif
+#endfor
+  let h_first = low_rank(first, end, rank, h_start, b_start).lo;
+  let h_end = low_rank(min(first + $(4 * LANES)u, n) - 1u, end, rank, h_start, b_start).hi;
+  for (var j = h_first; j < h_end; j += 4u) {
+#for c 0 4
+    let v$c = load_b(s$c, j);
+#endfor
+#for q 0 LOADS
+    let l$q = load_h(h_base$q, j, r);
+#endfor
+#include matmul_multiply
+  }
+
+  let sums = array<vec4f, $ROWS>(
+#for i 0 ROWS
+    vec4f(acc$(i)_0, acc$(i)_1, acc$(i)_2, acc$(i)_3),
+#endfor
+  );
+  let y_offset = p.y_offset;
+  let y_stride = p.y_stride;
+  let has_bias = p.has_bias == 1u;
+  let has_residual = p.has_residual == 1u;
+  for (var i = 0u; i < $(ROWS)u; i++) {
+#if BROADCAST && LANES == 4
+    let at_row = row + (i ^ lane) % 4u + (i & ~3u);
+#else
+    let at_row = row + i;
+#endif
+    if (at_row > last) { continue; }
 #if VEC
-  if (column >= p.n) { return; }
-#for i 0 ROWS
-  let at$i = (p.y_offset + row$i * p.y_stride + column) / 4u;
-#endfor
-  if (p.has_bias == 1u) {
-    let offset = bias[column / 4u];
-#for i 0 ROWS
-    acc$i += offset;
-#endfor
-  }
-  if (p.has_residual == 1u) {
-#for i 0 ROWS
-    acc$i += residual[at$i];
-#endfor
-  }
+    if (column < n) {
+      let at = (y_offset + at_row * y_stride + column) / 4u;
+      var value = sums[i];
+      if (has_bias) { value += bias[column / 4u]; }
+      if (has_residual) { value += residual[at]; }
 #if ACCUMULATE
-#for i 0 ROWS
-  acc$i += y[at$i];
-#endfor
+      value += y[at];
 #endif
-#for i 0 ROWS
-  y[at$i] = acc$i;
-#endfor
+      y[at] = value;
+    }
 #else
-#for i 0 ROWS
-  if (row + $(i)u < p.m) {
+    let values = sums[i];
     for (var q = 0u; q < 4u; q++) {
       let inner = column + q;
-      if (inner < p.n) {
-        let at = p.y_offset + row$i * p.y_stride + inner;
-        var value = acc$i[q];
-        if (p.has_bias == 1u) { value += bias[inner]; }
-        if (p.has_residual == 1u) { value += residual[at]; }
+      if (inner < n) {
+        let at = y_offset + at_row * y_stride + inner;
+        var value = values[q];
+        if (has_bias) { value += bias[inner]; }
+        if (has_residual) { value += residual[at]; }
 #if ACCUMULATE
         value += y[at];
 #endif
         y[at] = value;
       }
     }
-  }
-#endfor
 #endif
+  }
 }

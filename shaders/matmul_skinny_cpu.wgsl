@@ -60,58 +60,63 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #endfor
   let row = (part / wide) * $(ROWS)u;
   let column = (part % wide) * $(4 * LANES)u + lane;
+  let u_row = p.u_row;
+  let v_row = p.v_row;
+  let v_step = p.v_step;
 #for c 0 4
-  let c$c = v_start + min(column + $(c * LANES)u, columns - 1u) * p.v_row;
+  let v_base$c = v_start + min(column + $(c * LANES)u, columns - 1u) * v_row;
 #endfor
 #for i 0 ROWS
-  var acc$i = vec4f();
+#for c 0 4
+  var acc$(i)_$c = 0.0;
 #endfor
-#if BROADCAST
+#endfor
 #for q 0 LOADS
-  let mine$q = u_start + min(row + lane + $(q * LANES)u, rank - 1u) * p.u_row;
-#endfor
+#if BROADCAST
+  let u_base$q = u_start + min(row + lane + $(q * LANES)u, rank - 1u) * u_row;
 #else
-#for i 0 ROWS
-  let mine$i = u_start + min(row + $(i)u, rank - 1u) * p.u_row;
-#endfor
+  let u_base$q = u_start + min(row + $(q)u, rank - 1u) * u_row;
 #endif
+#endfor
   let end = terms - 1u;
   for (var i = 0u; i < terms; i += 4u) {
     // Past the last term the last one is read again, times 0.
-    let i1 = min(i + 1u, end);
-    let i2 = min(i + 2u, end);
-    let i3 = min(i + 3u, end);
-    let mask = vec4f(1.0, select(0.0, 1.0, i + 1u < terms), select(0.0, 1.0, i + 2u < terms), select(0.0, 1.0, i + 3u < terms));
+    let at = min(vec4u(i, i + 1u, i + 2u, i + 3u), vec4u(end));
+    let mask = select(vec4f(), vec4f(1.0), vec4u(i, i + 1u, i + 2u, i + 3u) < vec4u(terms));
+    let u_at = at * u_step;
+    let v_at = at * v_step;
 #for c 0 4
-    let v$c = vec4f(v[c$c + i * p.v_step], v[c$c + i1 * p.v_step], v[c$c + i2 * p.v_step], v[c$c + i3 * p.v_step]);
+    let v$c = vec4f(v[v_base$c + v_at.x], v[v_base$c + v_at.y], v[v_base$c + v_at.z], v[v_base$c + v_at.w]);
 #endfor
-#if BROADCAST
 #for q 0 LOADS
-    let l$q = mask * vec4f(u[mine$q + i * u_step], u[mine$q + i1 * u_step], u[mine$q + i2 * u_step], u[mine$q + i3 * u_step]);
+    let l$q = mask * vec4f(u[u_base$q + u_at.x], u[u_base$q + u_at.y], u[u_base$q + u_at.z], u[u_base$q + u_at.w]);
 #endfor
-#endif
-#for i 0 ROWS
-#if BROADCAST
-    let t$i = subgroupBroadcast(l$(i / LANES), $(i % LANES)u);
-#else
-    let t$i = mask * vec4f(u[mine$i + i * u_step], u[mine$i + i1 * u_step], u[mine$i + i2 * u_step], u[mine$i + i3 * u_step]);
-#endif
-    acc$i += vec4f(dot(t$i, v0), dot(t$i, v1), dot(t$i, v2), dot(t$i, v3));
-#endfor
+#include matmul_multiply
   }
 
   scale = select(1.0, scale * step.strength, p.scaled == 1u);
   let add = p.adds == 1u && step.accumulate == 1u;
-  for (var c = 0u; c < 4u; c++) {
-    let inner = column + c * $(LANES)u;
-    if (inner < columns) {
+  let sums = array<vec4f, $ROWS>(
 #for i 0 ROWS
-      if (row + $(i)u < rank) {
-        let at = start + (row + $(i)u) * p.out_row + inner * out_column;
-        let value = acc$i[c] * scale;
+    vec4f(acc$(i)_0, acc$(i)_1, acc$(i)_2, acc$(i)_3),
+#endfor
+  );
+  let out_row = p.out_row;
+  for (var i = 0u; i < $(ROWS)u; i++) {
+#if BROADCAST && LANES == 4
+    let at_row = row + (i ^ lane) % 4u + (i & ~3u);
+#else
+    let at_row = row + i;
+#endif
+    if (at_row >= rank) { continue; }
+    let values = sums[i] * scale;
+    for (var c = 0u; c < 4u; c++) {
+      let inner = column + c * $(LANES)u;
+      if (inner < columns) {
+        let at = start + at_row * out_row + inner * out_column;
+        let value = values[c];
         out[at] = select(value, out[at] + value, add);
       }
-#endfor
     }
   }
 }

@@ -61,7 +61,7 @@ const multipleOf4 = (...values: number[]): boolean => values.every((value) => va
 
 /** Whether four ranks can be read at once everywhere. */
 export const ranksAligned = (segments: readonly LoraSegment[]): boolean =>
-  segments.every(({ rank, hOffset, bOffset }) => multipleOf4(rank, hOffset, bOffset));
+  segments.every(({ columns, rank, hOffset, bOffset }) => multipleOf4(columns, rank, hOffset, bOffset));
 
 /**
  * y[M,N] = x[M,K] · W[N,K]ᵀ (+ bias[N]) (+ residual[M,N]) (+ h · Bᵀ of each segment). All f32 but W, which is row-major in

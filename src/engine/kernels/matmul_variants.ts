@@ -28,7 +28,12 @@ function cpuVariant(op: MatmulOp, rows: number, target: KernelTarget): Variant {
   const lanes = target.subgroups ? target.subgroupSize : 4;
   const shader =
     op === 'linear' ? 'matmul_linear_cpu' : op === 'linearBackward' ? 'matmul_backward_cpu' : 'matmul_skinny_cpu';
-  const defines = { ROWS: rows, LANES: lanes, LOADS: Math.ceil(rows / lanes), BROADCAST: target.subgroups };
+  const defines = {
+    ROWS: rows,
+    LANES: lanes,
+    LOADS: target.subgroups ? Math.ceil(rows / lanes) : rows,
+    BROADCAST: target.subgroups,
+  };
   return { name: `rows${rows}`, shader, defines, rows, columns: 4 * lanes };
 }
 
