@@ -1,0 +1,237 @@
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { peftTensorName, readPeftFolder } from '../../../src/adapters/peft.ts';
+import type { Adapter, LoraTensors } from '../../../src/adapters/peft.ts';
+import type { MemoryFolder } from '../../../src/models/files/folder.ts';
+import { parseSafetensors } from '../../../src/models/files/safetensors.ts';
+import { runComponent } from '../../../src/tasks/voice/component.ts';
+import { readPreparedBatch } from '../../../src/tasks/voice/examples.ts';
+import type { Examples } from '../../../src/tasks/voice/examples.ts';
+import { Generator } from '../../../src/tasks/voice/generator.ts';
+import { packRows } from '../../../src/tasks/voice/packing.ts';
+import { greedy } from '../../../src/tasks/voice/sampling.ts';
+import { VoiceModel } from '../../../src/tasks/voice/voice.ts';
+import { parseRecipe } from '../../../src/training/recipe.ts';
+import type { Recipe } from '../../../src/training/recipe.ts';
+import { FIXTURES, diskFolder } from '../../support/disk-folder.ts';
+import { FAMILIES, LORA, familyDevice, trained } from './support.ts';
+
+/** Errors as norm of the difference over norm of the reference; tests/fixtures/README.md. */
+const LIMITS = { logits: 2e-5, gradient: 2e-4, gradients: 5e-5, change: 3e-4, loss: 1e-5 };
+
+const has = (name: string, file: string): boolean => existsSync(join(FIXTURES, name, file));
+const cases = readdirSync(FIXTURES).filter((name) => has(name, 'expected.safetensors'));
+
+interface Job {
+  recipe: Record<string, unknown>;
+}
+interface Generation {
+  prompt_ids: number[];
+  prompt?: string;
+  max_new_tokens: number;
+  base: number[];
+  adapter: number[];
+  base_text?: string;
+  adapter_text?: string;
+}
+interface Packed {
+  rows: { input_ids: number[]; labels: number[] }[];
+}
+
+const json = <T>(name: string, file: string): T => JSON.parse(readFileSync(join(FIXTURES, name, file), 'utf8')) as T;
+
+/** Every tensor of expected.safetensors as float64. */
+async function readExpected(folder: MemoryFolder): Promise<Map<string, { shape: readonly number[]; values: Float64Array }>> {
+  const { tensors } = await parseSafetensors(folder, 'expected.safetensors');
+  const result = new Map<string, { shape: readonly number[]; values: Float64Array }>();
+  for (const [name, { dtype, shape, begin, end }] of tensors) {
+    const { buffer } = await folder.read('expected.safetensors', begin, end);
+    const values =
+      dtype === 'F64'
+        ? new Float64Array(buffer)
+        : dtype === 'I64'
+          ? Float64Array.from(new BigInt64Array(buffer), Number)
+          : Float64Array.from(new Float32Array(buffer));
+    result.set(name, { shape, values });
+  }
+  return result;
+}
+
+/** Sums of squares of differences and of the reference, over several tensors. */
+class ErrorNorm {
+  #difference = 0;
+  #size = 0;
+  add(got: ArrayLike<number>, expected: ArrayLike<number>, start: ArrayLike<number> | undefined = undefined): number {
+    expect(got.length).toBe(expected.length);
+    let difference = 0;
+    let size = 0;
+    for (let i = 0; i < expected.length; i++) {
+      difference += (got[i]! - expected[i]!) ** 2;
+      size += (expected[i]! - (start?.[i] ?? 0)) ** 2;
+    }
+    this.#difference += difference;
+    this.#size += size;
+    return Math.sqrt(difference / size);
+  }
+  get value(): number {
+    return Math.sqrt(this.#difference / this.#size);
+  }
+}
+
+function named(tensors: ReadonlyMap<string, LoraTensors>): Map<string, ArrayLike<number>> {
+  const result = new Map<string, ArrayLike<number>>();
+  for (const [module, { A, B, magnitude }] of tensors) {
+    result.set(peftTensorName(module, 'A'), A);
+    result.set(peftTensorName(module, 'B'), B);
+    if (magnitude) result.set(peftTensorName(module, 'magnitude'), magnitude);
+  }
+  return result;
+}
+
+function rowsOf(logits: ArrayLike<number>, positions: Float64Array, vocabulary: number): Float64Array {
+  const rows = new Float64Array(positions.length * vocabulary);
+  positions.forEach((position, i) => {
+    for (let v = 0; v < vocabulary; v++) rows[i * vocabulary + v] = logits[position * vocabulary + v]!;
+  });
+  return rows;
+}
+
+describe.each(FAMILIES)('reference fixtures, %s family', (family) => {
+  test.each(cases)('%s', async (name) => {
+    const folder = diskFolder(join(FIXTURES, name));
+    const expected = await readExpected(folder);
+    const of = (tensor: string): Float64Array => expected.get(tensor)!.values;
+    const vocabulary = expected.get('logits.base')!.shape[1]!;
+    const model = await VoiceModel.load(await familyDevice(family), diskFolder(join(FIXTURES, name, 'base')));
+    try {
+      const init = await readPeftFolder(diskFolder(join(FIXTURES, name, 'adapter-init')));
+      for (const which of ['base', 'adapter'] as const) {
+        await model.useAdapter(which === 'base' ? null : init);
+        const [logits] = await runComponent(model, 'model', folder, 'batch.safetensors');
+        const rows = rowsOf(logits!.data as Float32Array, of('logits.positions'), vocabulary);
+        expect(new ErrorNorm().add(rows, of(`logits.${which}`)), `logits ${which}`).toBeLessThan(LIMITS.logits);
+      }
+      const recipe = parseRecipe({
+        ...json<Job>(name, 'job.json').recipe,
+        warmup_ratio: 0, eval_share: 0, early_stopping_patience: 0, load_best_model_at_end: false,
+        // The first step's gradients are read before the second overwrites them.
+        save_steps: 1,
+      });
+      const examples = await readPreparedBatch(folder, 'batch.safetensors', vocabulary);
+      await checkTraining(model, init, recipe, examples, expected);
+    } finally {
+      model.destroy();
+    }
+  });
+});
+
+async function checkTraining(
+  model: VoiceModel,
+  init: Adapter,
+  recipe: Recipe,
+  examples: Examples,
+  expected: Awaited<ReturnType<typeof readExpected>>,
+): Promise<void> {
+  const of = (tensor: string): Float64Array => expected.get(tensor)!.values;
+  let gradients = new Map<string, ArrayLike<number>>();
+  const run = await trained(model, { recipe, examples, from: init, adapter: LORA }, async (event) => {
+    if (event.type === 'step' && event.step === 1) gradients = named(await model.currentGradients());
+  });
+  expect(run.error).toBeUndefined();
+  const steps = run.events.flatMap((event) => (event.type === 'step' ? [event] : []));
+  expect(steps).toHaveLength(of('loss').length);
+  steps.forEach(({ loss, gradNorm, learningRate }, i) => {
+    expect(Math.abs(loss / of('loss')[i]! - 1), `loss of step ${i + 1}`).toBeLessThan(LIMITS.loss);
+    expect(Math.abs(gradNorm / of('grad_norm')[i]! - 1), `norm of step ${i + 1}`).toBeLessThan(LIMITS.gradients * 4);
+    expect(Math.abs(learningRate - of('learning_rate')[i]!), `rate of step ${i + 1}`).toBeLessThan(1e-10);
+  });
+  const wanted = [...expected.keys()].filter((key) => key.startsWith('grad.')).map((key) => key.slice(5));
+  expect([...gradients.keys()].sort()).toEqual(wanted.sort());
+  const together = new ErrorNorm();
+  for (const [tensor, values] of gradients) {
+    expect(together.add(values, of(`grad.${tensor}`)), `gradient of ${tensor}`).toBeLessThan(LIMITS.gradient);
+  }
+  expect(together.value, 'all gradients').toBeLessThan(LIMITS.gradients);
+  const before = named(init.tensors);
+  const change = new ErrorNorm();
+  for (const [tensor, values] of named(run.adapter.tensors)) change.add(values, of(`after.${tensor}`), before.get(tensor)!);
+  expect(change.value, 'change of the adapter').toBeLessThan(LIMITS.change);
+}
+
+const talking = cases.filter((name) => has(name, 'generation.json'));
+
+describe.each(FAMILIES)('greedy generation, %s family', (family) => {
+  test.each(talking)('%s says the same token by token, base and adapter', async (name) => {
+    const wanted = json<Generation>(name, 'generation.json');
+    const model = await VoiceModel.load(await familyDevice(family), diskFolder(join(FIXTURES, name, 'base')));
+    try {
+      for (const which of ['base', 'adapter'] as const) {
+        await model.useAdapter(which === 'base' ? null : diskFolder(join(FIXTURES, name, 'adapter-init')));
+        const { device, weights } = model.base;
+        const generator = new Generator(device, model.base.graphOptions(model.hook), weights, model.adapterBuffers);
+        try {
+          await generator.reserve(wanted.prompt_ids.length + wanted.max_new_tokens);
+          const ids: number[] = [];
+          let next = wanted.prompt_ids;
+          for (let position = 0; ids.length < wanted[which].length; position += next.length, next = [ids.at(-1)!]) {
+            ids.push(greedy(await generator.read(next, position, 1)));
+          }
+          expect(ids, which).toEqual(wanted[which]);
+        } finally {
+          generator.destroy();
+        }
+        if (wanted.prompt === undefined) continue;
+        // The same through the tokenizer, as text.
+        let text = '';
+        const tokens: number[] = [];
+        for await (const chunk of model.generate({ prompt: wanted.prompt, max_new_tokens: wanted.max_new_tokens, do_sample: false })) {
+          text += chunk.text;
+          tokens.push(...chunk.tokenIds);
+        }
+        expect(tokens, which).toEqual(wanted[which]);
+        expect(text, which).toBe(wanted[`${which}_text`]);
+      }
+    } finally {
+      model.destroy();
+    }
+  });
+});
+
+const packing = cases.filter((name) => has(name, 'packed.json'));
+
+describe.each(FAMILIES)('rows laid end to end, %s family', (family) => {
+  let model: VoiceModel;
+  const [name] = packing;
+  beforeAll(async () => {
+    model = await VoiceModel.load(await familyDevice(family), diskFolder(join(FIXTURES, name!, 'base')));
+  });
+  afterAll(() => model.destroy());
+
+  test('train as the rows by themselves do: the reference’s loss, gradients and adapter', async () => {
+    const { rows } = json<Packed>(name!, 'packed.json');
+    const expected = await readExpected(diskFolder(join(FIXTURES, name!)));
+    const recipe = parseRecipe({
+      ...json<Job>(name!, 'job.json').recipe,
+      warmup_ratio: 0, eval_share: 0, early_stopping_patience: 0, load_best_model_at_end: false, save_steps: 1,
+      // Everything that was one step's rows is now one step's sequences.
+      per_device_train_batch_size: 1, gradient_accumulation_steps: 2,
+    });
+    const tokens = rows.reduce((sum, { input_ids }) => sum + input_ids.length, 0);
+    // Two sequences hold all rows, if they are packed well.
+    const length = Math.ceil(tokens / 2) + 4;
+    const { sequences, report } = packRows(rows.map(({ input_ids, labels }) => ({ inputIds: input_ids, labels })), { maxLength: length });
+    expect(sequences).toHaveLength(2);
+    expect(report.truncated + report.split).toBe(0);
+    expect(Math.max(...sequences.map(({ segments }) => segments.length))).toBeGreaterThan(1);
+    const examples: Examples = { length, training: sequences, heldOut: [], report, prepared: true };
+    const init = await readPeftFolder(diskFolder(join(FIXTURES, name!, 'adapter-init')));
+    await checkTraining(model, init, recipe, examples, expected);
+  });
+});
+
+test('the fixtures are all there', () => {
+  expect(cases.length).toBeGreaterThanOrEqual(11);
+  expect(talking.length).toBeGreaterThanOrEqual(2);
+  expect(packing).toHaveLength(1);
+});
