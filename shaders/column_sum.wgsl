@@ -1,7 +1,9 @@
 // y[c] = sum over rows of x[t, c] * z[t, c]; added to y in an accumulated step.
 struct Params { rows: u32, columns: u32 }
 #params
+#if GRADIENT
 #step
+#endif
 #buffer x: array<f32>, read
 #if PRODUCT
 #buffer z: array<f32>, read

@@ -4,7 +4,7 @@ import type { Expression } from './ops/expression.ts';
 import { binary, operand } from './ops/expression.ts';
 import type { Attributes, GradientContext, Inputs, Node, NodeOf, OpDefinition, OpName, Outputs } from './ops/types.ts';
 import type { DType, Role, Tensor, TensorSpec } from './tensor.ts';
-import { byteSize, elementCount } from './tensor.ts';
+import { BYTES_PER_ELEMENT, byteSize, elementCount } from './tensor.ts';
 
 let nextId = 1;
 
@@ -80,10 +80,11 @@ export class Graph {
     const bytes = byteSize(tensor);
     if (bytes > this.maxBinding) {
       // 64 rows keep every part aligned whatever the row's length.
-      const perPart = Math.floor(this.maxBinding / (bytes / rows) / 64) * 64;
+      const rowBytes = (elementCount(tensor.shape) / rows) * BYTES_PER_ELEMENT[spec.dtype];
+      const perPart = Math.floor(this.maxBinding / rowBytes / 64) * 64;
       if (perPart === 0) {
         throw new UserError(
-          `The graphics device binds at most ${this.maxBinding} bytes at once; 64 rows of ${key} take ${(bytes / rows) * 64}. Choose a smaller base.`,
+          `The graphics device binds at most ${this.maxBinding} bytes at once; 64 rows of ${key} take ${rowBytes * 64}. Choose a smaller base.`,
         );
       }
       const parts: Tensor[] = [];
@@ -107,13 +108,12 @@ export class Graph {
     return this.#named('state', key, { shape });
   }
 
+  /** Where the one node that computes a parameter's gradient writes it. */
   gradientOf(parameter: Tensor): Tensor {
     if (parameter.role !== 'parameter') throw new Error(`${parameter.label} is not trained`);
-    let gradient = this.gradients.get(parameter);
-    if (!gradient) {
-      gradient = this.#named('gradient', parameter.key!, { shape: parameter.shape, label: `d ${parameter.label}` });
-      this.gradients.set(parameter, gradient);
-    }
+    if (this.gradients.has(parameter)) throw new Error(`${parameter.label} is used twice: the second gradient would overwrite the first`);
+    const gradient = this.#named('gradient', parameter.key!, { shape: parameter.shape, label: `d ${parameter.label}` });
+    this.gradients.set(parameter, gradient);
     return gradient;
   }
 

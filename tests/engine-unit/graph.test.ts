@@ -63,6 +63,15 @@ describe('gradients', () => {
     expect(() => graph.gradientOf(graph.input('x', [4]))).toThrow('is not trained');
   });
 
+  test('a parameter that two nodes use is refused, not half counted', () => {
+    const graph = new Graph();
+    const p = graph.parameter('p', [4]);
+    const x = graph.multiply(graph.multiply(graph.input('x', [3, 4]), p), p);
+    const weight = graph.weight('head', { dtype: 'f32', sources: [{ name: 'head', shape: [6, 4] }] });
+    graph.emit('crossEntropyHead', { x, weight, labels: graph.input('labels', [3], 'i32') }, { withGradient: true, chunkRows: 64 });
+    expect(() => graph.backward()).toThrow('p is used twice');
+  });
+
   test('stop where nothing trained lies further down', () => {
     // Blocks 0 and 1 are frozen: no backward work on them at all.
     const options = voice({ ...ALL, target_modules: ['q_proj', 'v_proj'], layers_to_transform: [2] }, { num_hidden_layers: 4 });

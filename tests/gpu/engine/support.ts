@@ -111,6 +111,18 @@ async function readBack(device: Device, buffer: GPUBuffer): Promise<Values> {
   return values;
 }
 
+/** |got − expected| / |expected| in the Euclidean norm; NaN anywhere gives NaN, which passes no bound. */
+export function relativeError(got: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (got.length !== expected.length) return NaN;
+  let difference = 0;
+  let size = 0;
+  for (let i = 0; i < expected.length; i++) {
+    difference += (got[i]! - expected[i]!) ** 2;
+    size += expected[i]! ** 2;
+  }
+  return Math.sqrt(difference / size);
+}
+
 export const wide = (values: ArrayLike<number>): Float64Array => Float64Array.from(values);
 
 /** A recipe for a few quick steps, nothing held out. */
