@@ -4,24 +4,7 @@ enable subgroups;
 // The products with a LoRA rank on one side, for software adapters, f32: out[r,c] = Σ_i u[r,i] · v[c,i], r the ranks and c
 // the tokens (h, g) or a layer's columns (dA, dB). Every operand has its own strides, so that one pipeline serves all four. The tile
 // is that of matmul_linear_cpu: ROWS ranks, four columns a lane. The work comes in up to four segments, one for each layer.
-struct Params {
-  u_row: u32, v_row: u32, v_step: u32, out_row: u32,
-  scaled: u32, adds: u32, tiles: u32,
-  rank0: u32, rank1: u32, rank2: u32, rank3: u32,
-  columns0: u32, columns1: u32, columns2: u32, columns3: u32,
-  terms0: u32, terms1: u32, terms2: u32, terms3: u32,
-  u_start0: u32, u_start1: u32, u_start2: u32, u_start3: u32,
-  u_step0: u32, u_step1: u32, u_step2: u32, u_step3: u32,
-  v_start0: u32, v_start1: u32, v_start2: u32, v_start3: u32,
-  out0: u32, out1: u32, out2: u32, out3: u32,
-  out_column0: u32, out_column1: u32, out_column2: u32, out_column3: u32,
-  scale0: f32, scale1: f32, scale2: f32, scale3: f32,
-}
-#params
-#step
-#buffer u: array<f32>, read
-#buffer v: array<f32>, read
-#buffer out: array<f32>, read_write
+#include matmul_skinny_common
 
 @compute @workgroup_size($LANES)
 #if BROADCAST
@@ -31,33 +14,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #endif
   var part = group.x + group.y * 65535u;
   if (part >= p.tiles) { return; }
-  var rank = p.rank0;
-  var columns = p.columns0;
-  var terms = p.terms0;
-  var u_start = p.u_start0;
-  var u_step = p.u_step0;
-  var v_start = p.v_start0;
-  var start = p.out0;
-  var out_column = p.out_column0;
-  var scale = p.scale0;
-  var wide = (columns + $(4 * LANES - 1)u) / $(4 * LANES)u;
-  var before = wide * ((rank + $(ROWS - 1)u) / $(ROWS)u);
-#for s 1 4
-  if (part >= before) {
-    part -= before;
-    rank = p.rank$s;
-    columns = p.columns$s;
-    terms = p.terms$s;
-    u_start = p.u_start$s;
-    u_step = p.u_step$s;
-    v_start = p.v_start$s;
-    start = p.out$s;
-    out_column = p.out_column$s;
-    scale = p.scale$s;
-    wide = (columns + $(4 * LANES - 1)u) / $(4 * LANES)u;
-    before = wide * ((rank + $(ROWS - 1)u) / $(ROWS)u);
-  }
-#endfor
+#include matmul_skinny_part
   let row = (part / wide) * $(ROWS)u;
   let column = (part % wide) * $(4 * LANES)u + lane;
   let u_row = p.u_row;

@@ -11,6 +11,7 @@ import {
   outer,
   totalRank,
   type LoraSegment,
+  type Variant,
 } from '../../src/engine/kernels/matmul.ts';
 import { library } from '../../src/engine/kernels/matmul_library.ts';
 import { runKernels } from '../../src/engine/kernels/run.ts';
@@ -55,6 +56,11 @@ function group(total: number, ranks: number[]): LoraSegment[] {
   return loraSegments(layers);
 }
 
+/** The variant that would be used, and another one; all of them for one shape, since compiling takes most of the time. */
+function some(variants: Variant[], all: boolean): Variant[] {
+  return all || variants.length < 3 ? variants : [variants[0]!, variants[random.int(1, variants.length - 1)]!];
+}
+
 const shapes: [m: number, n: number, k: number, ranks: number[]][] = [
   [1, 1, 1, [1]],
   [2, 5, 3, [2]],
@@ -84,7 +90,7 @@ for (const family of families) {
       const h = random.normal(m * r);
       const b = random.normal(segments.reduce((sum, s) => sum + s.columns * s.rank, 0));
       const expected = linearReference({ x, w, bias, residual, h, b }, m, n, k, segments);
-      for (const variant of candidates('linear', { m, n, k, weightType }, target)) {
+      for (const variant of some(candidates('linear', { m, n, k, weightType }, target), m === 40)) {
         const call = linear<string>(
           {
             x: 'x',
@@ -135,7 +141,7 @@ for (const family of families) {
         (i, column) => i * k + column,
       );
       for (let i = 0; i < dx.length; i++) dx[i] = dx[i]! + low[i]! + dxResidual[i]!;
-      for (const variant of candidates('linearBackward', { m, n: k, k: n, weightType }, target)) {
+      for (const variant of some(candidates('linearBackward', { m, n: k, k: n, weightType }, target), m === 40)) {
         const call = linearBackward<string>(
           { dy: 'dy', w: 'w', dx: 'dx', residual: 'residual', lora: lora ? { g: 'g', a: 'a', r } : undefined },
           { m, n, k, weightType },
@@ -243,6 +249,36 @@ for (const family of families) {
       }
     },
   );
+
+  test(`more workgroups than one dimension holds, ${family} family`, async () => {
+    const target = devices.get(family)!.target;
+    const wide = (columns: number): number => 65535 * columns + 4 * random.int(1, 9);
+    const numbers = (count: number) => Float32Array.from({ length: count }, (_, i) => ((i * 37 + seed) % 101) - 50);
+    // Small integers: sums are exact, so that every output can be compared.
+    const forward = candidates('linear', { m: 1, n: 2 ** 22, k: 4, weightType: 'f32' }, target)[0]!;
+    const n = wide(forward.columns);
+    const x = Float32Array.of(1, -2, 3, 5);
+    const w = numbers(n * 4);
+    const call = linear<string>({ x: 'x', w: 'w', y: 'y' }, { m: 1, n, k: 4, weightType: 'f32' }, target, forward);
+    expect(call.grid[1]).toBeGreaterThan(1);
+    const { y } = await run(family, [call], { x, w, y: new Float32Array(n).fill(NaN) }, ['y']);
+    const sum = (i: number) => w[4 * i]! - 2 * w[4 * i + 1]! + 3 * w[4 * i + 2]! + 5 * w[4 * i + 3]!;
+    expect(y!.findIndex((value, i) => value !== sum(i))).toBe(-1);
+
+    const smallest = candidates('linearBackward', { m: 1, n: 4, k: 4, weightType: 'f32' }, target).at(-1)!;
+    const k = wide(smallest.columns);
+    const v = numbers(4 * k);
+    const back = linearBackward<string>(
+      { dy: 'x', w: 'v', dx: 'dx' },
+      { m: 1, n: 4, k, weightType: 'f32' },
+      target,
+      smallest,
+    );
+    expect(back.grid[1]).toBeGreaterThan(1);
+    const { dx } = await run(family, [back], { x, v, dx: new Float32Array(k).fill(NaN) }, ['dx']);
+    const column = (i: number) => v[i]! - 2 * v[k + i]! + 3 * v[2 * k + i]! + 5 * v[3 * k + i]!;
+    expect(dx!.findIndex((value, i) => value !== column(i))).toBe(-1);
+  });
 
   test(`shards of a weight write their columns of one y, and add into one dx, ${family} family`, async () => {
     const target = devices.get(family)!.target;
