@@ -236,6 +236,7 @@ export class Playground {
       }),
     );
     put(true);
+    this.#speaking = null;
     return whole;
   }
 

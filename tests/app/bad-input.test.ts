@@ -1,0 +1,184 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beginProject, goToStep, paste, visit, type Visit } from './visit.ts';
+
+const FILES = 'input[type="file"]:not([webkitdirectory])';
+const FOLDER = 'input[webkitdirectory]';
+let visitor: Visit;
+let folder: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'athanor-bad-'));
+  visitor = await visit();
+});
+
+afterAll(async () => {
+  await visitor.leave();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+beforeEach(async () => {
+  await visitor.page.goto(visitor.url);
+  await beginProject(visitor.page);
+});
+
+afterEach(() => {
+  expect(visitor.errors.splice(0)).toEqual([]);
+});
+
+describe('data that is not as it should be', () => {
+  beforeEach(async () => {
+    await goToStep(visitor.page, 'Data');
+  });
+
+  it('keeps the good lines of broken JSON Lines and shows the bad one with its place', async () => {
+    const { page } = visitor;
+    await paste(page, '{"text":"One good line."}\n{"text": broken\n{"text":"Another good line."}\n{"unknown":1}');
+    await page.getByRole('heading', { name: '2 rows' }).waitFor();
+    await page.getByText(/2 entries skipped/).click();
+    await page.getByText(/line 2: not valid JSON/).waitFor();
+    await page.getByText(/line 4: no known fields/).waitFor();
+  });
+
+  it('says that an empty file is empty, and a picture a picture', async () => {
+    const { page } = visitor;
+    await page.setInputFiles(FILES, { name: 'empty.txt', mimeType: 'text/plain', buffer: Buffer.alloc(0) });
+    await page
+      .getByRole('alert')
+      .getByText(/“empty\.txt” is empty/)
+      .waitFor();
+    await page.setInputFiles(FILES, {
+      name: 'me.png',
+      mimeType: 'image/png',
+      buffer: Buffer.from('89504e470d0a1a0a', 'hex'),
+    });
+    await page
+      .getByRole('alert')
+      .getByText(/“me\.png” is a picture/)
+      .waitFor();
+    expect(await page.getByRole('heading', { name: /row/ }).count()).toBe(0);
+  });
+
+  it('never takes text from a file for markup', async () => {
+    const { page } = visitor;
+    await paste(page, JSON.stringify({ text: '<img src=x onerror="document.title=\'broken into\'"><b>bold</b>' }));
+    await page.getByText('<b>bold</b>').waitFor();
+    expect(await page.title()).not.toContain('broken into');
+  });
+
+  it('says that the disk is full, and keeps what was there', async () => {
+    const { page } = visitor;
+    await paste(page, '{"text":"Kept before."}');
+    await page.getByRole('heading', { name: '1 row' }).waitFor();
+    const session = await visitor.browser.context.newCDPSession(page);
+    await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(visitor.url).origin, quotaSize: 500_000 });
+    try {
+      const lines = Array.from({ length: 4000 }, (_, i) =>
+        JSON.stringify({ text: `${i} ${'much text '.repeat(100)}` }),
+      );
+      await page.setInputFiles(FILES, {
+        name: 'large.jsonl',
+        mimeType: 'application/jsonl',
+        buffer: Buffer.from(lines.join('\n')),
+      });
+      await page
+        .getByRole('alert')
+        .getByText(/storage is full.*still there.*Settings/)
+        .waitFor({ timeout: 60_000 });
+    } finally {
+      await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(visitor.url).origin });
+    }
+    await page.reload();
+    await page.getByRole('heading', { name: '1 row' }).waitFor();
+    await page.getByText('Kept before.').waitFor();
+  });
+});
+
+describe('folders that are no model', () => {
+  beforeEach(async () => {
+    await goToStep(visitor.page, 'Base');
+  });
+
+  function makeFolder(name: string, files: Record<string, string | Uint8Array>): string {
+    const path = join(folder, name);
+    mkdirSync(path, { recursive: true });
+    for (const [file, content] of Object.entries(files)) writeFileSync(join(path, file), content);
+    return path;
+  }
+
+  const EMBEDDED = 'public/embedded/voice';
+  const read = (file: string): Uint8Array => readFileSync(join(EMBEDDED, file));
+
+  it('names what is missing', async () => {
+    const { page } = visitor;
+    await page.setInputFiles(FOLDER, makeFolder('holiday', { 'beach.jpg': 'x', 'notes.txt': 'y' }));
+    await page
+      .getByRole('alert')
+      .getByText(/“holiday” is no model folder: there is no config\.json/)
+      .waitFor();
+    await page.setInputFiles(
+      FOLDER,
+      makeFolder('old', { 'config.json': '{}', 'tokenizer.json': '{}', 'pytorch_model.bin': 'x' }),
+    );
+    await page
+      .getByRole('alert')
+      .getByText(/“old” has no \.safetensors file, only pytorch_model\.bin/)
+      .waitFor();
+  });
+
+  it('names an architecture that is not supported', async () => {
+    const { page } = visitor;
+    const config = JSON.stringify({ model_type: 'mamba', architectures: ['MambaForCausalLM'] });
+    await page.setInputFiles(
+      FOLDER,
+      makeFolder('mamba', {
+        'config.json': config,
+        'tokenizer.json': read('tokenizer.json'),
+        'model.safetensors': read('model.safetensors'),
+      }),
+    );
+    await page.getByRole('alert').getByText(/mamba/i).waitFor({ timeout: 60_000 });
+  });
+
+  it('says that a weights file is cut off', async () => {
+    const { page } = visitor;
+    await page.setInputFiles(
+      FOLDER,
+      makeFolder('cut', {
+        'config.json': read('config.json'),
+        'tokenizer.json': read('tokenizer.json'),
+        'tokenizer_config.json': read('tokenizer_config.json'),
+        'model.safetensors': read('model.safetensors').subarray(0, 100_000),
+      }),
+    );
+    await page
+      .getByRole('alert')
+      .getByText(/model\.safetensors/)
+      .waitFor({ timeout: 60_000 });
+  });
+
+  it('says beforehand that a model is too large for the disk', async () => {
+    const { page } = visitor;
+    const session = await visitor.browser.context.newCDPSession(page);
+    await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(visitor.url).origin, quotaSize: 1_000_000 });
+    try {
+      await page.setInputFiles(
+        FOLDER,
+        makeFolder('fine', {
+          'config.json': read('config.json'),
+          'tokenizer.json': read('tokenizer.json'),
+          'tokenizer_config.json': read('tokenizer_config.json'),
+          'model.safetensors': read('model.safetensors'),
+        }),
+      );
+      await page
+        .getByRole('alert')
+        .getByText(/“fine” takes .* MB, and the browser gives this page .* Nothing was changed/)
+        .waitFor();
+    } finally {
+      await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(visitor.url).origin });
+    }
+  });
+});

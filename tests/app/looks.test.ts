@@ -1,0 +1,169 @@
+import { AxeBuilder } from '@axe-core/playwright';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beginProject, goToStep, paste, visit, type StepName, type Visit } from './visit.ts';
+
+const STEPS: readonly StepName[] = ['Ask', 'Data', 'Base', 'Train', 'Try', 'Share'];
+const CHAT = JSON.stringify({
+  messages: [
+    { role: 'user', content: 'Hello there, and a word without end: ' + 'very'.repeat(60) },
+    { role: 'assistant', content: 'Ahoy!' },
+  ],
+});
+
+/** Every violation in a line, so that a failure says where. */
+async function violations(visitor: Visit): Promise<string[]> {
+  const { violations: found } = await new AxeBuilder({ page: visitor.page })
+    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
+    .analyze();
+  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+}
+
+async function openAllDetails(visitor: Visit): Promise<void> {
+  for (const details of await visitor.page.locator('details').all()) {
+    await details.evaluate((element) => {
+      (element as HTMLDetailsElement).open = true;
+    });
+  }
+}
+
+describe.each([
+  { width: 320, colorScheme: 'light' },
+  { width: 1440, colorScheme: 'dark' },
+] as const)('at $width px, $colorScheme', ({ width, colorScheme }) => {
+  let visitor: Visit;
+
+  beforeAll(async () => {
+    visitor = await visit({ viewport: { width, height: 800 }, colorScheme, reducedMotion: 'reduce' });
+  });
+
+  afterAll(async () => {
+    await visitor.leave();
+  });
+
+  afterEach(() => {
+    expect(visitor.errors.splice(0)).toEqual([]);
+  });
+
+  async function check(): Promise<void> {
+    await openAllDetails(visitor);
+    expect(await violations(visitor)).toEqual([]);
+    // At 320 px this is also what 400 % zoom shows on a usual screen.
+    expect(await visitor.page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+  }
+
+  it('home, settings and a wrong address are accessible and do not scroll sideways', async () => {
+    for (const hash of ['', '#/settings', '#/nowhere']) {
+      await visitor.page.goto(visitor.url + hash);
+      await visitor.page.locator('h1').waitFor();
+      await check();
+    }
+  });
+
+  it('every step is, with data and a base', async () => {
+    const { page } = visitor;
+    await page.goto(visitor.url);
+    await beginProject(page);
+    await goToStep(page, 'Data');
+    await paste(page, `${CHAT}\n${CHAT}\n{"text":"A page of text."}\n{broken`);
+    await page.getByRole('heading', { name: '3 rows' }).waitFor();
+    await goToStep(page, 'Base');
+    await page.getByRole('button', { name: 'Choose the small voice of this page' }).click();
+    await page.getByText('Holds in mind').waitFor({ timeout: 60_000 });
+    for (const step of STEPS) {
+      await goToStep(page, step);
+      await page.locator('h1').waitFor();
+      if (step === 'Data') {
+        await page.getByLabel('Show exactly what will be trained').check();
+        await page.locator('mark').first().waitFor();
+      }
+      await page.waitForTimeout(500);
+      await check();
+    }
+  }, 120_000);
+});
+
+describe('with the keyboard', () => {
+  let visitor: Visit;
+
+  beforeAll(async () => {
+    visitor = await visit();
+    await beginProject(visitor.page);
+    await goToStep(visitor.page, 'Data');
+    await paste(
+      visitor.page,
+      ['one', 'two', 'three'].map((text) => JSON.stringify({ text: `row ${text}` })).join('\n'),
+    );
+    await visitor.page.getByRole('heading', { name: '3 rows' }).waitFor();
+  });
+
+  afterAll(async () => {
+    await visitor.leave();
+  });
+
+  it('moves focus to the heading of a new place, and back with the back button', async () => {
+    const { page } = visitor;
+    await goToStep(page, 'Ask');
+    await page.waitForFunction(() => document.activeElement?.textContent === 'Would words do?');
+    await page.goBack();
+    await page.waitForFunction(() => document.activeElement?.textContent === 'What should it learn from?');
+    expect(page.url()).toMatch(/\/data$/);
+  });
+
+  it('skips to the content', async () => {
+    const { page } = visitor;
+    await page.reload();
+    await page.getByRole('heading', { name: '3 rows' }).waitFor();
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('H1');
+  });
+
+  it('curates: move, remove, edit, undo and redo, and the disk agrees', async () => {
+    const { page } = visitor;
+    const texts = (): Promise<string[]> => page.locator('[data-row] .page').allInnerTexts();
+    await page.getByRole('button', { name: 'Edit row 1' }).focus();
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Delete');
+    await page.getByRole('heading', { name: '2 rows' }).waitFor();
+    expect(await texts()).toEqual(['row one', 'row three']);
+    // Focus stays among the rows.
+    await page.waitForFunction(() => document.activeElement?.closest('[data-row]') !== null);
+    await page.keyboard.press('e');
+    await page.keyboard.press('Control+a');
+    await page.keyboard.type('row 3, changed');
+    await page.keyboard.press('Control+Enter');
+    await page.getByText('row 3, changed').waitFor();
+    await page.keyboard.press('Control+z');
+    await page.getByText('row three').waitFor();
+    await page.keyboard.press('Control+z');
+    await page.getByRole('heading', { name: '3 rows' }).waitFor();
+    expect(await texts()).toEqual(['row one', 'row two', 'row three']);
+    await page.keyboard.press('Control+Shift+z');
+    await page.getByRole('heading', { name: '2 rows' }).waitFor();
+    await page.reload();
+    await page.getByRole('heading', { name: '2 rows' }).waitFor();
+    expect(await texts()).toEqual(['row one', 'row three']);
+  });
+});
+
+describe('where the graphics card cannot be used', () => {
+  it('says so on the first page, and what to do', async () => {
+    const visitor = await visit({
+      args: [
+        '--disable-features=WebGPU,WebGPUService',
+        '--disable-webgpu',
+        '--disable-gpu',
+        '--disable-software-rasterizer',
+      ],
+    });
+    try {
+      const line = visitor.page.locator('.gpu');
+      await line.getByText('What to do').waitFor();
+      expect(await line.innerText()).toMatch(/WebGPU/);
+      expect(await line.locator('li').count()).toBeGreaterThan(0);
+      expect(await violations(visitor)).toEqual([]);
+    } finally {
+      await visitor.leave();
+    }
+  });
+});

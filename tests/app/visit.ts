@@ -1,0 +1,81 @@
+import type { Page } from 'playwright-core';
+import { openBrowser, serveApp, type TestBrowser, type TestBrowserOptions } from '../support/browser.ts';
+
+export interface Visit {
+  page: Page;
+  url: string;
+  browser: TestBrowser;
+  /** What the page reported as wrong: exceptions, and errors on the console. */
+  errors: string[];
+  leave(): Promise<void>;
+}
+
+/** A visitor with a browser of their own at the built page. */
+export async function visit(options: TestBrowserOptions & { url?: string } = {}): Promise<Visit> {
+  const server = options.url === undefined ? await serveApp() : null;
+  const url = options.url ?? server!.url;
+  const browser = await openBrowser(options);
+  const page = browser.context.pages()[0] ?? (await browser.context.newPage());
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(message.text());
+  });
+  await page.goto(url);
+  return {
+    page,
+    url,
+    browser,
+    errors,
+    async leave() {
+      await browser.close();
+      await server?.close();
+    },
+  };
+}
+
+export type StepName = 'Ask' | 'Data' | 'Base' | 'Train' | 'Try' | 'Share';
+
+export async function goToStep(page: Page, name: StepName): Promise<void> {
+  await page
+    .getByRole('navigation', { name: 'Steps of this project' })
+    .getByRole('link', { name: new RegExp(name) })
+    .click();
+}
+
+/** A new project, open at its first step. */
+export async function beginProject(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Begin with your own' }).click();
+  await page.getByRole('heading', { name: 'Would words do?' }).waitFor();
+}
+
+/** Adds rows on the Data step by pasting. */
+export async function paste(page: Page, text: string): Promise<void> {
+  await page.getByRole('button', { name: 'Paste text' }).click();
+  await page.getByLabel('Text, or lines of JSON').fill(text);
+  await page.getByRole('button', { name: 'Add it' }).click();
+}
+
+export interface RunSettings {
+  steps: number;
+  saveEvery: number;
+  sampleEvery: number;
+}
+
+/** Opens the example and makes its run short enough for a processor that stands in for a graphics card. */
+export async function openExample(page: Page, settings: RunSettings): Promise<void> {
+  await page.getByRole('button', { name: 'Try the example' }).click();
+  await page.getByRole('button', { name: 'Train', exact: true }).waitFor();
+  await fillField(page, /Longest example/, '64');
+  await page.getByText('More settings').click();
+  await fillField(page, /Fixed number of steps/, String(settings.steps));
+  await fillField(page, /Save every/, String(settings.saveEvery));
+  await fillField(page, /Sample every/, String(settings.sampleEvery));
+  await fillField(page, /Check every/, '0');
+}
+
+export async function fillField(page: Page, label: RegExp, value: string): Promise<void> {
+  const field = page.getByLabel(label);
+  await field.fill(value);
+  await field.blur();
+}
