@@ -75,7 +75,7 @@ export async function runGraph(
     for (const [key, values] of Object.entries(parameters)) flat.set(values, layout.ranges.get(key)!.offset);
     adapter.write('parameters', flat);
   }
-  const plan = ProgramPlan.of(graph, device.target, Math.min(graph.maxBinding, device.info.limits['maxStorageBufferBindingSize']!));
+  const plan = ProgramPlan.of(graph, device.target, device.info.limits['maxStorageBufferBindingSize']!);
   const program = await Program.build(device, plan, {
     ...(store && { weights: store }),
     ...(adapter && { adapter }),
