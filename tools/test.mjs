@@ -35,8 +35,11 @@ function runRing(name, where = { node: process.execPath, env: process.env }) {
   const report = join(results, `${name}.json`);
   rmSync(report, { force: true });
   console.log(`\n— ${name}`);
-  const reporters = ['--reporter=dot', '--reporter=json', `--outputFile.json=${report}`];
-  const status = run(where.node, [vitest, 'run', '--project', name, ...reporters], where.env);
+  const reporters = ['--reporter=default', '--silent=passed-only', '--reporter=json', `--outputFile.json=${report}`];
+  // A log file is read without colours.
+  const { FORCE_COLOR: _, ...plain } = where.env;
+  const env = process.stdout.isTTY ? where.env : { ...plain, NO_COLOR: '1' };
+  const status = run(where.node, [vitest, 'run', '--project', name, ...reporters], env);
   if (!existsSync(report)) {
     failWhole(name, `the test runner ended with status ${status} and wrote no report.`);
     return;
