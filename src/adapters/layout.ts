@@ -161,7 +161,8 @@ export class LoraLayout implements AdapterHook {
 
   /** The reverse of `toTensorOrder`. */
   fromTensorOrder(values: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
-    if (values.length !== this.parameterCount) throw new UserError('The checkpoint was made with other adapter settings.');
+    if (values.length !== this.parameterCount)
+      throw new UserError('The checkpoint was made with other adapter settings.');
     const flat = new Float32Array(this.flat.length);
     let at = 0;
     for (const [offset, length] of this.#ranges()) {

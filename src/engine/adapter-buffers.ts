@@ -56,9 +56,14 @@ export class AdapterBuffers {
     await device.guarded('the adapter', () => {
       const names: FlatName[] = forTraining ? ['parameters', 'gradients', 'moment1', 'moment2'] : ['parameters'];
       const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-      for (const name of names) buffers.#buffers.set(name, device.createBuffer(buffers.bytesEach, usage, `adapter ${name}`));
+      for (const name of names)
+        buffers.#buffers.set(name, device.createBuffer(buffers.bytesEach, usage, `adapter ${name}`));
       const staging = Math.min(buffers.bytesEach, STAGING_BYTES);
-      buffers.#staging = device.createBuffer(staging, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, 'adapter read-back');
+      buffers.#staging = device.createBuffer(
+        staging,
+        GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+        'adapter read-back',
+      );
     });
     return buffers;
   }
@@ -84,7 +89,8 @@ export class AdapterBuffers {
   }
 
   write(name: FlatName, data: Float32Array<ArrayBuffer>): void {
-    if (data.length !== this.layout.length) throw new Error(`expected ${this.layout.length} values, got ${data.length}`);
+    if (data.length !== this.layout.length)
+      throw new Error(`expected ${this.layout.length} values, got ${data.length}`);
     this.#device.gpu.queue.writeBuffer(this.buffer(name), 0, data);
   }
 
@@ -94,7 +100,7 @@ export class AdapterBuffers {
     const staging = this.#staging;
     if (!staging) throw new Error('the adapter was destroyed');
     const result = new Float32Array(this.layout.length);
-    for (let done = 0; done < result.length; ) {
+    for (let done = 0; done < result.length;) {
       const count = Math.min(staging.size / 4, result.length - done);
       const encoder = gpu.createCommandEncoder();
       encoder.copyBufferToBuffer(this.buffer(name), done * 4, staging, 0, count * 4);

@@ -1,4 +1,5 @@
 import { UserError } from './errors.ts';
+import { KernelChoices } from './kernels/choices.ts';
 import type { KernelTarget } from './kernels/kernel.ts';
 
 export interface DeviceInfo {
@@ -16,6 +17,8 @@ export interface DeviceOptions {
   powerPreference?: GPUPowerPreference;
   /** Tests prove the kernels of graphics cards on software adapters with this. */
   family?: KernelTarget['family'];
+  /** Kernel variants that an earlier visit measured on this device: JSON of `Device.choices`. */
+  choices?: Readonly<Record<string, string>>;
 }
 
 /** Limits that the engine uses; each is raised to what the adapter offers. */
@@ -52,6 +55,8 @@ export class Device {
   readonly gpu: GPUDevice;
   readonly info: DeviceInfo;
   readonly target: KernelTarget;
+  /** Kernel variants measured or asked for; keep its JSON for the next visit. */
+  readonly choices: KernelChoices;
   readonly lost: Promise<{ reason: string; message: string }>;
   #allocated = 0;
   #peak = 0;
@@ -59,10 +64,11 @@ export class Device {
   readonly #sizes = new Map<GPUBuffer, number>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
 
-  private constructor(gpu: GPUDevice, info: DeviceInfo, target: KernelTarget) {
+  private constructor(gpu: GPUDevice, info: DeviceInfo, target: KernelTarget, choices: KernelChoices) {
     this.gpu = gpu;
     this.info = info;
-    this.target = target;
+    this.choices = choices;
+    this.target = { ...target, choices };
     this.lost = gpu.lost.then(({ reason, message }) => {
       this.#failure ??= new DeviceLostError(message);
       return { reason, message };
@@ -83,7 +89,9 @@ export class Device {
       options.powerPreference ? { powerPreference: options.powerPreference } : { powerPreference: 'high-performance' },
     );
     if (!adapter) {
-      throw new UserError('No graphics adapter answered. Turn on hardware acceleration in the browser, or update the driver.');
+      throw new UserError(
+        'No graphics adapter answered. Turn on hardware acceleration in the browser, or update the driver.',
+      );
     }
     const limits: Record<string, number> = {};
     for (const name of LIMITS) {
@@ -100,7 +108,8 @@ export class Device {
     // Typings lag behind: isFallbackAdapter and the subgroup sizes are on GPUAdapterInfo.
     const info = adapter.info as GPUAdapterInfo & { isFallbackAdapter?: boolean; subgroupMinSize?: number };
     const isSoftware =
-      Boolean(info.isFallbackAdapter) || /swiftshader|llvmpipe|lavapipe|software/i.test(`${vendor} ${architecture} ${description}`);
+      Boolean(info.isFallbackAdapter) ||
+      /swiftshader|llvmpipe|lavapipe|software/i.test(`${vendor} ${architecture} ${description}`);
     const hasSubgroups = features.includes('subgroups');
     return new Device(
       device,
@@ -113,6 +122,7 @@ export class Device {
         maxInvocations: limits['maxComputeInvocationsPerWorkgroup']!,
         maxWorkgroupStorage: limits['maxComputeWorkgroupStorageSize']!,
       },
+      new KernelChoices(options.choices),
     );
   }
 
@@ -153,7 +163,11 @@ export class Device {
     let pipeline = this.#pipelines.get(code);
     if (!pipeline) {
       const module = this.gpu.createShaderModule({ code, label });
-      pipeline = this.gpu.createComputePipelineAsync({ label, layout: 'auto', compute: { module, entryPoint: 'main' } });
+      pipeline = this.gpu.createComputePipelineAsync({
+        label,
+        layout: 'auto',
+        compute: { module, entryPoint: 'main' },
+      });
       this.#pipelines.set(code, pipeline);
     }
     return pipeline;
@@ -167,18 +181,22 @@ export class Device {
   async guarded<R>(what: string, work: () => R | Promise<R>): Promise<R> {
     this.gpu.pushErrorScope('out-of-memory');
     this.gpu.pushErrorScope('validation');
-    let result: R;
-    try {
-      result = await work();
-    } finally {
-      // Both scopes are popped even when the work throws, or they would catch somebody else's errors.
-      const validation = this.gpu.popErrorScope();
-      const memory = this.gpu.popErrorScope();
-      const [invalid, exhausted] = await Promise.all([validation, memory]);
-      if (exhausted) throw new UserError(`The graphics memory is full (${what}). Close other programs, or choose a smaller base, batch or length.`);
-      if (invalid) throw new Error(`${what}: ${invalid.message}`);
+    // Both scopes are popped even when the work throws, or they would catch somebody else's errors.
+    const outcome = await Promise.resolve()
+      .then(work)
+      .then((value) => ({ value }))
+      .catch((error: unknown) => ({ error }));
+    const validation = this.gpu.popErrorScope();
+    const memory = this.gpu.popErrorScope();
+    const [invalid, exhausted] = await Promise.all([validation, memory]);
+    if (exhausted) {
+      throw new UserError(
+        `The graphics memory is full (${what}). Close other programs, or choose a smaller base, batch or length.`,
+      );
     }
-    return result;
+    if (invalid) throw new Error(`${what}: ${invalid.message}`);
+    if ('error' in outcome) throw outcome.error;
+    return outcome.value;
   }
 
   destroy(): void {

@@ -26,7 +26,8 @@ export interface WeightSpec {
   sources: readonly { name: string; shape: readonly number[] }[];
 }
 
-const tensorsOf = (record: object): Tensor[] => (Object.values(record) as (Tensor | undefined)[]).filter((t) => t !== undefined);
+const tensorsOf = (record: object): Tensor[] =>
+  (Object.values(record) as (Tensor | undefined)[]).filter((t) => t !== undefined);
 
 /**
  * A program in the making: nodes in execution order. A model's forward pass calls `emit`; `backward` extends the list
@@ -54,7 +55,8 @@ export class Graph {
     const name = `${role} ${key}`;
     const known = this.#keyed.get(name);
     if (known) {
-      if (known.shape.join() !== spec.shape.join()) throw new Error(`${name} was declared with shape ${known.shape.join('x')}`);
+      if (known.shape.join() !== spec.shape.join())
+        throw new Error(`${name} was declared with shape ${known.shape.join('x')}`);
       return known;
     }
     const tensor = makeTensor(role, spec, key);
@@ -111,7 +113,8 @@ export class Graph {
   /** Where the one node that computes a parameter's gradient writes it. */
   gradientOf(parameter: Tensor): Tensor {
     if (parameter.role !== 'parameter') throw new Error(`${parameter.label} is not trained`);
-    if (this.gradients.has(parameter)) throw new Error(`${parameter.label} is used twice: the second gradient would overwrite the first`);
+    if (this.gradients.has(parameter))
+      throw new Error(`${parameter.label} is used twice: the second gradient would overwrite the first`);
     const gradient = this.#named('gradient', parameter.key!, { shape: parameter.shape, label: `d ${parameter.label}` });
     this.gradients.set(parameter, gradient);
     return gradient;
@@ -135,7 +138,12 @@ export class Graph {
   }
 
   /** Appends a node and returns its outputs; `given` names tensors that outputs are written into (gradients, states). */
-  emit<K extends OpName>(op: K, inputs: Inputs<K>, attributes: Attributes<K>, given: Partial<Outputs<K>> = {}): Outputs<K> {
+  emit<K extends OpName>(
+    op: K,
+    inputs: Inputs<K>,
+    attributes: Attributes<K>,
+    given: Partial<Outputs<K>> = {},
+  ): Outputs<K> {
     const definition: OpDefinition<K> = OPERATIONS[op];
     const specs = definition.outputs(inputs, attributes) as Record<string, TensorSpec | undefined>;
     const outputs: Record<string, Tensor> = {};
@@ -219,8 +227,7 @@ export class Graph {
     needs: (tensor: Tensor | undefined) => boolean,
   ): void {
     const rule = (OPERATIONS[node.op] as OpDefinition<never>).gradient as
-      | 'none'
-      | ((context: GradientContext<OpName>) => void);
+      'none' | ((context: GradientContext<OpName>) => void);
     if (rule === 'none') throw new Error(`${node.op} has no gradient, and something trained lies behind it`);
     const originals = node.inputs as Record<string, Tensor | undefined>;
     const results = node.outputs as Record<string, Tensor | undefined>;
@@ -258,6 +265,9 @@ export class Graph {
 
 function renamed<R extends object>(record: R, replacement: Map<Tensor, Tensor>): R {
   return Object.fromEntries(
-    Object.entries(record as Record<string, Tensor | undefined>).map(([name, t]) => [name, t && (replacement.get(t) ?? t)]),
+    Object.entries(record as Record<string, Tensor | undefined>).map(([name, t]) => [
+      name,
+      t && (replacement.get(t) ?? t),
+    ]),
   ) as R;
 }

@@ -7,7 +7,8 @@ import type { Tensor } from './tensor.ts';
 /** Storage buffers a stage are few: one result and this many operands. */
 export const MAP_OPERANDS = 6;
 
-const operandsOf = (node: NodeOf<'map'>): Tensor[] => (Object.values(node.inputs) as (Tensor | undefined)[]).filter((t) => t !== undefined);
+const operandsOf = (node: NodeOf<'map'>): Tensor[] =>
+  (Object.values(node.inputs) as (Tensor | undefined)[]).filter((t) => t !== undefined);
 const sameShape = (a: Tensor, b: Tensor): boolean => a.shape.join() === b.shape.join();
 
 /**
@@ -36,7 +37,12 @@ export function fuseMaps(graph: Graph): void {
   graph.nodes.splice(0, graph.nodes.length, ...result);
 }
 
-function fuseInto(node: NodeOf<'map'>, producers: Map<Tensor, NodeOf<'map'>>, readers: Map<Tensor, number>, result: Node[]): NodeOf<'map'> {
+function fuseInto(
+  node: NodeOf<'map'>,
+  producers: Map<Tensor, NodeOf<'map'>>,
+  readers: Map<Tensor, number>,
+  result: Node[],
+): NodeOf<'map'> {
   let operands = operandsOf(node);
   let expression: Expression = node.attributes.expression;
   for (const tensor of new Set(operands)) {
@@ -47,7 +53,9 @@ function fuseInto(node: NodeOf<'map'>, producers: Map<Tensor, NodeOf<'map'>>, re
     if (joined.length > MAP_OPERANDS) continue;
     const before = operands;
     const innerExpression = substitute(producer.attributes.expression, (i) => operand(joined.indexOf(inner[i]!)));
-    expression = substitute(expression, (i) => (before[i] === tensor ? innerExpression : operand(joined.indexOf(before[i]!))));
+    expression = substitute(expression, (i) =>
+      before[i] === tensor ? innerExpression : operand(joined.indexOf(before[i]!)),
+    );
     operands = joined;
     result.splice(result.indexOf(producer), 1);
   }

@@ -41,7 +41,11 @@ interface Interval<T> {
  * @param sizeOf bytes of a tensor
  * @param maxArena largest buffer or binding the device allows, in bytes
  */
-export function planArenas<T>(uses: readonly PlannedUse<T>[], sizeOf: (tensor: T) => number, maxArena = Infinity): ArenaPlan<T> {
+export function planArenas<T>(
+  uses: readonly PlannedUse<T>[],
+  sizeOf: (tensor: T) => number,
+  maxArena = Infinity,
+): ArenaPlan<T> {
   const intervals = new Map<T, Interval<T>>();
   uses.forEach(({ reads, writes }, index) => {
     for (const tensor of [...reads, ...writes]) {

@@ -1,6 +1,7 @@
 import type { AdapterBuffers, FlatName } from './adapter-buffers.ts';
 import type { Device } from './device.ts';
-import { Graph, makeTensor } from './graph.ts';
+import type { Graph } from './graph.ts';
+import { makeTensor } from './graph.ts';
 import type { BufferSlice, KernelCall, KernelTarget } from './kernels/kernel.ts';
 import { SHADERS } from './kernels/shaders.ts';
 import { OPERATIONS } from './ops/index.ts';
@@ -66,7 +67,12 @@ export class ProgramPlan {
   /** Bytes of intermediates that live from the forward into the backward part; the rest of the arenas is workspace. */
   readonly keptBytes: number;
 
-  constructor(calls: readonly KernelCall<Operand>[], inputs: ReadonlyMap<string, Tensor>, outputs: ReadonlyMap<string, Tensor>, maxBinding: number) {
+  constructor(
+    calls: readonly KernelCall<Operand>[],
+    inputs: ReadonlyMap<string, Tensor>,
+    outputs: ReadonlyMap<string, Tensor>,
+    maxBinding: number,
+  ) {
     const paramsSeen = new Map<string, number>();
     const blocks: { shader: ExpandedShader; call: KernelCall<Operand> }[] = [];
     const expanded = new Map<string, ExpandedShader>();
@@ -148,7 +154,8 @@ export class ProgramPlan {
         attributes: node.attributes,
         outputs: node.outputs,
         target,
-        temporary: (shape, dtype = 'f32') => makeTensor('intermediate', { shape, dtype, label: `${node.op} workspace` }),
+        temporary: (shape, dtype = 'f32') =>
+          makeTensor('intermediate', { shape, dtype, label: `${node.op} workspace` }),
       } as KernelContext<'map'>;
       return definition.kernels(context as never);
     });
@@ -254,10 +261,16 @@ export class Program {
 
   async #compile(resources: Resources): Promise<void> {
     const { gpu } = this.#device;
-    const params = this.#device.createBuffer(this.plan.paramsBytes, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, 'params');
+    const params = this.#device.createBuffer(
+      this.plan.paramsBytes,
+      GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      'params',
+    );
     this.#buffers.push(params);
     gpu.queue.writeBuffer(params, 0, this.plan.params);
-    const pipelines = await Promise.all(this.plan.dispatches.map(({ shader, call }) => this.#device.pipeline(shader.code, call.shader)));
+    const pipelines = await Promise.all(
+      this.plan.dispatches.map(({ shader, call }) => this.#device.pipeline(shader.code, call.shader)),
+    );
     this.plan.dispatches.forEach(({ call, shader, paramsOffset }, i) => {
       const pipeline = pipelines[i]!;
       const entries: GPUBindGroupEntry[] = shader.buffers.map(({ name }, index) => ({
@@ -265,7 +278,10 @@ export class Program {
         resource: this.#resolve(call.buffers[name]!, resources),
       }));
       if (shader.usesParams) {
-        entries.push({ binding: PARAMS_BINDING, resource: { buffer: params, offset: paramsOffset, size: 4 * shader.params.length } });
+        entries.push({
+          binding: PARAMS_BINDING,
+          resource: { buffer: params, offset: paramsOffset, size: 4 * shader.params.length },
+        });
       }
       if (shader.usesStep) entries.push({ binding: STEP_BINDING, resource: { buffer: this.#step } });
       const group = gpu.createBindGroup({ label: call.shader, layout: pipeline.getBindGroupLayout(0), entries });
@@ -316,7 +332,10 @@ export class Program {
   }
 
   /** `start` as soon as it may. */
-  async run(inputs: Readonly<Record<string, InputData>>, step: StepValues): Promise<Record<string, Float32Array<ArrayBuffer>>> {
+  async run(
+    inputs: Readonly<Record<string, InputData>>,
+    step: StepValues,
+  ): Promise<Record<string, Float32Array<ArrayBuffer>>> {
     await this.ready();
     return this.start(inputs, step);
   }
@@ -325,12 +344,16 @@ export class Program {
    * Writes the inputs and submits every dispatch, before it returns; call after `ready`. The promise resolves when the
    * outputs are here.
    */
-  start(inputs: Readonly<Record<string, InputData>>, step: StepValues): Promise<Record<string, Float32Array<ArrayBuffer>>> {
+  start(
+    inputs: Readonly<Record<string, InputData>>,
+    step: StepValues,
+  ): Promise<Record<string, Float32Array<ArrayBuffer>>> {
     this.#device.check();
     const { gpu } = this.#device;
     for (const [key, { offset, size }] of this.plan.inputs) {
       const data = inputs[key];
-      if (data?.byteLength !== size) throw new Error(`the input ${key} needs ${size} bytes, got ${data?.byteLength ?? 'none'}`);
+      if (data?.byteLength !== size)
+        throw new Error(`the input ${key} needs ${size} bytes, got ${data?.byteLength ?? 'none'}`);
       gpu.queue.writeBuffer(this.#inputs, offset, data);
     }
     packFields(STEP_FIELDS, step, new DataView(this.#stepBytes));

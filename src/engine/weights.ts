@@ -137,7 +137,9 @@ export class WeightStore {
       }
       const expected = elementCount(shape) * BYTES_PER_ELEMENT[spec.dtype];
       if (received !== expected) {
-        throw new UserError(`The tensor ${name} has ${received} bytes where ${expected} were expected. Download the model again.`);
+        throw new UserError(
+          `The tensor ${name} has ${received} bytes where ${expected} were expected. Download the model again.`,
+        );
       }
     }
     if (rest.byteLength > 0) {

@@ -149,7 +149,11 @@ function expandLines(lines: string[], scope: Scope, library: Readonly<Record<str
       const { end, branches } = blockEnd(lines, i + 1);
       const starts = [i, ...branches];
       const chosen = starts.findIndex((start) => {
-        const [, kind, condition] = /^\s*#(\w+)\s*(.*?)\s*$/.exec(lines[start]!)! as unknown as [string, string, string];
+        const [, kind, condition] = /^\s*#(\w+)\s*(.*?)\s*$/.exec(lines[start]!)! as unknown as [
+          string,
+          string,
+          string,
+        ];
         return kind === 'else' || Boolean(evaluate(condition, scope));
       });
       if (chosen >= 0) expandLines(lines.slice(starts[chosen]! + 1, starts[chosen + 1] ?? end), scope, library, out);

@@ -13,7 +13,8 @@ export class NodeFolder implements ModelFolder {
 
   constructor(path: string) {
     this.#path = resolve(path);
-    if (!existsSync(this.#path) || !statSync(this.#path).isDirectory()) throw new UserError(`There is no folder ${path}.`);
+    if (!existsSync(this.#path) || !statSync(this.#path).isDirectory())
+      throw new UserError(`There is no folder ${path}.`);
     this.name = basename(this.#path);
     this.files = readdirSync(this.#path, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() || entry.isSymbolicLink())

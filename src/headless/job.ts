@@ -33,7 +33,8 @@ export function readJob(path: string): Job {
   } catch (error) {
     throw new UserError(`The job ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}.`);
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new UserError(`The job ${path} is not a JSON object.`);
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new UserError(`The job ${path} is not a JSON object.`);
   const job = json as Record<string, unknown>;
   const text = (name: string): string | undefined => {
     const value = job[name];
@@ -46,12 +47,14 @@ export function readJob(path: string): Job {
     return value as Record<string, unknown>;
   };
   const task = text('task') ?? 'voice';
-  if (!TASKS.includes(task)) throw new UserError(`The task “${task}” is not supported yet. Supported: ${TASKS.join(', ')}.`);
+  if (!TASKS.includes(task))
+    throw new UserError(`The task “${task}” is not supported yet. Supported: ${TASKS.join(', ')}.`);
   const at = (file: string): string => resolve(dirname(path), file);
   const base = text('base');
   if (base === undefined) throw new UserError('The job names no base: the folder of the model.');
   const { from, ...lora } = record('adapter');
-  if (from !== undefined && typeof from !== 'string') throw new UserError("The job's adapter.from must be a folder's path.");
+  if (from !== undefined && typeof from !== 'string')
+    throw new UserError("The job's adapter.from must be a folder's path.");
   const data = text('data');
   return {
     base: at(base),
@@ -93,7 +96,8 @@ export async function learningData(job: Job, model: VoiceModel): Promise<Learnin
 export function generateRequest(block: Record<string, unknown>) {
   const number = (name: string): number | undefined => {
     const value = block[name];
-    if (value !== undefined && value !== null && typeof value !== 'number') throw new UserError(`generate.${name} must be a number.`);
+    if (value !== undefined && value !== null && typeof value !== 'number')
+      throw new UserError(`generate.${name} must be a number.`);
     return value ?? undefined;
   };
   const optional = Object.fromEntries(

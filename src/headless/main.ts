@@ -70,11 +70,22 @@ async function train(path: string, out: string, gradients: string | undefined): 
       print(line);
       if (!wroteGradients) {
         wroteGradients = true;
-        const tensors = [...(await model.currentGradients())].flatMap(([module, { A, B, magnitude, r, inFeatures, outFeatures }]) => [
-          { name: peftTensorName(module, 'A'), dtype: 'F32' as const, shape: [r, inFeatures], data: A },
-          { name: peftTensorName(module, 'B'), dtype: 'F32' as const, shape: [outFeatures, r], data: B },
-          ...(magnitude ? [{ name: peftTensorName(module, 'magnitude'), dtype: 'F32' as const, shape: [outFeatures], data: magnitude }] : []),
-        ]);
+        const tensors = [...(await model.currentGradients())].flatMap(
+          ([module, { A, B, magnitude, r, inFeatures, outFeatures }]) => [
+            { name: peftTensorName(module, 'A'), dtype: 'F32' as const, shape: [r, inFeatures], data: A },
+            { name: peftTensorName(module, 'B'), dtype: 'F32' as const, shape: [outFeatures, r], data: B },
+            ...(magnitude
+              ? [
+                  {
+                    name: peftTensorName(module, 'magnitude'),
+                    dtype: 'F32' as const,
+                    shape: [outFeatures],
+                    data: magnitude,
+                  },
+                ]
+              : []),
+          ],
+        );
         writeFileSync(gradients!, writeSafetensors(tensors, { format: 'pt' }));
       }
     } else if (event.type === 'evaluation') print({ step: event.step, eval_loss: event.loss });
@@ -123,10 +134,15 @@ async function generate(path: string, out: string): Promise<void> {
   print(result);
 }
 
-async function run(folder: string, options: Record<'component' | 'in' | 'out' | 'adapter' | 'precision', string | undefined>): Promise<void> {
+async function run(
+  folder: string,
+  options: Record<'component' | 'in' | 'out' | 'adapter' | 'precision', string | undefined>,
+): Promise<void> {
   const { device } = await openDevice();
   const precision = options.precision;
-  const model = await VoiceModel.load(device, new NodeFolder(folder), { ...(precision !== undefined && { precision }) });
+  const model = await VoiceModel.load(device, new NodeFolder(folder), {
+    ...(precision !== undefined && { precision }),
+  });
   if (options.adapter !== undefined) await model.useAdapter(await readPeftFolder(new NodeFolder(options.adapter)));
   const input = folderOf(need(options.in, '--in'));
   const outputs = await runComponent(model, need(options.component, '--component'), input.folder, input.file);
@@ -185,7 +201,9 @@ main().then(
   () => process.exit(0),
   (error: unknown) => {
     const known = error instanceof UserError || (error instanceof TypeError && 'code' in error);
-    process.stderr.write(`${known || process.env['ATHANOR_DEBUG'] === undefined ? (error as Error).message : (error as Error).stack}\n`);
+    process.stderr.write(
+      `${known || process.env['ATHANOR_DEBUG'] === undefined ? (error as Error).message : (error as Error).stack}\n`,
+    );
     process.exit(1);
   },
 );

@@ -92,7 +92,8 @@ export class ModelBuilder {
     for (const projection of projections) {
       const { name, inFeatures, outFeatures } = projection;
       const size = inFeatures * outFeatures * BYTES_PER_ELEMENT[dtype];
-      if (dtypeOf(`${name}.weight`) !== dtype || Boolean(projection.bias) !== bias || size % BINDING_ALIGNMENT !== 0) return false;
+      if (dtypeOf(`${name}.weight`) !== dtype || Boolean(projection.bias) !== bias || size % BINDING_ALIGNMENT !== 0)
+        return false;
       if (bias && (outFeatures * 4) % BINDING_ALIGNMENT !== 0) return false;
       bytes += size;
     }
@@ -104,11 +105,21 @@ export class ModelBuilder {
     const { adapter } = this.#options;
     const outs = projections.map(({ outFeatures }) => outFeatures);
     const columns = projections[0]!.inFeatures;
-    const weight = this.matrix(projections.map(({ name }) => `${name}.weight`), outs, columns);
-    const bias = projections[0]!.bias ? this.vector(projections.map(({ name }) => `${name}.bias`), outs) : undefined;
+    const weight = this.matrix(
+      projections.map(({ name }) => `${name}.weight`),
+      outs,
+      columns,
+    );
+    const bias = projections[0]!.bias
+      ? this.vector(
+          projections.map(({ name }) => `${name}.bias`),
+          outs,
+        )
+      : undefined;
     const group = adapter?.group(projections);
     if (!group || !adapter) {
-      return graph.emit('linear', { x, weight, ...(bias && { bias }), ...(residual && { residual }) }, { segments: [] }).y;
+      return graph.emit('linear', { x, weight, ...(bias && { bias }), ...(residual && { residual }) }, { segments: [] })
+        .y;
     }
     const { segments } = group;
     const rank = segments.reduce((sum, segment) => sum + segment.rank, 0);
@@ -134,7 +145,11 @@ export class ModelBuilder {
     const { graph } = this;
     const plain = graph.emit('linear', low, { segments: group.segments }).y;
     const m = graph.parameter(group.magnitude!, [segment.columns]);
-    const { norm } = graph.emit('doraNorm', { weight: low.weight, a: low.a, b: low.b }, { rank: segment.rank, scale: segment.scale });
+    const { norm } = graph.emit(
+      'doraNorm',
+      { weight: low.weight, a: low.a, b: low.b },
+      { rank: segment.rank, scale: segment.scale },
+    );
     const change = binary('sub', binary('div', operand(1), operand(2)), constant(1));
     const factor = binary('add', constant(1), binary('mul', strength, change));
     const scaled = graph.map(binary('mul', operand(0), factor), [plain, m, norm]);

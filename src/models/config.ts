@@ -49,7 +49,9 @@ export class ConfigReader {
   size(name: string, fallback?: number): number {
     const value = this.values[name] ?? fallback;
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value <= 0 || value > 2 ** 31) {
-      throw new UserError(`The base’s config.json says ${name} is ${JSON.stringify(value)}; a positive whole number is needed.`);
+      throw new UserError(
+        `The base’s config.json says ${name} is ${JSON.stringify(value)}; a positive whole number is needed.`,
+      );
     }
     return value;
   }
@@ -67,12 +69,18 @@ export class ConfigReader {
   }
 
   /** What Llama, Qwen2 and Qwen3 have in common, with transformers' defaults for fields left out. */
-  decoder(defaults: { contextLength: number; eps: number; tied: boolean }): Omit<DecoderConfig, 'qkvBias' | 'outputBias' | 'mlpBias' | 'headNorm'> {
+  decoder(defaults: {
+    contextLength: number;
+    eps: number;
+    tied: boolean;
+  }): Omit<DecoderConfig, 'qkvBias' | 'outputBias' | 'mlpBias' | 'headNorm'> {
     const hiddenSize = this.size('hidden_size');
     const heads = this.size('num_attention_heads');
     const kvHeads = this.size('num_key_value_heads', heads);
     if (heads % kvHeads !== 0) {
-      throw new UserError(`The base’s config.json has ${heads} heads for ${kvHeads} key/value heads, which do not divide.`);
+      throw new UserError(
+        `The base’s config.json has ${heads} heads for ${kvHeads} key/value heads, which do not divide.`,
+      );
     }
     const name = (this.values['hidden_act'] ?? 'silu') as string;
     const activation = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined;

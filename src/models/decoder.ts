@@ -20,7 +20,10 @@ export interface CacheSize {
 }
 
 /** The modules of one block, under transformers' names. */
-export function blockProjections(config: DecoderConfig, layer: number): Record<'q' | 'k' | 'v' | 'o' | 'gate' | 'up' | 'down', Projection> {
+export function blockProjections(
+  config: DecoderConfig,
+  layer: number,
+): Record<'q' | 'k' | 'v' | 'o' | 'gate' | 'up' | 'down', Projection> {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, qkvBias, outputBias, mlpBias } = config;
   const attention = `model.layers.${layer}.self_attn`;
   const mlp = `model.layers.${layer}.mlp`;
@@ -40,7 +43,15 @@ export const MAX_POSITIONS = 8192;
 
 export const ropeKey = (turn: 'cos' | 'sin'): string => `rope.${turn}`;
 
-function attention(b: ModelBuilder, config: DecoderConfig, layer: number, x: Tensor, inputs: DecoderInputs, residual: Tensor, cache?: CacheSize): Tensor {
+function attention(
+  b: ModelBuilder,
+  config: DecoderConfig,
+  layer: number,
+  x: Tensor,
+  inputs: DecoderInputs,
+  residual: Tensor,
+  cache?: CacheSize,
+): Tensor {
   const { graph } = b;
   const { heads, kvHeads, headDim, eps } = config;
   const { q, k, v, o } = blockProjections(config, layer);

@@ -39,7 +39,9 @@ export function parseRope(config: Record<string, unknown>): RopeConfig {
     const lowFreqFactor = positive(settings, 'low_freq_factor');
     const highFreqFactor = positive(settings, 'high_freq_factor');
     if (highFreqFactor <= lowFreqFactor) {
-      throw new UserError(`The base's config.json has a high_freq_factor of ${highFreqFactor}, which must be above its low_freq_factor of ${lowFreqFactor}.`);
+      throw new UserError(
+        `The base's config.json has a high_freq_factor of ${highFreqFactor}, which must be above its low_freq_factor of ${lowFreqFactor}.`,
+      );
     }
     return {
       theta,
@@ -52,7 +54,9 @@ export function parseRope(config: Record<string, unknown>): RopeConfig {
       },
     };
   }
-  throw new UserError(`The base uses the rotary scaling “${type}”, which is not supported yet (default, linear and llama3 are).`);
+  throw new UserError(
+    `The base uses the rotary scaling “${type}”, which is not supported yet (default, linear and llama3 are).`,
+  );
 }
 
 /** Angular speed of each pair, rotaryDim / 2 numbers (Su et al., arXiv:2104.09864; llama3's interpolation as transformers has it). */
@@ -71,7 +75,12 @@ export function inverseFrequencies({ theta, scaling }: RopeConfig, rotaryDim: nu
 }
 
 /** cos and sin [positions, rotaryDim / 2], rounded once from float64: WGSL's own promise little for large arguments. */
-export function ropeTable(config: RopeConfig, rotaryDim: number, positions: number, turn: 'cos' | 'sin'): Float32Array<ArrayBuffer> {
+export function ropeTable(
+  config: RopeConfig,
+  rotaryDim: number,
+  positions: number,
+  turn: 'cos' | 'sin',
+): Float32Array<ArrayBuffer> {
   const speeds = inverseFrequencies(config, rotaryDim);
   const table = new Float32Array(positions * speeds.length);
   for (let position = 0; position < positions; position++) {

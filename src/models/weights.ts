@@ -15,7 +15,8 @@ export type Precision = (typeof PRECISIONS)[number];
 
 export function parsePrecision(value: unknown): Precision {
   const found = PRECISIONS.find((precision) => precision === (value ?? 'stored'));
-  if (!found) throw new UserError(`The precision “${String(value)}” is not supported. Choose one of ${PRECISIONS.join(', ')}.`);
+  if (!found)
+    throw new UserError(`The precision “${String(value)}” is not supported. Choose one of ${PRECISIONS.join(', ')}.`);
   return found;
 }
 
@@ -25,7 +26,10 @@ const STORED: Readonly<Record<string, DType>> = { F32: 'f32', BF16: 'bf16', F16:
 export function deviceDtype(checkpoint: Checkpoint, precision: Precision, name: string): DType {
   if (precision !== 'stored') return precision;
   const entry = checkpoint.tensors.get(name);
-  if (!entry) throw new UserError(`“${checkpoint.folder.name}” has no tensor ${name}, which its config.json asks for. Is a file missing?`);
+  if (!entry)
+    throw new UserError(
+      `“${checkpoint.folder.name}” has no tensor ${name}, which its config.json asks for. Is a file missing?`,
+    );
   return STORED[entry.dtype] ?? 'f32';
 }
 
@@ -45,7 +49,11 @@ export class CheckpointSource implements WeightSource {
     this.#config = config;
   }
 
-  async *stream(name: string, shape: readonly number[], dtype: WeightSpec['dtype']): AsyncIterable<Uint8Array<ArrayBuffer>> {
+  async *stream(
+    name: string,
+    shape: readonly number[],
+    dtype: WeightSpec['dtype'],
+  ): AsyncIterable<Uint8Array<ArrayBuffer>> {
     for (const turn of ['cos', 'sin'] as const) {
       if (name === ropeKey(turn)) {
         yield encoded(ropeTable(this.#config.rope, this.#config.headDim, shape[0]!, turn), 'f32');

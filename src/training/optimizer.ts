@@ -34,7 +34,13 @@ export class Optimizer {
       ...gradientNorm<Operand>(target, { count, maxNorm: recipe.max_grad_norm }, { x: gradients, scratch, state }),
       ...adamW<Operand>(
         target,
-        { count, beta1: recipe.adam_beta1, beta2: recipe.adam_beta2, eps: recipe.adam_epsilon, weightDecay: recipe.weight_decay },
+        {
+          count,
+          beta1: recipe.adam_beta1,
+          beta2: recipe.adam_beta2,
+          eps: recipe.adam_epsilon,
+          weightDecay: recipe.weight_decay,
+        },
         { weights: flat('parameters'), gradients, first: flat('moment1'), second: flat('moment2'), state },
       ),
     ];

@@ -29,7 +29,10 @@ export function crossEntropy<T>(
     {
       shader: 'cross_entropy',
       defines: {
-        ...rowLanes(target, blocks), VECTOR: vector, ELEMENT: vector === 4 ? 'vec4<f32>' : 'f32', GRADIENT: withGradient,
+        ...rowLanes(target, blocks),
+        VECTOR: vector,
+        ELEMENT: vector === 4 ? 'vec4<f32>' : 'f32',
+        GRADIENT: withGradient,
       },
       params: { rows, vocabulary, blocks, first: shape.firstRow ?? 0 },
       buffers,

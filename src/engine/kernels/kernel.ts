@@ -1,4 +1,5 @@
 import type { Defines } from '../wgsl.ts';
+import type { KernelChoices } from './choices.ts';
 
 /** A contiguous piece of a GPU buffer as a kernel binds it. Offset a multiple of 256 bytes. */
 export interface BufferSlice<B = GPUBuffer> {
@@ -43,6 +44,8 @@ export interface KernelTarget {
   hasF16: boolean;
   maxInvocations: number;
   maxWorkgroupStorage: number;
+  /** What was measured to be fastest, and what plans asked for; without it the likeliest variant is taken. */
+  choices?: KernelChoices;
 }
 
 /** Storage dtype of a frozen weight; bf16 and f16 are packed two to a u32 and unpacked in the kernel. */

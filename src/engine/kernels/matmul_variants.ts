@@ -1,4 +1,5 @@
 import type { Defines } from '../wgsl.ts';
+import { choiceKey } from './choices.ts';
 import type { KernelTarget, WeightType } from './kernel.ts';
 
 export type MatmulOp = 'linear' | 'linearBackward' | 'loraDown' | 'loraUpBackward' | 'outer';
@@ -46,7 +47,17 @@ function cpuCandidates(op: MatmulOp, { m, n, k }: MatmulShape, target: KernelTar
   const skinny = op !== 'linear' && op !== 'linearBackward';
   // Odd shapes take a slow path whose code grows with the rows.
   const odd = n % 4 !== 0 || k % 4 !== 0;
-  const tall = skinny ? [8, 16] : m <= VECTOR_ROWS || odd ? [4] : m <= 8 ? [8] : [16, 8, 32];
+  const padded = (rows: number): number => Math.ceil(m / rows) * rows;
+  const tall = skinny
+    ? [8, 16]
+    : m <= VECTOR_ROWS || odd
+      ? [4]
+      : m <= 8
+        ? [8]
+        : // 32 rows run a quarter faster than 16 and compile half as long again; a last tile half empty would eat that up.
+          padded(32) <= 1.15 * padded(16)
+          ? [32, 16, 8]
+          : [16, 32, 8];
   return tall.map((rows) => cpuVariant(op, rows, target));
 }
 
@@ -126,7 +137,13 @@ function skinnyVariant(op: MatmulOp): Variant {
   };
 }
 
-/** Ways to run an op, the one to use without measuring first; a tuner may time the others. */
+/** Ways to run an op: first the one that measuring chose, or else the likeliest; a tuner may time the others. */
 export function candidates(op: MatmulOp, shape: MatmulShape, target: KernelTarget): Variant[] {
-  return target.family === 'cpu' ? cpuCandidates(op, shape, target) : gpuCandidates(op, shape, target);
+  const ways = target.family === 'cpu' ? cpuCandidates(op, shape, target) : gpuCandidates(op, shape, target);
+  const { choices } = target;
+  if (!choices) return ways;
+  const key = choiceKey(op, shape);
+  choices.wanted.set(key, { op, shape });
+  const chosen = ways.find(({ name }) => name === choices.chosen.get(key));
+  return chosen ? [chosen, ...ways.filter((way) => way !== chosen)] : ways;
 }

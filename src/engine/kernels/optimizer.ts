@@ -96,7 +96,13 @@ export function adamW<T>(
       defines: { WG: lanes, VECTOR: vector },
       // 1 − β is taken in double precision, as torch does.
       params: {
-        count: count / vector, beta1, beta2, rest1: 1 - beta1, rest2: 1 - beta2, eps, weight_decay: weightDecay,
+        count: count / vector,
+        beta1,
+        beta2,
+        rest1: 1 - beta1,
+        rest2: 1 - beta2,
+        eps,
+        weight_decay: weightDecay,
       },
       buffers,
       grid: linearGrid(Math.ceil(count / vector / lanes)),

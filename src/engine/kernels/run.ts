@@ -6,7 +6,14 @@ type Data = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<Ar
 
 /** Values of the Step uniform where a kernel stands alone. */
 export const PLAIN_STEP = {
-  learning_rate: 0, bias_correction1: 1, bias_correction2: 1, loss_scale: 1, strength: 1, accumulate: 0, seed: 0, pad: 0,
+  learning_rate: 0,
+  bias_correction1: 1,
+  bias_correction2: 1,
+  loss_scale: 1,
+  strength: 1,
+  accumulate: 0,
+  seed: 0,
+  pad: 0,
 };
 
 /**
@@ -63,7 +70,11 @@ export async function runKernels(
       entries.push({ binding: PARAMS_BINDING, resource: { buffer } });
     }
     if (shader.usesStep) entries.push({ binding: STEP_BINDING, resource: { buffer: stepBuffer } });
-    ready.push({ pipeline, group: gpu.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }), grid: call.grid });
+    ready.push({
+      pipeline,
+      group: gpu.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }),
+      grid: call.grid,
+    });
   }
   const round = (times: number) => {
     const encoder = gpu.createCommandEncoder();

@@ -25,12 +25,14 @@ function shapeOf(q: Tensor, k: Tensor, v: Tensor, attributes: AttentionAttribute
 export const attentionOp: OpDefinition<'attention'> = {
   outputs({ q, k, v, keyRanges, queryRanges }, { heads, kvHeads, headDim, qOffset, kOffset, vOffset }) {
     const { rows } = matrix(q);
-    const fits = (tensor: Tensor, offset: number, count: number): boolean => offset + count * headDim <= matrix(tensor).columns;
+    const fits = (tensor: Tensor, offset: number, count: number): boolean =>
+      offset + count * headDim <= matrix(tensor).columns;
     if (heads % kvHeads !== 0 || !fits(q, qOffset, heads) || !fits(k, kOffset, kvHeads) || !fits(v, vOffset, kvHeads)) {
       throw new Error('attention: the heads do not fit the columns of q, k and v');
     }
     if (matrix(k).rows !== matrix(v).rows) throw new Error('attention: as many keys as values');
-    if (elementCount(keyRanges.shape) !== 2 * rows) throw new Error('attention: keyRanges are two numbers for each query');
+    if (elementCount(keyRanges.shape) !== 2 * rows)
+      throw new Error('attention: keyRanges are two numbers for each query');
     if (queryRanges && elementCount(queryRanges.shape) !== 2 * matrix(k).rows) {
       throw new Error('attention: queryRanges are two numbers for each key');
     }
@@ -41,7 +43,8 @@ export const attentionOp: OpDefinition<'attention'> = {
     const dO = gradient('o');
     if (!dO) return;
     const { q, k, v, queryRanges, keyRanges } = inputs;
-    if (q !== k || k !== v || !queryRanges) throw new Error('attention: gradients need q, k and v in one matrix, and queryRanges');
+    if (q !== k || k !== v || !queryRanges)
+      throw new Error('attention: gradients need q, k and v in one matrix, and queryRanges');
     if (!needs('q')) return;
     accumulate('q', (previous) => {
       const backward = { dO, o: outputs.o, lse: outputs.lse, qkv: q, queryRanges, keyRanges };
@@ -66,7 +69,20 @@ export const attentionBackwardOp: OpDefinition<'attentionBackward'> = {
     return attentionBackward<Operand>(
       target,
       { ...shape, dO: shape.o, dq: q, dk: k, dv: v },
-      { q: qkv, k: qkv, v: qkv, o, dO, lse, keyRanges, queryRanges, stats: temporary([attentionStats(shape)]), dq: d, dk: d, dv: d },
+      {
+        q: qkv,
+        k: qkv,
+        v: qkv,
+        o,
+        dO,
+        lse,
+        keyRanges,
+        queryRanges,
+        stats: temporary([attentionStats(shape)]),
+        dq: d,
+        dk: d,
+        dv: d,
+      },
     );
   },
 };

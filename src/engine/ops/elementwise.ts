@@ -46,7 +46,8 @@ export const mapOp: OpDefinition<'map'> = {
       const isOne = local.kind === 'constant' && local.value === 1;
       const full = isOne ? dy : graph.map(binary('mul', operand(tensors.length), local), [...tensors, dy]);
       if (tensor.role === 'parameter') {
-        if (elementCount(tensor.shape) !== outputs.y.shape.at(-1)) throw new Error(`map: ${tensor.label} is trained, and is not one row`);
+        if (elementCount(tensor.shape) !== outputs.y.shape.at(-1))
+          throw new Error(`map: ${tensor.label} is trained, and is not one row`);
         graph.emit('columnSum', { x: full }, {}, { y: graph.gradientOf(tensor) });
       } else if (kind === 'full') {
         accumulate(name, (previous) => (previous ? graph.add(previous, full) : full));

@@ -41,7 +41,9 @@ const UNARY_RULES: { readonly [K in Unary]: (a: Expression, e: Expression) => Ex
   sigmoid: (_, e) => binary('mul', e, binary('sub', constant(1), e)),
 };
 
-const BINARY_RULES: { readonly [K in Binary]: (a: Expression, b: Expression, e: Expression) => [Expression, Expression] } = {
+const BINARY_RULES: {
+  readonly [K in Binary]: (a: Expression, b: Expression, e: Expression) => [Expression, Expression];
+} = {
   add: () => [constant(1), constant(1)],
   sub: () => [constant(1), constant(-1)],
   mul: (a, b) => [b, a],

@@ -43,13 +43,23 @@ export const rmsNormOp: OpDefinition<'rmsNorm'> = {
     const dy = gradient('y');
     if (!dy) return;
     const { x, weight } = inputs;
-    accumulate('x', (add) =>
-      graph.emit('rmsNormBackward', { dy, x, weight, rstd: outputs.rstd, ...(add && { add }) }, { offset: attributes.offset, eps: attributes.eps }).dx,
+    accumulate(
+      'x',
+      (add) =>
+        graph.emit(
+          'rmsNormBackward',
+          { dy, x, weight, rstd: outputs.rstd, ...(add && { add }) },
+          { offset: attributes.offset, eps: attributes.eps },
+        ).dx,
     );
   },
   kernels({ inputs, outputs, attributes, target }) {
     const { rows, columns: width } = matrix(inputs.x);
-    return rmsNorm<Operand>(target, { rows, width, weightType: weightType(inputs.weight), ...attributes }, { ...inputs, y: outputs.y });
+    return rmsNorm<Operand>(
+      target,
+      { rows, width, weightType: weightType(inputs.weight), ...attributes },
+      { ...inputs, y: outputs.y },
+    );
   },
 };
 
@@ -81,7 +91,9 @@ function ropeShape(x: Tensor, attributes: RopeAttributes, weight: Tensor | undef
 
 /** The buffers that a call may leave out, without the undefined ones. */
 const given = <R extends object>(record: R): { [N in keyof R]: NonNullable<R[N]> } =>
-  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as { [N in keyof R]: NonNullable<R[N]> };
+  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as {
+    [N in keyof R]: NonNullable<R[N]>;
+  };
 
 export const headNormRopeOp: OpDefinition<'headNormRope'> = {
   outputs({ x }, { heads, kvHeads, headDim }) {
@@ -105,7 +117,10 @@ export const headNormRopeBackwardOp: OpDefinition<'headNormRopeBackward'> = {
   outputs: ({ dy }) => ({ dx: { shape: dy.shape } }),
   gradient: 'none',
   kernels: ({ inputs, outputs, attributes, target }) =>
-    headNormRopeBackward<Operand>(target, ropeShape(inputs.x, attributes, inputs.qWeight), { ...given(inputs), dx: outputs.dx }),
+    headNormRopeBackward<Operand>(target, ropeShape(inputs.x, attributes, inputs.qWeight), {
+      ...given(inputs),
+      dx: outputs.dx,
+    }),
 };
 
 export const gatedActivationOp: OpDefinition<'gatedActivation'> = {
@@ -134,7 +149,11 @@ export const gatedActivationBackwardOp: OpDefinition<'gatedActivationBackward'> 
   gradient: 'none',
   kernels({ inputs, outputs, attributes, target }) {
     const { rows, columns } = matrix(inputs.x);
-    return gatedActivationBackward<Operand>(target, { rows, width: columns / 2, ...attributes }, { ...inputs, dx: outputs.dx });
+    return gatedActivationBackward<Operand>(
+      target,
+      { rows, width: columns / 2, ...attributes },
+      { ...inputs, dx: outputs.dx },
+    );
   },
 };
 
@@ -236,7 +255,15 @@ export const crossEntropyHeadOp: OpDefinition<'crossEntropyHead'> = {
         calls.push(
           linearBackward<Operand>(
             { dy: logits, w: part.part, dx: rowsOf(dx, first, m) },
-            { m, n: part.rows, k, weightType: type, dyOffset: part.row, dyStride: vocabulary, accumulate: part.row > 0 },
+            {
+              m,
+              n: part.rows,
+              k,
+              weightType: type,
+              dyOffset: part.row,
+              dyStride: vocabulary,
+              accumulate: part.row > 0,
+            },
             target,
           ),
         );

@@ -57,8 +57,12 @@ export const linearOp: OpDefinition<'linear'> = {
     const { rows } = matrix(x);
     const { rows: n, columns: k } = matrix(weight);
     expectColumns('linear', x, k);
-    if (bias && elementCount(bias.shape) !== n) throw new Error(`linear: the bias has ${elementCount(bias.shape)} numbers for ${n} columns`);
-    for (const [tensor, columns] of [[residual, n], [loraInput, k]] as const) {
+    if (bias && elementCount(bias.shape) !== n)
+      throw new Error(`linear: the bias has ${elementCount(bias.shape)} numbers for ${n} columns`);
+    for (const [tensor, columns] of [
+      [residual, n],
+      [loraInput, k],
+    ] as const) {
       if (!tensor) continue;
       expectColumns('linear', tensor, columns);
       expectRows('linear', tensor, rows);
@@ -91,11 +95,21 @@ export const linearOp: OpDefinition<'linear'> = {
     );
     if (loraInput) {
       // dx = dy W; dx' = g A
-      if (needs('x')) accumulate('x', (residual) => graph.emit('linearBackward', { dy, weight, ...(residual && { residual }) }, {}).dx);
-      accumulate('loraInput', (residual) => graph.emit('linearBackward', { dy: g, weight: a, ...(residual && { residual }) }, {}).dx);
+      if (needs('x'))
+        accumulate(
+          'x',
+          (residual) => graph.emit('linearBackward', { dy, weight, ...(residual && { residual }) }, {}).dx,
+        );
+      accumulate(
+        'loraInput',
+        (residual) => graph.emit('linearBackward', { dy: g, weight: a, ...(residual && { residual }) }, {}).dx,
+      );
     } else {
       // dx = dy W + g A
-      accumulate('x', (residual) => graph.emit('linearBackward', { dy, weight, g, a, ...(residual && { residual }) }, {}).dx);
+      accumulate(
+        'x',
+        (residual) => graph.emit('linearBackward', { dy, weight, g, a, ...(residual && { residual }) }, {}).dx,
+      );
     }
   },
 
@@ -109,7 +123,8 @@ export const linearOp: OpDefinition<'linear'> = {
     if (a && h) calls.push(loraDown<Operand>({ x: loraInput ?? x, a, h }, { m, k, segments }, target));
     const whole = !weight.parts;
     for (const { part, row, rows } of weightParts(weight)) {
-      const lora = b && h ? { h, b, segments: whole ? segments : clippedSegments(segments, row, row + rows) } : undefined;
+      const lora =
+        b && h ? { h, b, segments: whole ? segments : clippedSegments(segments, row, row + rows) } : undefined;
       const partBias = bias && !whole ? { tensor: bias, offset: row * 4, size: rows * 4 } : bias;
       calls.push(
         linear<Operand>(

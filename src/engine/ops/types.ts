@@ -92,7 +92,11 @@ export interface OpTypes {
   gatedActivation: Op<{ x: Tensor }, { activation: Activation }, { y: Tensor }>;
   gatedActivationBackward: Op<{ dy: Tensor; x: Tensor }, { activation: Activation }, { dx: Tensor }>;
   /** y = an elementwise expression over up to six operands, each full-sized, one row ([C]) or one number ([1]) */
-  map: Op<{ x0: Tensor; x1?: Tensor; x2?: Tensor; x3?: Tensor; x4?: Tensor; x5?: Tensor }, { expression: Expression }, { y: Tensor }>;
+  map: Op<
+    { x0: Tensor; x1?: Tensor; x2?: Tensor; x3?: Tensor; x4?: Tensor; x5?: Tensor },
+    { expression: Expression },
+    { y: Tensor }
+  >;
   /** y = x0 | x1 | x2, side by side */
   concat: Op<{ x0: Tensor; x1?: Tensor; x2?: Tensor }, object, { y: Tensor }>;
   /** y = columns [offset, offset + width) of x */

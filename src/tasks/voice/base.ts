@@ -26,7 +26,13 @@ export class VoiceBase {
   readonly weights: WeightStore;
   readonly checkpoint: Checkpoint;
 
-  private constructor(device: Device, config: DecoderConfig, checkpoint: Checkpoint, precision: Precision, weights: WeightStore) {
+  private constructor(
+    device: Device,
+    config: DecoderConfig,
+    checkpoint: Checkpoint,
+    precision: Precision,
+    weights: WeightStore,
+  ) {
     this.device = device;
     this.config = config;
     this.checkpoint = checkpoint;
@@ -37,10 +43,16 @@ export class VoiceBase {
   static async load(
     device: Device,
     folder: ModelFolder,
-    options: { precision: Precision; onProgress?: ((fraction: number) => void) | undefined; signal?: AbortSignal | undefined },
+    options: {
+      precision: Precision;
+      onProgress?: ((fraction: number) => void) | undefined;
+      signal?: AbortSignal | undefined;
+    },
   ): Promise<VoiceBase> {
     if (!folder.files.includes('config.json')) {
-      throw new UserError(`“${folder.name}” has no config.json, so it is not a model folder. Choose the folder that holds config.json and the .safetensors files.`);
+      throw new UserError(
+        `“${folder.name}” has no config.json, so it is not a model folder. Choose the folder that holds config.json and the .safetensors files.`,
+      );
     }
     const config = parseDecoderConfig(await readJson(folder, 'config.json'));
     const checkpoint = await Checkpoint.open(folder);
@@ -72,7 +84,9 @@ export class VoiceBase {
   /** The modules that LoRA may be asked to adapt, under transformers' names. */
   get modules(): AdaptableModule[] {
     const { layers, vocabSize, hiddenSize } = this.config;
-    const linear = Array.from({ length: layers }, (_, layer) => Object.values(blockProjections(this.config, layer))).flat();
+    const linear = Array.from({ length: layers }, (_, layer) =>
+      Object.values(blockProjections(this.config, layer)),
+    ).flat();
     return [
       { name: 'model.embed_tokens', inFeatures: vocabSize, outFeatures: hiddenSize, kind: 'embedding' },
       ...linear.map(({ name, inFeatures, outFeatures }) => ({ name, inFeatures, outFeatures })),
@@ -103,7 +117,8 @@ export class VoiceBase {
   info(hasChatTemplate: boolean): ModelInfo {
     const { config, checkpoint } = this;
     let parameters = 0;
-    for (const { shape } of checkpoint.tensors.values()) parameters += shape.reduce((product, size) => product * size, 1);
+    for (const { shape } of checkpoint.tensors.values())
+      parameters += shape.reduce((product, size) => product * size, 1);
     return {
       modelType: config.modelType,
       parameters,

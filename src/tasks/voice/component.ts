@@ -7,7 +7,12 @@ import { logitsGraph } from './graphs.ts';
 import type { VoiceModel } from './voice.ts';
 
 /** Runs a part of the model by itself on tensors from a file, for comparison with the reference libraries. */
-export async function runComponent(model: VoiceModel, component: string, folder: ModelFolder, file: string): Promise<TensorData[]> {
+export async function runComponent(
+  model: VoiceModel,
+  component: string,
+  folder: ModelFolder,
+  file: string,
+): Promise<TensorData[]> {
   if (component !== 'model') throw new UserError(`A voice has no component “${component}”. It has: model.`);
   const { vocabSize } = model.info;
   const { sequences, length } = await readTokenRows(folder, file, vocabSize);

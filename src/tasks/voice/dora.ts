@@ -8,7 +8,12 @@ export async function doraMagnitudes(checkpoint: Checkpoint, tensors: Map<string
     const entry = checkpoint.requireTensor(`${module}.weight`, [lora.outFeatures, lora.inFeatures]);
     const sums = new Float64Array(lora.outFeatures);
     let element = 0;
-    for await (const { bytes } of checkpoint.chunks(`${module}.weight`, 0, undefined, 1024 * 1024 * DTYPE_BYTES[entry.dtype])) {
+    for await (const { bytes } of checkpoint.chunks(
+      `${module}.weight`,
+      0,
+      undefined,
+      1024 * 1024 * DTYPE_BYTES[entry.dtype],
+    )) {
       for (const value of decodeFloats(bytes, entry.dtype, `${module}.weight`)) {
         sums[Math.floor(element++ / lora.inFeatures)]! += value * value;
       }

@@ -31,7 +31,12 @@ export function tokenRows(rows: readonly TrainingRow[], tokenizer: Tokenizer): T
 }
 
 /** Splits off the held-out share, packs or pads, and finds the shortest length that holds everything. */
-export function makeExamples(rows: readonly TokenRow[], recipe: Recipe, contextLength: number, padId: number): Examples {
+export function makeExamples(
+  rows: readonly TokenRow[],
+  recipe: Recipe,
+  contextLength: number,
+  padId: number,
+): Examples {
   if (rows.length === 0) throw new UserError('There is nothing to learn from yet. Add some data first.');
   const longest = rows.reduce((most, row) => Math.max(most, row.inputIds.length), 2);
   const total = rows.reduce((sum, row) => sum + row.inputIds.length, 0);
@@ -39,7 +44,11 @@ export function makeExamples(rows: readonly TokenRow[], recipe: Recipe, contextL
   const maxLength = Math.min(limit, Math.max(2, roundUp(recipe.packing ? total : longest, 32)));
   const { train, heldOut } = splitHeldOut(rows.length, recipe.eval_share, recipe.seed);
   const layOut = recipe.packing ? packRows : padRows;
-  const pick = (indices: readonly number[]) => layOut(indices.map((i) => rows[i]!), { maxLength, padId });
+  const pick = (indices: readonly number[]) =>
+    layOut(
+      indices.map((i) => rows[i]!),
+      { maxLength, padId },
+    );
   const learnt = pick(train);
   if (learnt.sequences.length === 0) {
     throw new UserError('No row has anything to learn from: every reply is empty or longer than the maximum length.');
@@ -61,22 +70,35 @@ export async function readTokenRows(
   needLabels = false,
 ): Promise<{ sequences: PackedSequence[]; length: number }> {
   const { tensors } = await parseSafetensors(folder, file);
-  const read = async (name: string, shape?: readonly number[]): Promise<{ values: Int32Array; shape: readonly number[] }> => {
+  const read = async (
+    name: string,
+    shape?: readonly number[],
+  ): Promise<{ values: Int32Array; shape: readonly number[] }> => {
     const entry = tensors.get(name);
-    if (!entry) throw new UserError(`${file} has no tensor ${name}. A prepared batch file holds input_ids, attention_mask and labels.`);
+    if (!entry)
+      throw new UserError(
+        `${file} has no tensor ${name}. A prepared batch file holds input_ids, attention_mask and labels.`,
+      );
     if (entry.shape.length !== 2 || (shape && shape.join() !== entry.shape.join())) {
-      throw new UserError(`${name} in ${file} has the shape [${entry.shape.join(', ')}]; ${shape ? `[${shape.join(', ')}] as input_ids` : '[rows, tokens]'} is needed.`);
+      throw new UserError(
+        `${name} in ${file} has the shape [${entry.shape.join(', ')}]; ${shape ? `[${shape.join(', ')}] as input_ids` : '[rows, tokens]'} is needed.`,
+      );
     }
-    return { values: decodeIntegers(await folder.read(file, entry.begin, entry.end), entry.dtype, name), shape: entry.shape };
+    return {
+      values: decodeIntegers(await folder.read(file, entry.begin, entry.end), entry.dtype, name),
+      shape: entry.shape,
+    };
   };
   const ids = await read('input_ids');
   const mask = await read('attention_mask', ids.shape);
   const labels = needLabels ? await read('labels', ids.shape) : undefined;
   const [rows, length] = ids.shape as [number, number];
   const outside = ids.values.find((id) => id < 0 || id >= vocabSize);
-  if (outside !== undefined) throw new UserError(`${file} holds the token id ${outside}; the base knows 0 to ${vocabSize - 1}.`);
+  if (outside !== undefined)
+    throw new UserError(`${file} holds the token id ${outside}; the base knows 0 to ${vocabSize - 1}.`);
   const badLabel = labels?.values.find((id) => (id < 0 && id !== IGNORED) || id >= vocabSize);
-  if (badLabel !== undefined) throw new UserError(`${file} holds the label ${badLabel}; the base knows 0 to ${vocabSize - 1}, and -100.`);
+  if (badLabel !== undefined)
+    throw new UserError(`${file} holds the label ${badLabel}; the base knows 0 to ${vocabSize - 1}, and -100.`);
   const sequences = Array.from({ length: rows }, (_, row) => {
     const start = row * length;
     let used = 0;
@@ -146,7 +168,11 @@ export function stepBatches(examples: Examples, recipe: Recipe, index: number): 
   };
   return Array.from({ length: recipe.gradient_accumulation_steps }, (_, micro) => {
     const first = (index * recipe.gradient_accumulation_steps + micro) * size;
-    return makeBatch(Array.from({ length: size }, (__, i) => sequenceAt(first + i)), size, length);
+    return makeBatch(
+      Array.from({ length: size }, (__, i) => sequenceAt(first + i)),
+      size,
+      length,
+    );
   });
 }
 

@@ -72,7 +72,11 @@ export class Generator {
     await this.#device.guarded('the memory of the conversation', () => {
       for (let layer = 0; layer < config.layers; layer++) {
         const bytes = cacheBytes(config, capacity);
-        const buffer = this.#device.createBuffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST, `cache ${layer}`);
+        const buffer = this.#device.createBuffer(
+          bytes,
+          GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+          `cache ${layer}`,
+        );
         this.#caches.set(`cache.${layer}`, buffer);
       }
     });

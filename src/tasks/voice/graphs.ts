@@ -1,5 +1,5 @@
 import { Graph } from '../../engine/graph.ts';
-import type { DType, Tensor } from '../../engine/tensor.ts';
+import type { DType } from '../../engine/tensor.ts';
 import type { AdapterHook } from '../../models/builder.ts';
 import { ModelBuilder } from '../../models/builder.ts';
 import type { DecoderConfig } from '../../models/config.ts';
@@ -45,7 +45,11 @@ export function lossGraph(options: VoiceGraphOptions, tokens: number, chunkRows:
   const withGradient = recompute !== undefined;
   const x = decoder(builder, config, tokenInputs(graph, tokens, withGradient));
   const labels = graph.input('labels', [tokens], 'i32');
-  const { loss } = graph.emit('crossEntropyHead', { x, weight: headWeight(builder, config), labels }, { withGradient, chunkRows });
+  const { loss } = graph.emit(
+    'crossEntropyHead',
+    { x, weight: headWeight(builder, config), labels },
+    { withGradient, chunkRows },
+  );
   graph.output('loss', graph.emit('sum', { x: loss }, {}).y);
   if (withGradient) graph.backward((block) => block < recompute);
   return graph;

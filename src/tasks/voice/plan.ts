@@ -39,7 +39,11 @@ export function planTraining(
   const options = base.graphOptions(layout);
   const update = Optimizer.plan(layout.flat.length, recipe, device.target);
   // Held-out losses are taken without dropout.
-  const plain = base.graphOptions({ grouped: layout.grouped, dropout: 0, group: (projections) => layout.group(projections) });
+  const plain = base.graphOptions({
+    grouped: layout.grouped,
+    dropout: 0,
+    group: (projections) => layout.group(projections),
+  });
   const evaluate = examples.heldOut.length > 0 ? base.planOf(lossGraph(plain, tokens, chunk)) : undefined;
   const adapterBytes = AdapterBuffers.plan(layout.flat, true);
   const fixed = base.weights.bytes + adapterBytes + update.totalBytes + (evaluate?.totalBytes ?? 0) + sampleBytes;

@@ -60,9 +60,20 @@ export class TrainingRun {
       adapter.write('moment2', layout.fromTensorOrder(resume.secondMoment));
     }
     const { device, weights } = base;
-    const trainer = await Trainer.build(device, plan, { weights, adapter }, { recipe, totalSteps: total, step: this.#step });
+    const trainer = await Trainer.build(
+      device,
+      plan,
+      { weights, adapter },
+      { recipe, totalSteps: total, step: this.#step },
+    );
     try {
-      yield { type: 'ready', plan: plan.report, measuredBytes: device.allocatedBytes, step: this.#step, totalSteps: total };
+      yield {
+        type: 'ready',
+        plan: plan.report,
+        measuredBytes: device.allocatedBytes,
+        step: this.#step,
+        totalSteps: total,
+      };
       // A checkpoint is written after everything else that was due at its step.
       if (!resume) yield* this.#boundary(trainer, true);
       yield* this.#train(trainer, total, examples);
@@ -73,7 +84,8 @@ export class TrainingRun {
 
   async *#train(trainer: Trainer, total: number, examples: Examples): AsyncGenerator<TrainingEvent> {
     const { recipe, signal, pause } = this.#options;
-    const perEpoch = examples.training.length / (recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps);
+    const perEpoch =
+      examples.training.length / (recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps);
     const event = (result: StepResult): TrainingEvent => {
       this.#step = result.step;
       return { type: 'step', totalSteps: total, epoch: result.step / perEpoch, ...result };
@@ -127,7 +139,9 @@ export class TrainingRun {
   #isBoundary(step: number): boolean {
     const { recipe } = this.#options;
     const last = step === this.#options.plan.report.totalSteps;
-    return last || [recipe.eval_steps, recipe.save_steps, recipe.sample_steps].some((every) => this.#isDue(every, step));
+    return (
+      last || [recipe.eval_steps, recipe.save_steps, recipe.sample_steps].some((every) => this.#isDue(every, step))
+    );
   }
 
   /** What is due between two steps. Before the first: the untrained losses and samples, to compare with. */

@@ -8,6 +8,7 @@ import type { Message, TrainingRow } from '../../datasets/rows.ts';
 import { AdapterBuffers } from '../../engine/adapter-buffers.ts';
 import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../engine/errors.ts';
+import { tune } from '../../engine/tuner.ts';
 import type { AdapterHook } from '../../models/builder.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import { Tokenizer } from '../../models/tokenizer.ts';
@@ -48,6 +49,8 @@ export type TrainOptions = LearningData & {
   pause?: () => Promise<void>;
   /** Bytes on the device that the run may take. */
   memoryBudget?: number;
+  /** Time kernel variants on this device first, where they were not yet. Default: on real graphics cards. */
+  tune?: boolean;
 };
 
 interface ActiveAdapter {
@@ -81,7 +84,11 @@ export class VoiceModel {
   /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
   static async load(device: Device, folder: ModelFolder, options: LoadOptions = {}): Promise<VoiceModel> {
     const { onProgress, signal } = options;
-    const base = await VoiceBase.load(device, folder, { precision: parsePrecision(options.precision), onProgress, signal });
+    const base = await VoiceBase.load(device, folder, {
+      precision: parsePrecision(options.precision),
+      onProgress,
+      signal,
+    });
     try {
       // Prepared batches need no tokenizer; who asks for it without one gets the reason.
       const tokenizer = folder.files.includes('tokenizer.json') ? await Tokenizer.load(folder) : undefined;
@@ -93,7 +100,10 @@ export class VoiceModel {
   }
 
   get tokenizer(): Tokenizer {
-    if (!this.#tokenizer) throw new UserError(`“${this.base.checkpoint.folder.name}” has no tokenizer.json. Choose a version of the model that has one.`);
+    if (!this.#tokenizer)
+      throw new UserError(
+        `“${this.base.checkpoint.folder.name}” has no tokenizer.json. Choose a version of the model that has one.`,
+      );
     return this.#tokenizer;
   }
 
@@ -132,7 +142,11 @@ export class VoiceModel {
   /** Which tokens of each row carry loss. */
   preview(rows: readonly TrainingRow[]): TokenPreview[] {
     return tokenRows(rows, this.tokenizer).map(({ inputIds, labels }) => ({
-      tokens: Array.from(inputIds, (id, i) => ({ id, text: this.tokenizer.tokenText(id), trained: labels[i] !== -100 })),
+      tokens: Array.from(inputIds, (id, i) => ({
+        id,
+        text: this.tokenizer.tokenText(id),
+        trained: labels[i] !== -100,
+      })),
     }));
   }
 
@@ -140,12 +154,15 @@ export class VoiceModel {
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateChunk> {
     checkSampling(request);
     const { tokenizer, base } = this;
-    if ((request.prompt === undefined) === (request.messages === undefined)) throw new UserError('Give either a prompt or messages.');
+    if ((request.prompt === undefined) === (request.messages === undefined))
+      throw new UserError('Give either a prompt or messages.');
     const prompt = request.messages ? tokenizer.encodePrompt(request.messages) : tokenizer.encode(request.prompt!);
     const ids = prompt.length > 0 ? Array.from(prompt) : [tokenizer.bosId ?? tokenizer.eosId ?? 0];
     const room = base.contextLength - ids.length;
     if (room < 1) {
-      throw new UserError(`The conversation is ${ids.length} tokens long, and this base reads ${base.contextLength}. Shorten it.`);
+      throw new UserError(
+        `The conversation is ${ids.length} tokens long, and this base reads ${base.contextLength}. Shorten it.`,
+      );
     }
     const limit = Math.min(request.max_new_tokens, room);
     const generator = this.#speaker();
@@ -181,7 +198,12 @@ export class VoiceModel {
 
   #speaker(): Generator {
     const { base } = this;
-    return (this.#generator ??= new Generator(base.device, base.graphOptions(this.hook), base.weights, this.#adapter?.buffers));
+    return (this.#generator ??= new Generator(
+      base.device,
+      base.graphOptions(this.hook),
+      base.weights,
+      this.#adapter?.buffers,
+    ));
   }
 
   /** What is asked for a sample: a turn of the person where there is a chat template, else the beginning of a text. */
@@ -193,22 +215,34 @@ export class VoiceModel {
     if (recipe.sample_steps === 0) return [];
     return samplePrompts.map((prompt) => {
       const asked = this.#asked(prompt);
-      const ids = 'messages' in asked ? this.tokenizer.encodePrompt(asked.messages) : this.tokenizer.encode(asked.prompt);
+      const ids =
+        'messages' in asked ? this.tokenizer.encodePrompt(asked.messages) : this.tokenizer.encode(asked.prompt);
       return { prompt: Math.max(1, ids.length), reply: SAMPLE_TOKENS };
     });
   }
 
   #examples(data: LearningData, recipe: Recipe): Examples {
     if ('examples' in data) return data.examples;
-    return makeExamples(tokenRows(data.rows, this.tokenizer), recipe, this.base.contextLength, this.tokenizer.padId ?? 0);
+    return makeExamples(
+      tokenRows(data.rows, this.tokenizer),
+      recipe,
+      this.base.contextLength,
+      this.tokenizer.padId ?? 0,
+    );
   }
 
   /** What a run would take, without allocating anything. */
-  plan(options: LearningData & { recipe: Recipe; adapter: LoraConfig; samplePrompts?: string[]; memoryBudget?: number }): PlanReport {
+  plan(
+    options: LearningData & { recipe: Recipe; adapter: LoraConfig; samplePrompts?: string[]; memoryBudget?: number },
+  ): PlanReport {
     const { recipe, adapter, memoryBudget } = options;
     const layout = this.base.layout(this.base.targets(adapter), adapter, true);
     const examples = this.#examples(options, recipe);
-    const sampleBytes = generationBytes(this.base.graphOptions(generationHook(layout)), this.base.device, this.#talks(options, recipe));
+    const sampleBytes = generationBytes(
+      this.base.graphOptions(generationHook(layout)),
+      this.base.device,
+      this.#talks(options, recipe),
+    );
     return planTraining(this.base, layout, recipe, examples, { budget: memoryBudget, sampleBytes }).report;
   }
 
@@ -217,12 +251,17 @@ export class VoiceModel {
     const { recipe, signal, pause, samplePrompts = [] } = options;
     const resume = options.resume && (await decodeRunState(options.resume));
     const examples = this.#examples(options, recipe);
-    const start = resume ? this.#resumed(resume) : (options.from ?? (await this.#initialAdapter(options.adapter, recipe.seed)));
+    const start = resume
+      ? this.#resumed(resume)
+      : (options.from ?? (await this.#initialAdapter(options.adapter, recipe.seed)));
     const lora = start.config;
     const { layout, buffers } = await this.#activate(start, true);
     const talks = this.#talks(options, recipe);
     const sampleBytes = generationBytes(this.base.graphOptions(this.hook), this.base.device, talks);
-    const plan = planTraining(this.base, layout, recipe, examples, { budget: options.memoryBudget, sampleBytes });
+    const planned = () =>
+      planTraining(this.base, layout, recipe, examples, { budget: options.memoryBudget, sampleBytes });
+    let plan = planned();
+    if ((options.tune ?? !this.base.device.info.isSoftware) && (await tune(this.base.device))) plan = planned();
     await this.#speaker().prepare(talks);
     const run = new TrainingRun({
       base: this.base,
@@ -253,12 +292,22 @@ export class VoiceModel {
   }
 
   /** Base and tuned on the same prompts, by likeliest token, so that a change is the training's. */
-  async *#samples(prompts: readonly string[], seed: number): AsyncGenerator<{ prompt: string; base: string; tuned: string }> {
+  async *#samples(
+    prompts: readonly string[],
+    seed: number,
+  ): AsyncGenerator<{ prompt: string; base: string; tuned: string }> {
     for (const prompt of prompts) {
       const say = async (strength: number): Promise<string> => {
         const asked = this.#asked(prompt);
         let text = '';
-        for await (const chunk of this.generate({ ...asked, max_new_tokens: SAMPLE_TOKENS, do_sample: false, seed, strength })) text += chunk.text;
+        for await (const chunk of this.generate({
+          ...asked,
+          max_new_tokens: SAMPLE_TOKENS,
+          do_sample: false,
+          seed,
+          strength,
+        }))
+          text += chunk.text;
         return text;
       };
       yield { prompt, base: await say(0), tuned: await say(1) };
@@ -285,7 +334,10 @@ export class VoiceModel {
   }
 
   /** The adapter inside a checkpoint, without touching the one in use. */
-  async adapterFromCheckpoint(bytes: Uint8Array<ArrayBuffer>, baseName: string): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+  async adapterFromCheckpoint(
+    bytes: Uint8Array<ArrayBuffer>,
+    baseName: string,
+  ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
     const { config, tensors } = this.#resumed(await decodeRunState(bytes));
     return writePeftFolder({ config: { ...config, base_model_name_or_path: baseName }, tensors });
   }

@@ -1,0 +1,19 @@
+import type { MatmulOp, MatmulShape } from './matmul_variants.ts';
+
+export const choiceKey = (op: MatmulOp, { m, n, k, weightType }: MatmulShape): string =>
+  `${op} ${m}x${n}x${k} ${weightType}`;
+
+/** Which variant a device runs for a shape, by `choiceKey`, and which shapes plans have asked for so far. */
+export class KernelChoices {
+  readonly chosen: Map<string, string>;
+  readonly wanted = new Map<string, { op: MatmulOp; shape: MatmulShape }>();
+
+  /** @param kept what an earlier visit measured on the same device: JSON of `toJSON` */
+  constructor(kept: Readonly<Record<string, string>> = {}) {
+    this.chosen = new Map(Object.entries(kept));
+  }
+
+  toJSON(): Record<string, string> {
+    return Object.fromEntries(this.chosen);
+  }
+}
