@@ -53,6 +53,7 @@ export class Trainer {
   #step: number;
   #lastDone = performance.now();
   #turn: Promise<void> = Promise.resolve();
+  #latest: Promise<unknown> = Promise.resolve();
 
   private constructor(parts: {
     device: Device;
@@ -105,7 +106,13 @@ export class Trainer {
    * Submits one optimiser step over its micro-batches. The promise resolves when the results are here; the next step may
    * be submitted before. Throws UserError where the gradient is not finite: the adapter then is as before the step.
    */
-  async submit(batches: readonly Batch[]): Promise<StepResult> {
+  submit(batches: readonly Batch[]): Promise<StepResult> {
+    const result = this.#submit(batches);
+    this.#latest = result.catch(() => undefined);
+    return result;
+  }
+
+  async #submit(batches: readonly Batch[]): Promise<StepResult> {
     const step = this.#step++;
     const labelTokens = batches.reduce((sum, batch) => sum + batch.labelTokens, 0);
     const rate = learningRate(step, {
@@ -173,7 +180,14 @@ export class Trainer {
     return sum / Math.max(1, tokens);
   }
 
-  destroy(): void {
+  /** Resolves when no step is on its way any more, whatever came of it. */
+  async idle(): Promise<void> {
+    await this.#latest;
+  }
+
+  /** Frees everything, once the step on its way is through: its buffers must outlive it. */
+  async destroy(): Promise<void> {
+    await this.idle();
     this.#micro.destroy();
     this.#evaluate?.destroy();
     this.#optimizer.destroy();

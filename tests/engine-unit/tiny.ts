@@ -45,8 +45,8 @@ export interface TinyOptions {
   files?: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
 }
 
-/** A model folder of random weights, of the size that keeps activations near one. */
-export function tinyFolder({ seed, config = {}, dtype = 'F32', name = 'tiny', edit, files }: TinyOptions): MemoryFolder {
+/** The files of a model of random weights, of the size that keeps activations near one. */
+export function tinyFiles({ seed, config = {}, dtype = 'F32', edit, files }: TinyOptions): Map<string, Uint8Array<ArrayBuffer>> {
   const json = { ...TINY, ...config };
   const random = new Random(seed);
   let tensors = tensorShapes(json).map(({ name: tensor, shape }): TensorData => {
@@ -57,12 +57,13 @@ export function tinyFolder({ seed, config = {}, dtype = 'F32', name = 'tiny', ed
     return { name: tensor, dtype, shape, data: dtype === 'F32' ? values : f32ToBf16(values) };
   });
   if (edit) tensors = edit(tensors);
-  return new MemoryFolder(
-    name,
-    new Map([
-      ['config.json', new TextEncoder().encode(JSON.stringify(json))],
-      ['model.safetensors', writeSafetensors(tensors)],
-      ...(files ?? []),
-    ]),
-  );
+  return new Map([
+    ['config.json', new TextEncoder().encode(JSON.stringify(json))],
+    ['model.safetensors', writeSafetensors(tensors)],
+    ...(files ?? []),
+  ]);
+}
+
+export function tinyFolder(options: TinyOptions): MemoryFolder {
+  return new MemoryFolder(options.name ?? 'tiny', tinyFiles(options));
 }

@@ -78,7 +78,7 @@ export class TrainingRun {
       if (!resume) yield* this.#boundary(trainer, true);
       yield* this.#train(trainer, total, examples);
     } finally {
-      trainer.destroy();
+      await trainer.destroy();
     }
   }
 
@@ -91,7 +91,6 @@ export class TrainingRun {
       return { type: 'step', totalSteps: total, epoch: result.step / perEpoch, ...result };
     };
     let previous: Promise<StepResult> | undefined;
-    let latest: Promise<StepResult> | undefined;
     let reason: 'finished' | 'stopped' | 'early-stop' = 'finished';
     trainer.restartClock();
     try {
@@ -104,7 +103,6 @@ export class TrainingRun {
         // The next step is on its way to the device before the results of the last one are looked at.
         const current = trainer.submit(stepBatches(examples, recipe, trainer.step));
         current.catch(() => undefined);
-        latest = current;
         if (previous) yield event(await previous);
         previous = current;
         if (this.#isBoundary(trainer.step)) {
@@ -121,7 +119,7 @@ export class TrainingRun {
       if (previous) yield event(await previous);
     } catch (error) {
       // The adapter on the device is as before the bad step: worth keeping, once the step behind it is through.
-      await latest?.catch(() => undefined);
+      await trainer.idle();
       if (error instanceof UserError && error.name === 'UserError') yield await this.#checkpoint();
       throw error;
     }

@@ -21,7 +21,7 @@ import { testGpu } from '../../support/gpu.ts';
 import { Random } from '../../support/matmul.ts';
 
 export { familyDevice, FAMILIES } from '../../support/kernels.ts';
-export { newSeed, tinyFolder, TINY } from '../../engine-unit/tiny.ts';
+export { newSeed, tinyFiles, tinyFolder, TINY } from '../../engine-unit/tiny.ts';
 
 /** A device of its own, for tests that count its bytes or lose it; destroy it afterwards. */
 export async function ownDevice(family: KernelFamily = 'cpu'): Promise<Device> {
@@ -130,6 +130,7 @@ export function quickRecipe(fields: Partial<Recipe> = {}): Recipe {
   return parseRecipe({
     max_steps: 3,
     per_device_train_batch_size: 2,
+    gradient_accumulation_steps: 1,
     learning_rate: 1e-2,
     lr_scheduler_type: 'linear',
     warmup_ratio: 0,

@@ -1,0 +1,133 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { parseLoraConfig } from '../../../src/adapters/config.ts';
+import type { Device } from '../../../src/engine/device.ts';
+import type { PlanReport } from '../../../src/tasks/voice/types.ts';
+import type { VoiceModel } from '../../../src/tasks/voice/voice.ts';
+import { VoiceModel as Voice } from '../../../src/tasks/voice/voice.ts';
+import { FAMILIES, LORA, newSeed, ownDevice, quickRecipe, randomExamples, tinyFolder, trained } from './support.ts';
+
+const seed = newSeed();
+const note = `seed ${seed}`;
+const DEEP = { num_hidden_layers: 4 };
+const DROPOUT = parseLoraConfig({ r: 4, target_modules: 'all-linear', lora_dropout: 0.25 });
+const DORA = parseLoraConfig({ r: 3, target_modules: ['q_proj', 'down_proj'], use_dora: true });
+
+describe.each(FAMILIES)('memory and bits, %s family', (family) => {
+  let device: Device;
+  let model: VoiceModel;
+
+  beforeEach(async () => {
+    device = await ownDevice(family);
+    model = await Voice.load(device, tinyFolder({ seed, config: DEEP }));
+  });
+  afterEach(() => {
+    vi.restoreAllMocks();
+    device.destroy();
+  });
+
+  test.each([
+    ['plain', LORA, {}, 0],
+    ['accumulating, with held-out rows', LORA, { gradient_accumulation_steps: 2, eval_steps: 2 }, 3],
+    ['DoRA, checkpoints on the way', DORA, { save_steps: 2 }, 0],
+    ['dropout', DROPOUT, {}, 0],
+  ])('what was planned is what is held, to the byte, and no step takes more: %s', async (_, adapter, fields, heldOut) => {
+    const before = device.allocatedBytes;
+    expect(before).toBe(model.base.weights.bytes);
+    const examples = randomExamples(seed, { heldOut });
+    const options = { examples, adapter, recipe: quickRecipe({ max_steps: 5, ...fields }) };
+    const planned = model.plan(options);
+    expect(device.allocatedBytes, 'planning allocates nothing').toBe(before);
+    const { frozenBytes, adapterBytes, activationBytes, workspaceBytes, ioBytes } = planned;
+    expect(frozenBytes + adapterBytes + activationBytes + workspaceBytes + ioBytes).toBe(planned.totalBytes);
+    const held: number[] = [];
+    const peaks: number[] = [];
+    const run = await trained(model, options, (event) => {
+      if (event.type === 'ready') {
+        expect(event.plan).toEqual(planned);
+        expect(event.measuredBytes).toBe(planned.totalBytes);
+        device.resetPeak();
+      }
+      held.push(device.allocatedBytes);
+      peaks.push(device.peakBytes);
+    });
+    expect(run.error).toBeUndefined();
+    expect(run.losses).toHaveLength(5);
+    expect(new Set(held)).toEqual(new Set([planned.totalBytes]));
+    expect(new Set(peaks)).toEqual(new Set([planned.totalBytes]));
+    // Afterwards only the base and the adapter are left; in the end nothing.
+    expect(device.allocatedBytes).toBe(frozenBytes + adapterBytes);
+    await model.useAdapter(null);
+    expect(device.allocatedBytes).toBe(before);
+    model.destroy();
+    expect(device.allocatedBytes).toBe(0);
+  });
+
+  test.each([
+    ['plain', LORA],
+    ['dropout', DROPOUT],
+  ])('blocks computed again give the same bits in less memory: %s', async (_, adapter) => {
+    const examples = randomExamples(seed);
+    const recipe = quickRecipe({ per_device_train_batch_size: 4, gradient_accumulation_steps: 2 });
+    const totals: number[] = [];
+    const checkpoints: (Uint8Array | undefined)[] = [];
+    const reports: PlanReport[] = [];
+    const kept = model.plan({ examples, adapter, recipe });
+    const least = model.plan({ examples, adapter, recipe, memoryBudget: 1 });
+    expect(kept.recomputedBlocks).toBe(0);
+    expect(least.recomputedBlocks).toBe(4);
+    expect(least.totalBytes, note).toBeLessThan(kept.totalBytes);
+    expect(least.activationBytes).toBeLessThan(kept.activationBytes);
+    // A budget between the two takes as few blocks as fit it.
+    const middle = model.plan({ examples, adapter, recipe, memoryBudget: kept.totalBytes - 1 });
+    expect(middle.recomputedBlocks).toBeGreaterThan(0);
+    expect(middle.recomputedBlocks).toBeLessThanOrEqual(4);
+    expect(middle.totalBytes).toBeLessThan(kept.totalBytes);
+    for (const memoryBudget of [kept.totalBytes, middle.totalBytes, 1]) {
+      const run = await trained(model, { examples, adapter, recipe, memoryBudget }, (event) => {
+        if (event.type !== 'ready') return;
+        reports.push(event.plan);
+        totals.push(event.measuredBytes);
+      });
+      expect(run.error).toBeUndefined();
+      checkpoints.push(run.checkpoint);
+    }
+    expect(reports.map(({ totalBytes }) => totalBytes)).toEqual(totals);
+    expect(totals).toEqual([kept.totalBytes, middle.totalBytes, least.totalBytes]);
+    expect(checkpoints[1], note).toEqual(checkpoints[0]);
+    expect(checkpoints[2], note).toEqual(checkpoints[0]);
+  });
+
+  test('the same seed twice gives the same bits, on another device too; another seed does not', async () => {
+    const examples = randomExamples(seed);
+    const recipe = quickRecipe({ shuffle: true });
+    const run = (on: VoiceModel, fields = {}) => trained(on, { examples, adapter: DROPOUT, recipe: { ...recipe, ...fields } });
+    const first = await run(model);
+    const second = await run(model);
+    expect(second.checkpoint, note).toEqual(first.checkpoint);
+    const otherDevice = await ownDevice(family);
+    try {
+      const elsewhere = await run(await Voice.load(otherDevice, tinyFolder({ seed, config: DEEP })));
+      expect(elsewhere.checkpoint, note).toEqual(first.checkpoint);
+    } finally {
+      otherDevice.destroy();
+    }
+    const other = await run(model, { seed: 1 });
+    expect(other.losses).not.toEqual(first.losses);
+  });
+
+  test('however a step is cut into submits, the bits are the same', async () => {
+    const options = { examples: randomExamples(seed), recipe: quickRecipe({ max_steps: 4 }) };
+    const submit = vi.spyOn(device.gpu.queue, 'submit');
+    const whole = await trained(model, options);
+    const few = submit.mock.calls.length;
+    // A clock on which every run takes hours: each dispatch is then worth a submit of its own.
+    let hours = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => (hours += 3.6e6));
+    submit.mockClear();
+    const cut = await trained(model, options);
+    expect(cut.error).toBeUndefined();
+    expect(submit.mock.calls.length).toBeGreaterThan(10 * few);
+    expect(cut.checkpoint, note).toEqual(whole.checkpoint);
+    expect(cut.losses).toEqual(whole.losses);
+  });
+});
