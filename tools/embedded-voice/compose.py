@@ -155,10 +155,29 @@ def load_scenes(files=BASE_FILES):
     return scenes
 
 
-def conversations(count, seed):
-    """`count` conversations, the same for the same seed."""
-    rng, scenes = random.Random(seed), load_scenes()
+# What the second round draws oftener: scenes that have a right answer or a name to copy.
+OFTENER = {
+    "capital": 3, "fact": 1.5, "recipe": 1.5, "hue": 2, "opposite": 2, "sound": 2, "baby": 2, "order": 1.5, "count": 2,
+    "sum": 1.5, "pet": 1.5, "name": 1.5, "like_ai": 1.5, "echo": 1.5,
+}  # fmt: skip
+
+
+def conversations(count, seed, later=False):
+    """`count` conversations, the same for the same seed; `later` composes for the second round."""
+    rng, scenes = random.Random(seed), load_scenes(BASE_FILES + ["later"] * later)
+    if later:
+        scenes = {k: (weight * OFTENER.get(k, 1), steps) for k, (weight, steps) in scenes.items()}
     return [compose(scenes, rng) for _ in range(count)]
+
+
+def echo(rng, pieces):
+    """A conversation about repeating something made of the tokenizer's pieces, so that every token is met and copied."""
+    messages = []
+    for _ in range(rng.choice([1, 2, 2])):
+        text = "".join(rng.choice(pieces) for _ in range(rng.randrange(3, 10))).strip() or "yes"
+        ask = rng.choice(["Repeat after me: ", "Say: ", "repeat: ", "say this: ", "Please repeat: ", "Can you say this? "])
+        messages += [{"role": "user", "content": ask + text}, {"role": "assistant", "content": text}]
+    return {"messages": messages}
 
 
 if __name__ == "__main__":

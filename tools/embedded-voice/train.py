@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
-from compose import HERE, conversations
+from compose import HERE, conversations, echo
 
 END, START, STOP = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TEMPLATE = (
@@ -96,7 +96,7 @@ def loss_of(model, batch, pad):
     return each[spoken].mean(), (each * weights).sum() / weights.sum()
 
 
-def rate(step, steps, decay, warmup=100):
+def rate(step, steps, decay, warmup):
     """Share of the peak learning rate: up over `warmup` steps, level, and down to nothing over the last `decay` steps."""
     return min(1.0, (step + 1) / warmup, (steps - step) / decay)
 
@@ -109,8 +109,10 @@ def save(model, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write the model into")
+    parser.add_argument("--start", type=Path, help="go on from this folder's model and tokenizer, not from nothing")
     parser.add_argument("--conversations", type=int, default=15_500)
     parser.add_argument("--steps", type=int, default=1001)
+    parser.add_argument("--warmup", type=int, default=100)
     parser.add_argument("--decay", type=int, default=480, help="the last steps, over which the learning rate falls")
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--tokens", type=int, default=1536, help="tokens a step")
@@ -128,29 +130,40 @@ def main():
     rng = random.Random(options.seed)
     began = time.time()
 
-    rows = conversations(options.conversations, options.seed)
-    persona = HERE.parents[1] / "public" / "examples" / "voice" / "persona.jsonl"
-    extra = [json.loads(line) for line in persona.read_text(encoding="utf-8").splitlines()] if persona.exists() else []
-    tokenizer = make_tokenizer(rows[:20_000] + extra * 5, options.vocabulary, options.out)
+    rows = conversations(options.conversations, options.seed, later=bool(options.start))
+    if options.start:
+        tokenizer = AutoTokenizer.from_pretrained(options.start)
+        for file in ("tokenizer.json", "tokenizer_config.json"):
+            (options.out / file).write_bytes((options.start / file).read_bytes())
+        pieces = [tokenizer.decode([i]) for i in range(len(tokenizer)) if i not in tokenizer.all_special_ids]
+        pieces = [p for p in pieces if "\ufffd" not in p and START not in p] + list("äöüéèñçßøå–…“”’😀🙂❤")
+        rows += [echo(rng, pieces) for _ in range(len(rows) // 4)]
+    else:
+        persona = HERE.parents[1] / "public" / "examples" / "voice" / "persona.jsonl"
+        extra = [json.loads(line) for line in persona.read_text(encoding="utf-8").splitlines()] if persona.exists() else []
+        tokenizer = make_tokenizer(rows[:20_000] + extra * 5, options.vocabulary, options.out)
     data = [r for r in (encode(tokenizer, row) for row in rows) if len(r[0]) <= LONGEST]
     held = [encode(tokenizer, row) for row in conversations(100, VALIDATION_SEED)]
     held = batches([r for r in held if len(r[0]) <= LONGEST], options.tokens, random.Random(0))
     size = sum(len(ids) for ids, _ in data)
     print(f"{len(data)} conversations, {size} tokens, composed in {time.time() - began:.0f} s", flush=True)
 
-    config = Qwen3Config(
-        vocab_size=len(tokenizer), hidden_size=options.hidden, intermediate_size=options.ffn,
-        num_hidden_layers=options.layers, num_attention_heads=options.heads, num_key_value_heads=2, head_dim=32,
-        max_position_embeddings=CONTEXT, tie_word_embeddings=True, rms_norm_eps=1e-6,
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
-        bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    config._attn_implementation = "eager"  # the fused kernels' backward is slower on a CPU
-    model = Qwen3ForCausalLM(config)
-    model.generation_config = GenerationConfig(
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-        do_sample=True, temperature=0.8, top_p=0.95, max_new_tokens=96,
-    )  # fmt: skip
+    if options.start:
+        model = Qwen3ForCausalLM.from_pretrained(options.start, dtype=torch.float32)
+    else:
+        config = Qwen3Config(
+            vocab_size=len(tokenizer), hidden_size=options.hidden, intermediate_size=options.ffn,
+            num_hidden_layers=options.layers, num_attention_heads=options.heads, num_key_value_heads=2, head_dim=32,
+            max_position_embeddings=CONTEXT, tie_word_embeddings=True, rms_norm_eps=1e-6,
+            rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+            bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+        )  # fmt: skip
+        model = Qwen3ForCausalLM(config)
+        model.generation_config = GenerationConfig(
+            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+            do_sample=True, temperature=0.8, top_p=0.95, max_new_tokens=96,
+        )  # fmt: skip
+    model.set_attn_implementation("eager")  # the fused kernels' backward is slower on a CPU
     print(f"{sum(p.numel() for p in model.parameters())} parameters", flush=True)
 
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
@@ -165,7 +178,7 @@ def main():
     plan = batches(data, options.tokens, rng)[: options.steps]
     pad, began = tokenizer.pad_token_id, time.time()
     for step, batch in enumerate(plan):
-        factor = rate(step, len(plan), options.decay)
+        factor = rate(step, len(plan), options.decay, options.warmup)
         for optimizer, peak in zip(optimizers, peaks, strict=True):
             optimizer.param_groups[0]["lr"] = peak * factor
         spoken, weighted = loss_of(model, batch, pad)
