@@ -7,5 +7,10 @@ export default defineConfig({
   base: './',
   plugins: [wgsl(), svelte()],
   worker: { format: 'es', plugins: () => [wgsl()] },
-  build: { target: 'es2022', chunkSizeWarningLimit: 1500 },
+  build: {
+    target: 'es2022',
+    chunkSizeWarningLimit: 1500,
+    // Whose plugin took how long is of no use to whoever starts the page.
+    rolldownOptions: { checks: { pluginTimings: false } },
+  },
 });
