@@ -1,5 +1,7 @@
 #if SUBGROUPS
 enable subgroups;
+// The bounds of the loop are the same in all lanes: minimum and maximum over the subgroup.
+diagnostic(off, subgroup_uniformity);
 #endif
 // dQ = scale · dS K with dS = P ∘ (dO Vᵀ − D), P = exp(S − lse); the layout of attention_forward_cpu.
 #include attention_lanes
@@ -48,7 +50,11 @@ fn store(i: u32, c: u32, value: vec4<f32>) {
 #endif
 
 @compute @workgroup_size($WG)
+#if SUBGROUPS
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+#else
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+#endif
   let head = group.y;
   let first = group.x * $(WG * ROWS)u;
   let head_columns = head * $(HEAD_DIM)u;
@@ -59,6 +65,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let stat$r = stats[head * p.queries + at$r];
   let query$r = at$r * p.q_stride + p.q_offset + head_columns;
   let grad$r = at$r * p.d_stride + p.d_offset + head_columns;
+#endfor
+#if QUAD
+  var held: array<vec4<f32>, $CHUNKS>;
+#endif
+#for r 0 $ROWS
+  var q$r: array<vec4<f32>, $CHUNKS>;
+  var d$r: array<vec4<f32>, $CHUNKS>;
+  var a$r: array<vec4<f32>, $CHUNKS>;
 #endfor
   var begin = 0xffffffffu;
   var end = 0u;
@@ -81,54 +95,113 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endif
   end = min(end, p.keys);
 #for r 0 $ROWS
-#for c 0 $CHUNKS
-  let q$(r)_$c = q_at(query$r, $(c)u) * (p.scale * LOG2E);
-  let d$(r)_$c = d_at(grad$r, $(c)u);
-  var a$(r)_$c = vec4<f32>();
+#if LOOP
+  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
+#else
+  { const base = 0u;
+#endif
+#for c 0 $STEP
+  q$(r)[base + $(c)u] = q_at(query$r, base + $(c)u) * (p.scale * LOG2E);
+  d$(r)[base + $(c)u] = d_at(grad$r, base + $(c)u);
+  a$(r)[base + $(c)u] = vec4<f32>();
 #endfor
+  }
 #endfor
   let k_base = p.k_offset + head / p.group * $(HEAD_DIM)u;
   let v_base = p.v_offset + head / p.group * $(HEAD_DIM)u;
+  // Out of the loop: a uniform is a load as well.
+  let last = p.keys - 1u;
+  let k_stride = p.k_stride;
+  let v_stride = p.v_stride;
   for (var key = begin; key < end; key += $(BLOCK)u) {
+#if QUAD
+    let mine = min(key + lane, last);
+    let k_mine = mine * k_stride + k_base;
+    let v_mine = mine * v_stride + v_base;
+#endif
 #for j 0 $BLOCK
-    let row$j = min(key + $(j)u, p.keys - 1u);
-    let k_row$j = row$j * p.k_stride + k_base;
-    let v_row$j = row$j * p.v_stride + v_base;
+#if QUAD
+    let seen$j = key + ($(j)u ^ lane);
+#else
+    let seen$j = key + $(j)u;
+    let row$j = min(seen$j, last);
+    let k_row$j = row$j * k_stride + k_base;
+    let v_row$j = row$j * v_stride + v_base;
+#endif
 #for r 0 $ROWS
     var s$(r)_$j = 0.0;
     var e$(r)_$j = -stat$r.y;
 #endfor
 #endfor
-#for c 0 $CHUNKS
+#if LOOP
+  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
+#else
+  { const base = 0u;
+#endif
+#for c 0 $STEP
+#if QUAD
+    let kk$c = k_at(k_mine, base + $(c)u);
+    held[base + $(c)u] = kk$c;
+    let vv$c = v_at(v_mine, base + $(c)u);
+#endif
 #for j 0 $BLOCK
-    let k$(c)_$j = k_at(k_row$j, $(c)u);
-    let v$(c)_$j = v_at(v_row$j, $(c)u);
+#if QUAD
+    let k$(c)_$j = exchange_$j(kk$c);
+    let v$(c)_$j = exchange_$j(vv$c);
+#else
+    let k$(c)_$j = k_at(k_row$j, base + $(c)u);
+    let v$(c)_$j = v_at(v_row$j, base + $(c)u);
+#endif
 #for r 0 $ROWS
-    s$(r)_$j += dot(q$(r)_$c, k$(c)_$j);
-    e$(r)_$j += dot(d$(r)_$c, v$(c)_$j);
-#endfor
-#endfor
-#endfor
-#for r 0 $ROWS
-#for j 0 $BLOCK
-    s$(r)_$j = select(MASKED, s$(r)_$j - stat$r.x, key + $(j)u >= range$r.x && key + $(j)u < range$r.y);
-    e$(r)_$j *= exp2(s$(r)_$j);
-#endfor
-#endfor
-#for c 0 $CHUNKS
-#for j 0 $BLOCK
-#for r 0 $ROWS
-    a$(r)_$c += e$(r)_$j * k$(c)_$j;
+    s$(r)_$j += dot(q$(r)[base + $(c)u], k$(c)_$j);
+    e$(r)_$j += dot(d$(r)[base + $(c)u], v$(c)_$j);
 #endfor
 #endfor
 #endfor
   }
 #for r 0 $ROWS
+#for j 0 $BLOCK
+    s$(r)_$j = select(MASKED, s$(r)_$j - stat$r.x, seen$j >= range$r.x && seen$j < range$r.y);
+    e$(r)_$j *= exp2(s$(r)_$j);
+#endfor
+#endfor
+#if LOOP
+  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
+#else
+  { const base = 0u;
+#endif
+#for c 0 $STEP
+#for r 0 $ROWS
+    var sum$(r)_$c = a$(r)[base + $(c)u];
+#endfor
+#for j 0 $BLOCK
+#if QUAD
+    let again$(c)_$j = exchange_$j(held[base + $(c)u]);
+#else
+    let again$(c)_$j = k_at(k_row$j, base + $(c)u);
+#endif
+#for r 0 $ROWS
+    sum$(r)_$c += e$(r)_$j * again$(c)_$j;
+#endfor
+#endfor
+#for r 0 $ROWS
+    a$(r)[base + $(c)u] = sum$(r)_$c;
+#endfor
+#endfor
+  }
+  }
+#for r 0 $ROWS
   if (t$r < p.queries) {
     let out = t$r * p.dq_stride + p.dq_offset + head_columns;
-#for c 0 $CHUNKS
-    store(out, $(c)u, a$(r)_$c * p.scale);
+#if LOOP
+  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
+#else
+  { const base = 0u;
+#endif
+#for c 0 $STEP
+    store(out, base + $(c)u, a$(r)[base + $(c)u] * p.scale);
 #endfor
+  }
   }
 #endfor
 }

@@ -1,5 +1,7 @@
 #if SUBGROUPS
 enable subgroups;
+// The bounds of the loop are the same in all lanes: minimum and maximum over the subgroup.
+diagnostic(off, subgroup_uniformity);
 #endif
 // o = softmax(scale · q kᵀ) v over the keys of each query's range, with a running maximum (Dao 2023, 2307.08691).
 #include attention_lanes
@@ -43,7 +45,11 @@ fn store(i: u32, c: u32, value: vec4<f32>) {
 #endif
 
 @compute @workgroup_size($WG)
+#if SUBGROUPS
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+#else
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+#endif
   let head = group.y;
   let first = group.x * $(WG * ROWS)u;
 #for r 0 $ROWS
@@ -51,6 +57,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let at$r = min(t$r, p.queries - 1u);
   let range$r = key_ranges[at$r];
   let query$r = at$r * p.q_stride + p.q_offset + head * $(HEAD_DIM)u;
+#endfor
+#for r 0 $ROWS
+  var q$r: array<vec4<f32>, $CHUNKS>;
+  var o$r: array<vec4<f32>, $CHUNKS>;
 #endfor
   var begin = 0xffffffffu;
   var end = 0u;
@@ -73,36 +83,69 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endif
   end = min(end, p.keys);
 #for r 0 $ROWS
-#for c 0 $CHUNKS
-  let q$(r)_$c = q_at(query$r, $(c)u) * (p.scale * LOG2E);
-  var o$(r)_$c = vec4<f32>();
+#if LOOP
+  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
+#else
+  { const base = 0u;
+#endif
+#for c 0 $STEP
+  q$(r)[base + $(c)u] = q_at(query$r, base + $(c)u) * (p.scale * LOG2E);
+  o$(r)[base + $(c)u] = vec4<f32>();
 #endfor
+  }
   var most$r = FLOOR;
   var sum$r = 0.0;
 #endfor
   let k_base = p.k_offset + head / p.group * $(HEAD_DIM)u;
   let v_base = p.v_offset + head / p.group * $(HEAD_DIM)u;
+  // Out of the loop: a uniform is a load as well.
+  let last = p.keys - 1u;
+  let k_stride = p.k_stride;
+  let v_stride = p.v_stride;
   for (var key = begin; key < end; key += $(BLOCK)u) {
+#if QUAD
+    let mine = min(key + lane, last);
+    let k_mine = mine * k_stride + k_base;
+    let v_mine = mine * v_stride + v_base;
+#endif
 #for j 0 $BLOCK
-    let row$j = min(key + $(j)u, p.keys - 1u);
-    let k_row$j = row$j * p.k_stride + k_base;
-    let v_row$j = row$j * p.v_stride + v_base;
+#if QUAD
+    let seen$j = key + ($(j)u ^ lane);
+#else
+    let seen$j = key + $(j)u;
+    let row$j = min(seen$j, last);
+    let k_row$j = row$j * k_stride + k_base;
+    let v_row$j = row$j * v_stride + v_base;
+#endif
 #for r 0 $ROWS
     var s$(r)_$j = 0.0;
 #endfor
 #endfor
-#for c 0 $CHUNKS
+#if LOOP
+  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
+#else
+  { const base = 0u;
+#endif
+#for c 0 $STEP
+#if QUAD
+    let kk$c = k_at(k_mine, base + $(c)u);
+#endif
 #for j 0 $BLOCK
-    let k$(c)_$j = k_at(k_row$j, $(c)u);
+#if QUAD
+    let k$(c)_$j = exchange_$j(kk$c);
+#else
+    let k$(c)_$j = k_at(k_row$j, base + $(c)u);
+#endif
 #for r 0 $ROWS
-    s$(r)_$j += dot(q$(r)_$c, k$(c)_$j);
+    s$(r)_$j += dot(q$(r)[base + $(c)u], k$(c)_$j);
 #endfor
 #endfor
 #endfor
+  }
 #for r 0 $ROWS
     var next$r = most$r;
 #for j 0 $BLOCK
-    s$(r)_$j = select(MASKED, s$(r)_$j, key + $(j)u >= range$r.x && key + $(j)u < range$r.y);
+    s$(r)_$j = select(MASKED, s$(r)_$j, seen$j >= range$r.x && seen$j < range$r.y);
     next$r = max(next$r, s$(r)_$j);
 #endfor
     let keep$r = exp2(most$r - next$r);
@@ -113,25 +156,47 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     sum$r += s$(r)_$j;
 #endfor
 #endfor
-#for c 0 $CHUNKS
+#if LOOP
+  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
+#else
+  { const base = 0u;
+#endif
+#for c 0 $STEP
 #for r 0 $ROWS
-    o$(r)_$c *= keep$r;
+    var sum$(r)_$c = o$(r)[base + $(c)u] * keep$r;
 #endfor
+#if QUAD
+    let vv$c = v_at(v_mine, base + $(c)u);
+#endif
 #for j 0 $BLOCK
-    let v$(c)_$j = v_at(v_row$j, $(c)u);
+#if QUAD
+    let v$(c)_$j = exchange_$j(vv$c);
+#else
+    let v$(c)_$j = v_at(v_row$j, base + $(c)u);
+#endif
 #for r 0 $ROWS
-    o$(r)_$c += s$(r)_$j * v$(c)_$j;
+    sum$(r)_$c += s$(r)_$j * v$(c)_$j;
 #endfor
 #endfor
+#for r 0 $ROWS
+    o$(r)[base + $(c)u] = sum$(r)_$c;
 #endfor
+#endfor
+  }
   }
 #for r 0 $ROWS
   if (t$r < p.queries) {
     let inverse = select(0.0, 1.0 / sum$r, sum$r > 0.0);
     let out = t$r * p.o_stride + p.o_offset + head * $(HEAD_DIM)u;
-#for c 0 $CHUNKS
-    store(out, $(c)u, o$(r)_$c * inverse);
+#if LOOP
+  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
+#else
+  { const base = 0u;
+#endif
+#for c 0 $STEP
+    store(out, base + $(c)u, o$(r)[base + $(c)u] * inverse);
 #endfor
+  }
 #if LSE
     lse[head * p.queries + t$r] = select(NOTHING, (most$r + log2(max(sum$r, 1e-30))) * LN2, sum$r > 0.0);
 #endif

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { attention, attentionBackward, attentionStats } from '../../src/engine/kernels/attention.ts';
 import { columnsOf, inverseRanges, makeRanges, reference } from '../support/attention.ts';
-import { FAMILIES, runOn, slope } from '../support/kernels.ts';
-import { Random, relativeError } from '../support/matmul.ts';
+import { FAMILIES, normError, runOn, slope } from '../support/kernels.ts';
+import { Random } from '../support/matmul.ts';
 
 const seed = Math.floor(Math.random() * 2 ** 31);
 const random = new Random(seed);
@@ -92,7 +92,7 @@ async function compare(family: (typeof FAMILIES)[number], given: Case) {
   const inputs = { q: wide(at.names.q), k: wide(at.names.k), v: wide(at.names.v) };
   const expected = reference(shape, inputs, keyRanges, { data: Float64Array.from(dO), ...o });
   const result = columnsOf(got['o']!, queries, qWidth, o);
-  expect(relativeError(result, expected.o), note).toBeLessThan(3e-6);
+  expect(normError(result, expected.o), note).toBeLessThan(3e-6);
   expect(got['again'], note).toEqual(got['o']);
   for (let t = 0; t < queries; t++) expect(got['o']![t * o.stride], `${note}: columns beside o`).toBe(7);
   got['lse']!.forEach((value, i) => {
@@ -106,7 +106,7 @@ async function compare(family: (typeof FAMILIES)[number], given: Case) {
     if (keys === 1 && name !== 'dv') expect(Math.hypot(...gradient), `${note}, ${name}`).toBeLessThan(1e-5);
     else {
       expect(size, note).toBeGreaterThan(0);
-      expect(relativeError(gradient, expected[name]), `${note}, ${name}`).toBeLessThan(6e-6);
+      expect(normError(gradient, expected[name]), `${note}, ${name}`).toBeLessThan(6e-6);
     }
     if (!c.packed && columns.offset > 0) expect(got[at.gradients[name]]![0], `${note}: columns beside ${name}`).toBe(9);
   }

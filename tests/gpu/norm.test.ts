@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { rmsNorm, rmsNormBackward } from '../../src/engine/kernels/rms_norm.ts';
-import { FAMILIES, runOn, slope } from '../support/kernels.ts';
-import { packWeights, Random, relativeError } from '../support/matmul.ts';
+import { FAMILIES, normError, runOn, slope } from '../support/kernels.ts';
+import { packWeights, Random } from '../support/matmul.ts';
 
 const seed = Math.floor(Math.random() * 2 ** 31);
 const random = new Random(seed);
@@ -71,13 +71,13 @@ describe.each(FAMILIES)('RMS norm, %s family', (family) => {
       const expected = forward(x64, w64, width, eps, offset);
       const dx = backward(x64, w64, dy64, width, eps, offset);
       const note = `seed ${seed}, ${weightType}`;
-      expect(relativeError(got['y']!, expected.y), note).toBeLessThan(2e-6);
-      expect(relativeError(got['y2']!, expected.y), note).toBeLessThan(2e-6);
-      expect(relativeError(got['rstd']!, expected.rstd), note).toBeLessThan(2e-6);
-      expect(relativeError(got['dx']!, dx), note).toBeLessThan(5e-6);
+      expect(normError(got['y']!, expected.y), note).toBeLessThan(2e-6);
+      expect(normError(got['y2']!, expected.y), note).toBeLessThan(2e-6);
+      expect(normError(got['rstd']!, expected.rstd), note).toBeLessThan(2e-6);
+      expect(normError(got['dx']!, dx), note).toBeLessThan(5e-6);
       const added = dx.map((value, i) => value + add[i]!);
-      expect(relativeError(got['dxAdd']!, added), note).toBeLessThan(5e-6);
-      expect(relativeError(got['inPlace']!, added), note).toBeLessThan(5e-6);
+      expect(normError(got['dxAdd']!, added), note).toBeLessThan(5e-6);
+      expect(normError(got['inPlace']!, added), note).toBeLessThan(5e-6);
     }
   });
 });
@@ -89,7 +89,7 @@ test('rows beyond one workgroup dimension', async () => {
   const shape = { rows, width, eps: 1e-5, weightType: 'f32' } as const;
   const { y } = await runOn('cpu', (target) => rmsNorm(target, shape, { x: 'x', weight: 'w', y: 'y' }), { x, w, y: x }, ['y']);
   const expected = forward(Float64Array.from(x), Float64Array.from(w), width, 1e-5, 0);
-  expect(relativeError(y!, expected.y), `seed ${seed}`).toBeLessThan(2e-6);
+  expect(normError(y!, expected.y), `seed ${seed}`).toBeLessThan(2e-6);
 });
 
 test('the formula of the gradient agrees with finite differences', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { headNormRope, headNormRopeBackward, type HeadNormRopeShape } from '../../src/engine/kernels/rope.ts';
-import { FAMILIES, runOn, slope } from '../support/kernels.ts';
-import { packWeights, Random, relativeError } from '../support/matmul.ts';
+import { FAMILIES, normError, runOn, slope } from '../support/kernels.ts';
+import { packWeights, Random } from '../support/matmul.ts';
 
 const seed = Math.floor(Math.random() * 2 ** 31);
 const random = new Random(seed);
@@ -94,7 +94,7 @@ describe.each(FAMILIES)('rotary embedding and head norm, %s family', (family) =>
     );
     const note = `seed ${seed}`;
     const x64 = Float64Array.from(x);
-    expect(relativeError(got['y']!, forward(x64, shape, tables)), note).toBeLessThan(2e-6);
+    expect(normError(got['y']!, forward(x64, shape, tables)), note).toBeLessThan(2e-6);
     // The gradient by central differences of <y, dy> in float64, head by head: no second formula to trust.
     const d = shape.headDim;
     const all = shape.heads + 2 * shape.kvHeads;

@@ -49,3 +49,15 @@ export function slope(f: () => number, x: Float64Array, i: number, h = 1e-5): nu
   x[i] = kept;
   return (above - below) / (2 * h);
 }
+
+/** |got − expected| / |expected| in the Euclidean norm; NaN anywhere gives NaN, which passes no bound. */
+export function normError(got: Float32Array, expected: Float64Array): number {
+  if (got.length !== expected.length) return NaN;
+  let difference = 0;
+  let size = 0;
+  for (let i = 0; i < got.length; i++) {
+    difference += (got[i]! - expected[i]!) ** 2;
+    size += expected[i]! ** 2;
+  }
+  return Math.sqrt(difference / size);
+}

@@ -47,14 +47,24 @@ function check(shape: AttentionShape): void {
 
 function tile(target: KernelTarget, headDim: number, columns: readonly Columns[]) {
   const vector = vectorWidth(headDim, ...columns.flatMap(({ stride, offset }) => [stride, offset]));
+  const chunks = Math.ceil(headDim / 4);
   const software = target.family === 'cpu';
+  const subgroups = software && target.subgroups;
+  const quad = subgroups && target.subgroupSize === 4;
   return {
     WG: software ? target.subgroupSize : 32,
-    SUBGROUPS: software && target.subgroups,
+    SUBGROUPS: subgroups,
+    QUAD: quad,
+    // Two rows a lane halve the loads, and double what is compiled: worth it only where both are small.
+    ROWS: software && !quad && chunks <= 8 ? 2 : 1,
+    BLOCK: quad ? 4 : 2,
     VECTOR: vector,
     ELEMENT: vector === 4 ? 'vec4<f32>' : 'f32',
     HEAD_DIM: headDim,
-    CHUNKS: Math.ceil(headDim / 4),
+    CHUNKS: chunks,
+    // Large heads loop over their chunks: unrolled, they compile for minutes.
+    LOOP: chunks > 16,
+    STEP: chunks > 16 ? [4, 3, 2, 1].find((step) => chunks % step === 0)! : chunks,
   };
 }
 
@@ -78,7 +88,7 @@ export function attention<T>(
 ): KernelCall<T>[] {
   check(shape);
   const { q, k, v, o, lse, keyRanges } = buffers;
-  const defines = { ...tile(target, shape.headDim, [shape.q, shape.k, shape.v, shape.o]), ROWS: 1, BLOCK: 8 };
+  const defines = { ...tile(target, shape.headDim, [shape.q, shape.k, shape.v, shape.o]) };
   const bytes = rowBytes(shape);
   return [
     {
@@ -114,11 +124,9 @@ export function attentionBackward<T>(
   const { queries, keys, heads, kvHeads } = shape;
   const bytes = rowBytes(shape);
   const delta = tile(target, shape.headDim, [shape.o, shape.dO]);
-  const forQ = { ...tile(target, shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dq]), ROWS: 1, BLOCK: 4 };
+  const forQ = { ...tile(target, shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dq]) };
   const forKV = {
     ...tile(target, shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dk, shape.dv]),
-    ROWS: 1,
-    BLOCK: 4,
     SHARED: dk === dv,
   };
   const params = {
