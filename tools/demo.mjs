@@ -1,9 +1,11 @@
 // npm run demo: the main job from a terminal. A headless Chromium opens the built page, trains the example, and everything
-// printed here is what the page itself shows; the adapter it offers for download is written to out/.
+// printed here is what the page itself shows; the adapter it offers for download is written to out/. With
+// `-- --screenshot FILE.png` the page is also photographed when training is done.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { unzipSync } from 'fflate';
 import { chromium } from 'playwright-core';
 import { build } from 'vite';
@@ -87,6 +89,7 @@ async function takeAdapter(page) {
   return folder;
 }
 
+const { values } = parseArgs({ options: { screenshot: { type: 'string' } } });
 const executablePath = findChromium();
 if (!executablePath) {
   console.error(
@@ -105,7 +108,7 @@ const context = await chromium.launchPersistentContext(profile, {
   headless: true,
   args: chromiumArguments(),
   env: Object.fromEntries(env),
-  viewport: { width: 1440, height: 1000 },
+  viewport: { width: 1280, height: 1180 },
   acceptDownloads: true,
 });
 let status = 0;
@@ -125,6 +128,10 @@ try {
     `Memory planned ${await number(page, 'Memory planned')}, measured ${await number(page, 'Memory measured')}.`,
   );
   await printSamples(page);
+  if (values.screenshot) {
+    await page.evaluate(() => window.scrollTo(0, 0));
+    await page.screenshot({ path: values.screenshot });
+  }
   await page.goto(address.replace(/train$/, 'share'));
   console.log('\nThe adapter:');
   console.log(`It lies in ${await takeAdapter(page)}`);
