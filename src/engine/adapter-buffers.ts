@@ -105,9 +105,7 @@ export class AdapterBuffers {
       const encoder = gpu.createCommandEncoder();
       encoder.copyBufferToBuffer(this.buffer(name), done * 4, staging, 0, count * 4);
       gpu.queue.submit([encoder.finish()]);
-      await staging.mapAsync(GPUMapMode.READ, 0, count * 4);
-      result.set(new Float32Array(staging.getMappedRange(0, count * 4)), done);
-      staging.unmap();
+      result.set(new Float32Array(await this.#device.map(staging, count * 4)), done);
       done += count;
     }
     return result;

@@ -158,6 +158,24 @@ export class Device {
     buffer.destroy();
   }
 
+  /**
+   * Maps `bytes` of a buffer for reading. Throws DeviceLostError where the device is gone: the mapping then fails first, for
+   * reasons of its own, and the loss is told a moment later.
+   */
+  async map(buffer: GPUBuffer, bytes = buffer.size): Promise<ArrayBuffer> {
+    try {
+      await buffer.mapAsync(GPUMapMode.READ, 0, bytes);
+    } catch (error) {
+      await Promise.race([this.lost, new Promise((resolve) => setTimeout(resolve, 200))]);
+      this.check();
+      throw error;
+    }
+    this.check();
+    const data = buffer.getMappedRange(0, bytes).slice(0);
+    buffer.unmap();
+    return data;
+  }
+
   /** Compiles a kernel, or finds it compiled: pipelines are kept by their source for the life of the device. */
   pipeline(code: string, label: string): Promise<GPUComputePipeline> {
     let pipeline = this.#pipelines.get(code);

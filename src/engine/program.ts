@@ -401,15 +401,7 @@ export class Program {
   }
 
   async #read(staging: GPUBuffer, start: number): Promise<Record<string, Float32Array<ArrayBuffer>>> {
-    try {
-      await staging.mapAsync(GPUMapMode.READ);
-    } catch (error) {
-      this.#device.check();
-      throw error;
-    }
-    this.#device.check();
-    const data = staging.getMappedRange().slice(0);
-    staging.unmap();
+    const data = await this.#device.map(staging);
     this.#learnSpeed((performance.now() - start) / 1000);
     return Object.fromEntries(
       [...this.plan.outputs].map(([key, { offset, size }]) => [key, new Float32Array(data, offset, size / 4)]),

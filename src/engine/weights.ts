@@ -74,6 +74,7 @@ export class WeightStore {
       }
       // Writes are queued: wait, so that memory given to them is free and failures surface here.
       await device.gpu.queue.onSubmittedWorkDone();
+      device.check();
       return store;
     } catch (error) {
       store.destroy();

@@ -116,6 +116,9 @@ export async function readTokenRows(
 /** A prepared batch file as examples: rows as they stand, nothing held out. */
 export async function readPreparedBatch(folder: ModelFolder, file: string, vocabSize: number): Promise<Examples> {
   const { sequences, length } = await readTokenRows(folder, file, vocabSize, true);
+  if (!sequences.some(({ labelTokens }) => labelTokens > 0)) {
+    throw new UserError(`There is nothing to learn from in ${file}: no token after the first of a row has a label.`);
+  }
   return { length, training: sequences, heldOut: [], report: undefined, prepared: true };
 }
 
