@@ -43,6 +43,9 @@ function cpuVariant(op: MatmulOp, rows: number, target: KernelTarget): Variant {
   return { name: `rows${rows}`, shader, defines, rows, columns: 4 * lanes };
 }
 
+/** Tokens from which steps take long enough for slower compiling to be won back. */
+const LONG_STEP = 512;
+
 function cpuCandidates(op: MatmulOp, { m, n, k }: MatmulShape, target: KernelTarget): Variant[] {
   const skinny = op !== 'linear' && op !== 'linearBackward';
   // Odd shapes take a slow path whose code grows with the rows.
@@ -54,8 +57,9 @@ function cpuCandidates(op: MatmulOp, { m, n, k }: MatmulShape, target: KernelTar
       ? [4]
       : m <= 8
         ? [8]
-        : // 32 rows run a quarter faster than 16 and compile half as long again; a last tile half empty would eat that up.
-          padded(32) <= 1.15 * padded(16)
+        : // 32 rows run a quarter faster than 16 and compile twice as long: worth it where a step is long. A last tile half
+          // empty would eat that up.
+          m >= LONG_STEP && padded(32) <= 1.15 * padded(16)
           ? [32, 16, 8]
           : [16, 32, 8];
   return tall.map((rows) => cpuVariant(op, rows, target));
