@@ -8,18 +8,57 @@ describe('config.json of a base', () => {
   test('a Llama as it stands, and with what transformers fills in', () => {
     const full = parseDecoderConfig(TINY);
     expect(full).toMatchObject({
-      modelType: 'llama', hiddenSize: 24, intermediateSize: 36, layers: 2, heads: 4, kvHeads: 2, headDim: 6, vocabSize: 61,
-      contextLength: 64, eps: 1e-5, tied: false, activation: 'silu', qkvBias: false, outputBias: false, mlpBias: false, headNorm: false,
+      modelType: 'llama',
+      hiddenSize: 24,
+      intermediateSize: 36,
+      layers: 2,
+      heads: 4,
+      kvHeads: 2,
+      headDim: 6,
+      vocabSize: 61,
+      contextLength: 64,
+      eps: 1e-5,
+      tied: false,
+      activation: 'silu',
+      qkvBias: false,
+      outputBias: false,
+      mlpBias: false,
+      headNorm: false,
     });
-    const { head_dim: _, num_key_value_heads: __, rms_norm_eps: ___, max_position_embeddings: ____, hidden_act: _____, ...few } = TINY;
-    expect(parseDecoderConfig(few)).toMatchObject({ headDim: 6, kvHeads: 4, eps: 1e-6, contextLength: 2048, activation: 'silu' });
+    const {
+      head_dim: _,
+      num_key_value_heads: __,
+      rms_norm_eps: ___,
+      max_position_embeddings: ____,
+      hidden_act: _____,
+      ...few
+    } = TINY;
+    expect(parseDecoderConfig(few)).toMatchObject({
+      headDim: 6,
+      kvHeads: 4,
+      eps: 1e-6,
+      contextLength: 2048,
+      activation: 'silu',
+    });
   });
 
   test('Llama has the biases that it says, Qwen2 its own, Qwen3 norms of heads', () => {
-    expect(parseDecoderConfig({ ...TINY, attention_bias: true, mlp_bias: true })).toMatchObject({ qkvBias: true, outputBias: true, mlpBias: true });
-    expect(parseDecoderConfig({ ...TINY, model_type: 'qwen2' })).toMatchObject({ qkvBias: true, outputBias: false, headNorm: false });
+    expect(parseDecoderConfig({ ...TINY, attention_bias: true, mlp_bias: true })).toMatchObject({
+      qkvBias: true,
+      outputBias: true,
+      mlpBias: true,
+    });
+    expect(parseDecoderConfig({ ...TINY, model_type: 'qwen2' })).toMatchObject({
+      qkvBias: true,
+      outputBias: false,
+      headNorm: false,
+    });
     const { head_dim: _, ...withoutHeadDim } = TINY;
-    expect(parseDecoderConfig({ ...withoutHeadDim, model_type: 'qwen3' })).toMatchObject({ headDim: 128, headNorm: true, qkvBias: false });
+    expect(parseDecoderConfig({ ...withoutHeadDim, model_type: 'qwen3' })).toMatchObject({
+      headDim: 128,
+      headNorm: true,
+      qkvBias: false,
+    });
   });
 
   test.each([

@@ -71,7 +71,12 @@ describe('elementwise expressions', () => {
       const at = point(random);
       for (let i = 0; i < OPERANDS; i++) {
         const h = 1e-5;
-        const moved = (by: number): number => evaluate(e, at.map((x, j) => (j === i ? x + by : x)), STRENGTH);
+        const moved = (by: number): number =>
+          evaluate(
+            e,
+            at.map((x, j) => (j === i ? x + by : x)),
+            STRENGTH,
+          );
         const slope = (moved(h) - moved(-h)) / (2 * h);
         const exact = evaluate(derivative(e, i), at, STRENGTH);
         if (Math.abs(slope) > 1e6) continue;
@@ -88,7 +93,10 @@ describe('elementwise expressions', () => {
       const random = new Random(seed + round);
       const e = randomExpression(random, 5);
       const at = point(random);
-      expect(near(runWgsl(toWgsl(e), at), evaluate(e, at, STRENGTH)), `seed ${seed + round}: ${toWgsl(e)}`).toBeLessThan(1e-9);
+      expect(
+        near(runWgsl(toWgsl(e), at), evaluate(e, at, STRENGTH)),
+        `seed ${seed + round}: ${toWgsl(e)}`,
+      ).toBeLessThan(1e-9);
     }
   });
 
@@ -110,7 +118,11 @@ describe('elementwise expressions', () => {
       const at = point(random);
       const values = inner.map((e) => evaluate(e, at, STRENGTH));
       const expected = evaluate(outer, values, STRENGTH);
-      const joined = evaluate(substitute(outer, (i) => inner[i]!), at, STRENGTH);
+      const joined = evaluate(
+        substitute(outer, (i) => inner[i]!),
+        at,
+        STRENGTH,
+      );
       if (!Number.isFinite(expected) || Math.abs(expected) > 1e12) continue;
       expect(near(joined, expected), `seed ${seed + round}`).toBeLessThan(1e-9);
     }

@@ -24,13 +24,16 @@ const TARGET: KernelTarget = {
   maxWorkgroupStorage: 16384,
 };
 
-const tensors = (record: object): Tensor[] => (Object.values(record) as (Tensor | undefined)[]).filter((t) => t !== undefined);
+const tensors = (record: object): Tensor[] =>
+  (Object.values(record) as (Tensor | undefined)[]).filter((t) => t !== undefined);
 const only = <K extends OpName>(graph: Graph, op: K): NodeOf<K>[] =>
   graph.nodes.filter((node: Node) => node.op === op) as unknown as NodeOf<K>[];
 
 function voice(lora: ConfigJson, config: ConfigJson = {}): VoiceGraphOptions {
   const parsed = parseDecoderConfig({ ...TINY, ...config });
-  const modules = Array.from({ length: parsed.layers }, (_, layer) => Object.values(blockProjections(parsed, layer))).flat();
+  const modules = Array.from({ length: parsed.layers }, (_, layer) =>
+    Object.values(blockProjections(parsed, layer)),
+  ).flat();
   const loraConfig = parseLoraConfig(lora);
   const adapter = new LoraLayout(resolveTargets(loraConfig, modules), loraConfig, true);
   return { config: parsed, dtypeOf: () => 'f32', maxBinding: Infinity, adapter };
@@ -41,7 +44,9 @@ const ALL = { r: 4, target_modules: 'all-linear' };
 describe('gradients', () => {
   test('go to every adapter tensor and to nothing else', () => {
     const graph = lossGraph(voice({ ...ALL, use_dora: true }), 8, 64, 0);
-    const parameters = new Set(graph.nodes.flatMap(({ inputs }) => tensors(inputs)).filter(({ role }) => role === 'parameter'));
+    const parameters = new Set(
+      graph.nodes.flatMap(({ inputs }) => tensors(inputs)).filter(({ role }) => role === 'parameter'),
+    );
     // Seven projections of two layers, each with A, B and DoRA's magnitude.
     expect(parameters.size).toBe(2 * 7 * 3);
     expect(new Set(graph.gradients.keys())).toEqual(parameters);
@@ -68,13 +73,20 @@ describe('gradients', () => {
     const p = graph.parameter('p', [4]);
     const x = graph.multiply(graph.multiply(graph.input('x', [3, 4]), p), p);
     const weight = graph.weight('head', { dtype: 'f32', sources: [{ name: 'head', shape: [6, 4] }] });
-    graph.emit('crossEntropyHead', { x, weight, labels: graph.input('labels', [3], 'i32') }, { withGradient: true, chunkRows: 64 });
+    graph.emit(
+      'crossEntropyHead',
+      { x, weight, labels: graph.input('labels', [3], 'i32') },
+      { withGradient: true, chunkRows: 64 },
+    );
     expect(() => graph.backward()).toThrow('p is used twice');
   });
 
   test('stop where nothing trained lies further down', () => {
     // Blocks 0 and 1 are frozen: no backward work on them at all.
-    const options = voice({ ...ALL, target_modules: ['q_proj', 'v_proj'], layers_to_transform: [2] }, { num_hidden_layers: 4 });
+    const options = voice(
+      { ...ALL, target_modules: ['q_proj', 'v_proj'], layers_to_transform: [2] },
+      { num_hidden_layers: 4 },
+    );
     const graph = lossGraph(options, 8, 64, 0);
     const weights = only(graph, 'linearBackward').map(({ inputs }) => inputs.weight.key ?? '');
     expect(weights.length).toBeGreaterThan(0);
@@ -115,7 +127,12 @@ describe('dropping what nobody reads', () => {
     const y = graph.map(unary('sigmoid', operand(0)), [used]);
     graph.output('y', y);
     const cache = graph.state('cache', [9, 4]);
-    graph.emit('scatterRows', { x: used, indices: graph.input('rows', [2], 'u32') }, { offset: 0, width: 4 }, { into: cache });
+    graph.emit(
+      'scatterRows',
+      { x: used, indices: graph.input('rows', [2], 'u32') },
+      { offset: 0, width: 4 },
+      { into: cache },
+    );
     const row = graph.parameter('row', [4]);
     graph.emit('columnSum', { x: used }, {}, { y: graph.gradientOf(row) });
     graph.dropUnused();
@@ -147,7 +164,8 @@ describe('computing blocks again', () => {
     expect(count(all.graph, 'attention')).toBe(8);
     expect(count(all.graph, 'gatedActivation')).toBe(8);
     // What only the forward pass needs (the last projection, added to the residual) is not made again.
-    const down = (graph: Graph): number => only(graph, 'linear').filter(({ inputs }) => inputs.weight.key?.includes('down_proj')).length;
+    const down = (graph: Graph): number =>
+      only(graph, 'linear').filter(({ inputs }) => inputs.weight.key?.includes('down_proj')).length;
     expect(down(all.graph)).toBe(8);
     // As many gradients, from the same rules.
     for (const op of ['loraGradient', 'linearBackward', 'attentionBackward', 'rmsNormBackward'] as const) {
@@ -160,7 +178,8 @@ describe('computing blocks again', () => {
 
   test('more blocks never take more memory', () => {
     const totals = [0, 1, 2, 3, 4].map((recompute) => planned(recompute).plan.totalBytes);
-    for (let i = 1; i < totals.length; i++) expect(totals[i], `${i} blocks: ${totals.join()}`).toBeLessThanOrEqual(totals[i - 1]!);
+    for (let i = 1; i < totals.length; i++)
+      expect(totals[i], `${i} blocks: ${totals.join()}`).toBeLessThanOrEqual(totals[i - 1]!);
   });
 
   test('backward nodes of a block read its second computation, not its first', () => {
@@ -172,7 +191,9 @@ describe('computing blocks again', () => {
     }
     // A block's result is the next one's input: that alone is kept.
     const results = new Set(
-      only(graph, 'linear').filter(({ inputs }) => inputs.weight.key?.includes('down_proj')).map(({ outputs }) => outputs.y),
+      only(graph, 'linear')
+        .filter(({ inputs }) => inputs.weight.key?.includes('down_proj'))
+        .map(({ outputs }) => outputs.y),
     );
     const late = graph.nodes.slice(forwardEnd + 1).flatMap(({ inputs }) => tensors(inputs));
     expect(late.filter((tensor) => first.has(tensor) && !results.has(tensor)).map(({ label }) => label)).toEqual([]);
@@ -204,7 +225,13 @@ describe('declaring tensors', () => {
   test('weights beyond one binding are split at multiples of 64 rows, aligned whatever their dtype', () => {
     for (const dtype of ['f32', 'bf16', 'f16'] as const) {
       const graph = new Graph(10_000);
-      const weight = graph.weight('w', { dtype, sources: [{ name: 'a', shape: [300, 7] }, { name: 'b', shape: [77, 7] }] });
+      const weight = graph.weight('w', {
+        dtype,
+        sources: [
+          { name: 'a', shape: [300, 7] },
+          { name: 'b', shape: [77, 7] },
+        ],
+      });
       expect(weight.shape).toEqual([377, 7]);
       const parts = weight.parts ?? [weight];
       expect(parts.reduce((sum, part) => sum + part.shape[0]!, 0)).toBe(377);
@@ -213,7 +240,9 @@ describe('declaring tensors', () => {
       if (dtype === 'f32') expect(parts.length).toBeGreaterThan(1);
     }
     const graph = new Graph(1000);
-    expect(() => graph.weight('wide', { dtype: 'f32', sources: [{ name: 'wide', shape: [100, 100] }] })).toThrow(/1000 bytes.*64 rows of wide take 25600/);
+    expect(() => graph.weight('wide', { dtype: 'f32', sources: [{ name: 'wide', shape: [100, 100] }] })).toThrow(
+      /1000 bytes.*64 rows of wide take 25600/,
+    );
   });
 
   test('ids are never used twice', () => {
@@ -242,6 +271,8 @@ describe('a program plan', () => {
   });
 
   test('a forbidden size is refused before anything is allocated', () => {
-    expect(() => ProgramPlan.of(lossGraph(voice(ALL), 4096, 64, 0), TARGET, 2 ** 18)).toThrow(/the graphics device allows 262144/);
+    expect(() => ProgramPlan.of(lossGraph(voice(ALL), 4096, 64, 0), TARGET, 2 ** 18)).toThrow(
+      /the graphics device allows 262144/,
+    );
   });
 });

@@ -38,7 +38,11 @@ export function evaluate(e: Expression, operands: readonly number[], strength: n
 }
 
 /** The outputs of a graph of map nodes, computed on the processor: operands of full size, one row or one number. */
-export function runMaps(graph: Graph, inputs: ReadonlyMap<string, Float64Array>, strength: number): Map<string, Float64Array> {
+export function runMaps(
+  graph: Graph,
+  inputs: ReadonlyMap<string, Float64Array>,
+  strength: number,
+): Map<string, Float64Array> {
   const values = new Map<Tensor, Float64Array>();
   for (const [key, tensor] of graph.inputs) values.set(tensor, inputs.get(key)!);
   for (const node of graph.nodes) {
@@ -52,7 +56,11 @@ export function runMaps(graph: Graph, inputs: ReadonlyMap<string, Float64Array>,
     values.set(
       y,
       Float64Array.from({ length: count }, (_, i) =>
-        evaluate(node.attributes.expression, operands.map((data) => at(data, i)), strength),
+        evaluate(
+          node.attributes.expression,
+          operands.map((data) => at(data, i)),
+          strength,
+        ),
       ),
     );
   }

@@ -16,7 +16,9 @@ const STACKING: ConfigJson = { hidden_size: 64, intermediate_size: 128, head_dim
 
 function traced(lora: ConfigJson, config: ConfigJson = STACKING) {
   const parsed = parseDecoderConfig({ ...TINY, ...config });
-  const modules = Array.from({ length: parsed.layers }, (_, layer) => Object.values(blockProjections(parsed, layer))).flat();
+  const modules = Array.from({ length: parsed.layers }, (_, layer) =>
+    Object.values(blockProjections(parsed, layer)),
+  ).flat();
   const loraConfig = parseLoraConfig(lora);
   const targets = resolveTargets(loraConfig, modules);
   const layout = new LoraLayout(targets, loraConfig, true);
@@ -44,7 +46,10 @@ const CASES: [string, ConfigJson, ConfigJson?][] = [
   ['every projection, stacked', { r: 4, target_modules: 'all-linear' }],
   ['odd sizes, nothing stacked', { r: 3, target_modules: 'all-linear' }, {}],
   ['q and v alone', { r: 5, target_modules: ['q_proj', 'v_proj'] }],
-  ['ranks of their own', { r: 4, target_modules: 'all-linear', rank_pattern: { k_proj: 1, 'layers.1.mlp.up_proj': 9 } }],
+  [
+    'ranks of their own',
+    { r: 4, target_modules: 'all-linear', rank_pattern: { k_proj: 1, 'layers.1.mlp.up_proj': 9 } },
+  ],
   ['one layer of several', { r: 2, target_modules: ['gate_proj', 'o_proj'], layers_to_transform: [1] }],
   ['DoRA', { r: 4, target_modules: 'all-linear', use_dora: true }],
   ['dropout', { r: 4, target_modules: ['q_proj', 'k_proj'], lora_dropout: 0.1 }],
@@ -53,7 +58,14 @@ const CASES: [string, ConfigJson, ConfigJson?][] = [
 describe('flat ranges', () => {
   test('begin where a binding may, without overlap, and are asked for by name', () => {
     const layout = new FlatLayout();
-    for (const [key, length] of [['a', 1], ['b', 64], ['c', 65], ['d', 0], ['e', 200]] as const) layout.add(key, length);
+    for (const [key, length] of [
+      ['a', 1],
+      ['b', 64],
+      ['c', 65],
+      ['d', 0],
+      ['e', 200],
+    ] as const)
+      layout.add(key, length);
     const ranges = [...layout.ranges.values()];
     expect(ranges.map(({ offset }) => offset)).toEqual([0, 64, 128, 256, 256]);
     expect(layout.length).toBe(512);
@@ -117,7 +129,11 @@ describe('groups', () => {
       { name: `${prefix}.k_proj`, inFeatures: 64, outFeatures: 32 },
       { name: `${prefix}.v_proj`, inFeatures: 64, outFeatures: 32 },
     ])!;
-    expect(group.segments.map(({ rank, hOffset, bOffset }) => [rank, hOffset, bOffset])).toEqual([[4, 0, 0], [0, 4, 256], [2, 4, 256]]);
+    expect(group.segments.map(({ rank, hOffset, bOffset }) => [rank, hOffset, bOffset])).toEqual([
+      [4, 0, 0],
+      [0, 4, 256],
+      [2, 4, 256],
+    ]);
     // alpha / r of the module's own rank.
     expect(group.segments.map(({ scale }) => scale)).toEqual([32 / 4, 1, 32 / 2]);
   });

@@ -71,7 +71,8 @@ function check({ uses }: RandomGraph, plan: ArenaPlan<Piece>, limit: number, not
     for (const b of placed.slice(0, i)) {
       const together = a.arena === b.arena && a.first <= b.last && b.first <= a.last;
       const apart = a.offset + align(a.piece.bytes) <= b.offset || b.offset + align(b.piece.bytes) <= a.offset;
-      if (together && !apart) expect.fail(`${note}: tensors ${a.piece.name} and ${b.piece.name} share bytes while both live`);
+      if (together && !apart)
+        expect.fail(`${note}: tensors ${a.piece.name} and ${b.piece.name} share bytes while both live`);
     }
   }
   for (const { reads, writes } of uses) {

@@ -20,9 +20,18 @@ function batchFile(tensors: Record<string, Rows>): MemoryFolder {
 }
 
 const GOOD = {
-  input_ids: [[5, 6, 7, 0], [8, 9, 1, 2]],
-  attention_mask: [[1, 1, 1, 0], [1, 1, 1, 1]],
-  labels: [[5, -100, 7, -100], [8, 9, 1, 2]],
+  input_ids: [
+    [5, 6, 7, 0],
+    [8, 9, 1, 2],
+  ],
+  attention_mask: [
+    [1, 1, 1, 0],
+    [1, 1, 1, 1],
+  ],
+  labels: [
+    [5, -100, 7, -100],
+    [8, 9, 1, 2],
+  ],
 };
 
 describe('prepared batch files', () => {
@@ -43,16 +52,30 @@ describe('prepared batch files', () => {
   test('steps take rows in order and go on with the first at the end', async () => {
     const examples = await readPreparedBatch(batchFile(GOOD), FILE, 10);
     const recipe = parseRecipe({ shuffle: false, per_device_train_batch_size: 1, gradient_accumulation_steps: 3 });
-    const first = (index: number) => stepBatches(examples, recipe, index).map(({ inputs }) => (inputs['ids'] as Uint32Array)[0]);
+    const first = (index: number) =>
+      stepBatches(examples, recipe, index).map(({ inputs }) => (inputs['ids'] as Uint32Array)[0]);
     expect(first(0)).toEqual([5, 8, 5]);
     expect(first(1)).toEqual([8, 5, 8]);
   });
 
   test('shuffled, every row comes once an epoch', async () => {
     const rows = Array.from({ length: 7 }, (_, i) => [i, i]);
-    const examples = await readPreparedBatch(batchFile({ input_ids: rows, attention_mask: rows.map(() => [1, 1]), labels: rows }), FILE, 10);
-    const recipe = parseRecipe({ shuffle: true, per_device_train_batch_size: 1, gradient_accumulation_steps: 1, seed: 3 });
-    const order = (epoch: number) => Array.from({ length: 7 }, (_, i) => (stepBatches(examples, recipe, 7 * epoch + i)[0]!.inputs['ids'] as Uint32Array)[0]!);
+    const examples = await readPreparedBatch(
+      batchFile({ input_ids: rows, attention_mask: rows.map(() => [1, 1]), labels: rows }),
+      FILE,
+      10,
+    );
+    const recipe = parseRecipe({
+      shuffle: true,
+      per_device_train_batch_size: 1,
+      gradient_accumulation_steps: 1,
+      seed: 3,
+    });
+    const order = (epoch: number) =>
+      Array.from(
+        { length: 7 },
+        (_, i) => (stepBatches(examples, recipe, 7 * epoch + i)[0]!.inputs['ids'] as Uint32Array)[0]!,
+      );
     for (const epoch of [0, 1]) expect(order(epoch).sort()).toEqual([0, 1, 2, 3, 4, 5, 6]);
     expect(order(0)).not.toEqual(order(1));
   });
@@ -62,14 +85,94 @@ describe('prepared batch files', () => {
   const wrong: [string, Record<string, Rows>, RegExp][] = [
     ['no labels', unlabelled, /no tensor labels\. A prepared batch file holds input_ids, attention_mask and labels/],
     ['no mask', unmasked, /no tensor attention_mask/],
-    ['another shape', { ...GOOD, labels: [[1, 2, 3], [1, 2, 3]] }, /labels in batch\.safetensors has the shape \[2, 3\]; \[2, 4\]/],
-    ['an id beyond the vocabulary', { ...GOOD, input_ids: [[5, 6, 7, 0], [8, 10, 1, 2]] }, /token id 10; the base knows 0 to 9/],
-    ['a negative id', { ...GOOD, input_ids: [[5, -1, 7, 0], [8, 9, 1, 2]] }, /token id -1/],
-    ['a label beyond the vocabulary', { ...GOOD, labels: [[5, 6, 7, 11], [8, 9, 1, 2]] }, /label 11; the base knows 0 to 9, and -100/],
-    ['another ignored value', { ...GOOD, labels: [[5, 6, 7, -1], [8, 9, 1, 2]] }, /label -1/],
-    ['left padding', { ...GOOD, attention_mask: [[0, 1, 1, 1], [1, 1, 1, 1]] }, /Row 0 of batch\.safetensors is not padded on the right/],
-    ['a hole', { ...GOOD, attention_mask: [[1, 1, 1, 0], [1, 0, 1, 1]] }, /Row 1 of batch\.safetensors is not padded on the right/],
-    ['nothing that carries loss', { ...GOOD, labels: [[5, -100, -100, -100], [8, -100, -100, -100]] }, /nothing to learn from/i],
+    [
+      'another shape',
+      {
+        ...GOOD,
+        labels: [
+          [1, 2, 3],
+          [1, 2, 3],
+        ],
+      },
+      /labels in batch\.safetensors has the shape \[2, 3\]; \[2, 4\]/,
+    ],
+    [
+      'an id beyond the vocabulary',
+      {
+        ...GOOD,
+        input_ids: [
+          [5, 6, 7, 0],
+          [8, 10, 1, 2],
+        ],
+      },
+      /token id 10; the base knows 0 to 9/,
+    ],
+    [
+      'a negative id',
+      {
+        ...GOOD,
+        input_ids: [
+          [5, -1, 7, 0],
+          [8, 9, 1, 2],
+        ],
+      },
+      /token id -1/,
+    ],
+    [
+      'a label beyond the vocabulary',
+      {
+        ...GOOD,
+        labels: [
+          [5, 6, 7, 11],
+          [8, 9, 1, 2],
+        ],
+      },
+      /label 11; the base knows 0 to 9, and -100/,
+    ],
+    [
+      'another ignored value',
+      {
+        ...GOOD,
+        labels: [
+          [5, 6, 7, -1],
+          [8, 9, 1, 2],
+        ],
+      },
+      /label -1/,
+    ],
+    [
+      'left padding',
+      {
+        ...GOOD,
+        attention_mask: [
+          [0, 1, 1, 1],
+          [1, 1, 1, 1],
+        ],
+      },
+      /Row 0 of batch\.safetensors is not padded on the right/,
+    ],
+    [
+      'a hole',
+      {
+        ...GOOD,
+        attention_mask: [
+          [1, 1, 1, 0],
+          [1, 0, 1, 1],
+        ],
+      },
+      /Row 1 of batch\.safetensors is not padded on the right/,
+    ],
+    [
+      'nothing that carries loss',
+      {
+        ...GOOD,
+        labels: [
+          [5, -100, -100, -100],
+          [8, -100, -100, -100],
+        ],
+      },
+      /nothing to learn from/i,
+    ],
   ];
   test.each(wrong)('%s is named', async (_name, tensors, message) => {
     const reading = readPreparedBatch(batchFile(tensors), FILE, 10);
@@ -79,6 +182,8 @@ describe('prepared batch files', () => {
 
   test('floats are no token ids', async () => {
     const floats = writeSafetensors([{ name: 'input_ids', dtype: 'F32', shape: [1, 2], data: Float32Array.of(1, 2) }]);
-    await expect(readPreparedBatch(new MemoryFolder('data', new Map([[FILE, floats]])), FILE, 10)).rejects.toThrow(/input_ids/);
+    await expect(readPreparedBatch(new MemoryFolder('data', new Map([[FILE, floats]])), FILE, 10)).rejects.toThrow(
+      /input_ids/,
+    );
   });
 });

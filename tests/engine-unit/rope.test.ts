@@ -66,7 +66,10 @@ describe('rope settings of config.json', () => {
     const scaling = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
     expect(parseRope({ rope_theta: 500000, rope_scaling: { rope_type: 'llama3', ...scaling } })).toEqual(llama3);
     expect(parseRope({ rope_parameters: { rope_theta: 500000, rope_type: 'llama3', ...scaling } })).toEqual(llama3);
-    expect(parseRope({ rope_theta: 500000, rope_scaling: null })).toEqual({ theta: 500000, scaling: { type: 'default' } });
+    expect(parseRope({ rope_theta: 500000, rope_scaling: null })).toEqual({
+      theta: 500000,
+      scaling: { type: 'default' },
+    });
     expect(parseRope({})).toEqual(plain);
     expect(parseRope({ rope_scaling: { type: 'linear', factor: 2 } }).scaling).toEqual({ type: 'linear', factor: 2 });
   });
@@ -77,7 +80,15 @@ describe('rope settings of config.json', () => {
     [{ rope_scaling: { rope_type: 'linear', factor: 0 } }, /factor/],
     [{ rope_scaling: { rope_type: 'llama3', factor: 8 } }, /low_freq_factor/],
     [
-      { rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 4, high_freq_factor: 4, original_max_position_embeddings: 8192 } },
+      {
+        rope_scaling: {
+          rope_type: 'llama3',
+          factor: 8,
+          low_freq_factor: 4,
+          high_freq_factor: 4,
+          original_max_position_embeddings: 8192,
+        },
+      },
       /high_freq_factor/,
     ],
     [{ rope_theta: 'much' }, /rope_theta/],

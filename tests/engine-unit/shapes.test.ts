@@ -10,10 +10,18 @@ const graph = new Graph();
 let count = 0;
 const tensor = (...shape: number[]): Tensor => graph.input(`t${count++}`, shape);
 const weight = (rows: number, columns?: number): Tensor =>
-  graph.weight(`w${count++}`, { dtype: 'f32', sources: [{ name: 'w', shape: columns === undefined ? [rows] : [rows, columns] }] });
+  graph.weight(`w${count++}`, {
+    dtype: 'f32',
+    sources: [{ name: 'w', shape: columns === undefined ? [rows] : [rows, columns] }],
+  });
 const parameter = (...shape: number[]): Tensor => graph.parameter(`p${count++}`, shape);
 const none = { segments: [] };
-const lora = { segments: loraSegments([{ columns: 6, rank: 2, scale: 1 }, { columns: 4, rank: 3, scale: 2 }]) };
+const lora = {
+  segments: loraSegments([
+    { columns: 6, rank: 2, scale: 1 },
+    { columns: 4, rank: 3, scale: 2 },
+  ]),
+};
 
 describe('results have the shape that their op says', () => {
   test('linear', () => {
@@ -43,7 +51,10 @@ describe('results have the shape that their op says', () => {
     const attributes = { heads: 4, kvHeads: 2, headDim: 6, scale: 1, qOffset: 0, kOffset: 24, vOffset: 36 };
     const qkv = tensor(5, 48);
     const heard = graph.emit('attention', { q: qkv, k: qkv, v: qkv, keyRanges: tensor(5, 2) }, attributes);
-    expect([heard.o.shape, heard.lse.shape]).toEqual([[5, 24], [4, 5]]);
+    expect([heard.o.shape, heard.lse.shape]).toEqual([
+      [5, 24],
+      [4, 5],
+    ]);
     const head = { x: tensor(4, 8), weight: weight(11, 8), labels: tensor(4) };
     const loss = graph.emit('crossEntropyHead', head, { withGradient: true, chunkRows: 64 });
     expect([loss.loss.shape, loss.dx?.shape]).toEqual([[4], [4, 8]]);
@@ -55,31 +66,137 @@ describe('what does not fit is refused', () => {
   const rope = { heads: 4, kvHeads: 2, headDim: 6, rotaryDim: 6, eps: 1e-6 };
   const packed = { heads: 4, kvHeads: 2, headDim: 6, scale: 1, qOffset: 0, kOffset: 24, vOffset: 36 };
   const cases: [string, () => unknown, string][] = [
-    ['linear, columns of x', () => graph.emit('linear', { x: tensor(2, 4), weight: weight(7, 5) }, none), '4 columns where 5'],
-    ['linear, residual', () => graph.emit('linear', { x: tensor(2, 5), weight: weight(7, 5), residual: tensor(2, 6) }, none), '6 columns where 7'],
-    ['linear, rows of the residual', () => graph.emit('linear', { x: tensor(2, 5), weight: weight(7, 5), residual: tensor(3, 7) }, none), 'rows'],
-    ['linear, bias', () => graph.emit('linear', { x: tensor(2, 5), weight: weight(7, 5), bias: weight(5) }, none), 'bias'],
-    ['linear, segments without A', () => graph.emit('linear', { x: tensor(2, 5), weight: weight(10, 5) }, lora), 'A and B'],
-    ['linear, A without segments', () => graph.emit('linear', { x: tensor(2, 5), weight: weight(10, 5), a: parameter(2, 5), b: parameter(20) }, none), 'A and B'],
-    ['linear, segments that do not cover the columns', () => graph.emit('linear', { x: tensor(2, 5), weight: weight(11, 5), a: parameter(5, 5), b: parameter(24) }, lora), 'columns'],
-    ['linear, A of other columns', () => graph.emit('linear', { x: tensor(2, 5), weight: weight(10, 5), a: parameter(5, 4), b: parameter(24) }, lora), '4 columns where 5'],
-    ['linearBackward', () => graph.emit('linearBackward', { dy: tensor(2, 6), weight: weight(7, 5) }, {}), '6 columns where 7'],
-    ['rmsNorm', () => graph.emit('rmsNorm', { x: tensor(3, 8), weight: weight(7) }, { eps: 1e-6, offset: 0 }), 'one weight for each column'],
+    [
+      'linear, columns of x',
+      () => graph.emit('linear', { x: tensor(2, 4), weight: weight(7, 5) }, none),
+      '4 columns where 5',
+    ],
+    [
+      'linear, residual',
+      () => graph.emit('linear', { x: tensor(2, 5), weight: weight(7, 5), residual: tensor(2, 6) }, none),
+      '6 columns where 7',
+    ],
+    [
+      'linear, rows of the residual',
+      () => graph.emit('linear', { x: tensor(2, 5), weight: weight(7, 5), residual: tensor(3, 7) }, none),
+      'rows',
+    ],
+    [
+      'linear, bias',
+      () => graph.emit('linear', { x: tensor(2, 5), weight: weight(7, 5), bias: weight(5) }, none),
+      'bias',
+    ],
+    [
+      'linear, segments without A',
+      () => graph.emit('linear', { x: tensor(2, 5), weight: weight(10, 5) }, lora),
+      'A and B',
+    ],
+    [
+      'linear, A without segments',
+      () =>
+        graph.emit('linear', { x: tensor(2, 5), weight: weight(10, 5), a: parameter(2, 5), b: parameter(20) }, none),
+      'A and B',
+    ],
+    [
+      'linear, segments that do not cover the columns',
+      () =>
+        graph.emit('linear', { x: tensor(2, 5), weight: weight(11, 5), a: parameter(5, 5), b: parameter(24) }, lora),
+      'columns',
+    ],
+    [
+      'linear, A of other columns',
+      () =>
+        graph.emit('linear', { x: tensor(2, 5), weight: weight(10, 5), a: parameter(5, 4), b: parameter(24) }, lora),
+      '4 columns where 5',
+    ],
+    [
+      'linearBackward',
+      () => graph.emit('linearBackward', { dy: tensor(2, 6), weight: weight(7, 5) }, {}),
+      '6 columns where 7',
+    ],
+    [
+      'rmsNorm',
+      () => graph.emit('rmsNorm', { x: tensor(3, 8), weight: weight(7) }, { eps: 1e-6, offset: 0 }),
+      'one weight for each column',
+    ],
     ['headNormRope', () => graph.emit('headNormRope', { x: tensor(5, 47), positions: tensor(5) }, rope), 'q | k | v'],
-    ['attention, query columns', () => graph.emit('attention', { q: tensor(5, 20), k: tensor(5, 12), v: tensor(5, 12), keyRanges: tensor(5, 2) }, { ...packed, kOffset: 0, vOffset: 0 }), 'attention'],
-    ['attention, value columns', () => graph.emit('attention', { q: tensor(5, 47), k: tensor(5, 47), v: tensor(5, 47), keyRanges: tensor(5, 2) }, packed), 'attention'],
-    ['attention, ranges', () => graph.emit('attention', { q: tensor(5, 48), k: tensor(5, 48), v: tensor(5, 48), keyRanges: tensor(4, 2) }, packed), 'keyRanges'],
+    [
+      'attention, query columns',
+      () =>
+        graph.emit(
+          'attention',
+          { q: tensor(5, 20), k: tensor(5, 12), v: tensor(5, 12), keyRanges: tensor(5, 2) },
+          { ...packed, kOffset: 0, vOffset: 0 },
+        ),
+      'attention',
+    ],
+    [
+      'attention, value columns',
+      () =>
+        graph.emit(
+          'attention',
+          { q: tensor(5, 47), k: tensor(5, 47), v: tensor(5, 47), keyRanges: tensor(5, 2) },
+          packed,
+        ),
+      'attention',
+    ],
+    [
+      'attention, ranges',
+      () =>
+        graph.emit(
+          'attention',
+          { q: tensor(5, 48), k: tensor(5, 48), v: tensor(5, 48), keyRanges: tensor(4, 2) },
+          packed,
+        ),
+      'keyRanges',
+    ],
     ['gatedActivation', () => graph.emit('gatedActivation', { x: tensor(3, 9) }, { activation: 'silu' }), 'even'],
     ['map', () => graph.map(operand(0), [tensor(3, 8), tensor(3)]), 'does not stretch'],
     ['concat', () => graph.emit('concat', { x0: tensor(3, 8), x1: tensor(4, 8) }, {}), 'different numbers of rows'],
     ['slice', () => graph.emit('slice', { x: tensor(3, 8) }, { offset: 6, width: 3 }), 'outside of the matrix'],
     ['columnSum', () => graph.emit('columnSum', { x: tensor(3, 8), z: tensor(3, 7) }, {}), 'columnSum'],
     ['dropout', () => graph.emit('dropout', { x: tensor(3, 8) }, { p: 1, salt: 1 }), 'below 1'],
-    ['crossEntropyHead, labels', () => graph.emit('crossEntropyHead', { x: tensor(4, 8), weight: weight(11, 8), labels: tensor(3) }, { withGradient: false, chunkRows: 64 }), 'one label for each row'],
-    ['crossEntropyHead, columns', () => graph.emit('crossEntropyHead', { x: tensor(4, 7), weight: weight(11, 8), labels: tensor(4) }, { withGradient: false, chunkRows: 64 }), '7 columns where 8'],
-    ['crossEntropyHead, chunks', () => graph.emit('crossEntropyHead', { x: tensor(400, 8), weight: weight(11, 8), labels: tensor(400) }, { withGradient: false, chunkRows: 100 }), 'multiples of 64'],
-    ['scatterRows', () => graph.emit('scatterRows', { x: tensor(4, 8), indices: tensor(4) }, { offset: 4, width: 5 }), 'outside of the matrix'],
-    ['doraNorm', () => graph.emit('doraNorm', { weight: weight(6, 5), a: parameter(2, 4), b: parameter(12) }, { rank: 2, scale: 1 }), 'doraNorm'],
+    [
+      'crossEntropyHead, labels',
+      () =>
+        graph.emit(
+          'crossEntropyHead',
+          { x: tensor(4, 8), weight: weight(11, 8), labels: tensor(3) },
+          { withGradient: false, chunkRows: 64 },
+        ),
+      'one label for each row',
+    ],
+    [
+      'crossEntropyHead, columns',
+      () =>
+        graph.emit(
+          'crossEntropyHead',
+          { x: tensor(4, 7), weight: weight(11, 8), labels: tensor(4) },
+          { withGradient: false, chunkRows: 64 },
+        ),
+      '7 columns where 8',
+    ],
+    [
+      'crossEntropyHead, chunks',
+      () =>
+        graph.emit(
+          'crossEntropyHead',
+          { x: tensor(400, 8), weight: weight(11, 8), labels: tensor(400) },
+          { withGradient: false, chunkRows: 100 },
+        ),
+      'multiples of 64',
+    ],
+    [
+      'scatterRows',
+      () => graph.emit('scatterRows', { x: tensor(4, 8), indices: tensor(4) }, { offset: 4, width: 5 }),
+      'outside of the matrix',
+    ],
+    [
+      'doraNorm',
+      () =>
+        graph.emit('doraNorm', { weight: weight(6, 5), a: parameter(2, 4), b: parameter(12) }, { rank: 2, scale: 1 }),
+      'doraNorm',
+    ],
   ];
   test.each(cases)('%s', (_, emit, message) => {
     expect(emit).toThrow(message);
@@ -90,7 +207,11 @@ describe('what does not fit is refused', () => {
     const p = g.parameter('p', [1]);
     const x = g.map({ kind: 'mul', a: operand(0), b: operand(1) }, [g.input('x', [3, 8]), p]);
     const w = g.weight('w', { dtype: 'f32', sources: [{ name: 'w', shape: [5, 8] }] });
-    g.emit('crossEntropyHead', { x, weight: w, labels: g.input('labels', [3], 'i32') }, { withGradient: true, chunkRows: 64 });
+    g.emit(
+      'crossEntropyHead',
+      { x, weight: w, labels: g.input('labels', [3], 'i32') },
+      { withGradient: true, chunkRows: 64 },
+    );
     expect(() => g.backward()).toThrow('single number cannot be trained');
   });
 
@@ -98,7 +219,11 @@ describe('what does not fit is refused', () => {
     const g = new Graph();
     const x = g.map({ kind: 'add', a: operand(0), b: operand(1) }, [g.input('x', [3, 8]), g.parameter('p', [8])]);
     const w = g.weight('w', { dtype: 'f32', sources: [{ name: 'w', shape: [5, 8] }] });
-    g.emit('crossEntropyHead', { x, weight: w, labels: g.input('labels', [3], 'i32') }, { withGradient: false, chunkRows: 64 });
+    g.emit(
+      'crossEntropyHead',
+      { x, weight: w, labels: g.input('labels', [3], 'i32') },
+      { withGradient: false, chunkRows: 64 },
+    );
     expect(() => g.backward()).toThrow('without gradient');
   });
 });
@@ -111,12 +236,33 @@ describe('segments and parts', () => {
       { columns: 106, rank: 2, scale: 3 },
     ]);
     const of = (start: number, end: number) =>
-      clippedSegments(segments, start, end).map(({ columns, rank, hOffset, bOffset }) => [columns, rank, hOffset, bOffset]);
+      clippedSegments(segments, start, end).map(({ columns, rank, hOffset, bOffset }) => [
+        columns,
+        rank,
+        hOffset,
+        bOffset,
+      ]);
     // B: 100 × 4 elements of the first segment, then the third's.
-    expect(of(0, 64)).toEqual([[64, 4, 0, 0], [0, 0, 4, 400], [0, 2, 4, 400]]);
-    expect(of(64, 128)).toEqual([[36, 4, 0, 256], [28, 0, 4, 400], [0, 2, 4, 400]]);
-    expect(of(128, 256)).toEqual([[0, 4, 0, 0], [22, 0, 4, 400], [106, 2, 4, 400]]);
-    for (const [start, end] of [[0, 64], [64, 128], [128, 256]] as const) {
+    expect(of(0, 64)).toEqual([
+      [64, 4, 0, 0],
+      [0, 0, 4, 400],
+      [0, 2, 4, 400],
+    ]);
+    expect(of(64, 128)).toEqual([
+      [36, 4, 0, 256],
+      [28, 0, 4, 400],
+      [0, 2, 4, 400],
+    ]);
+    expect(of(128, 256)).toEqual([
+      [0, 4, 0, 0],
+      [22, 0, 4, 400],
+      [106, 2, 4, 400],
+    ]);
+    for (const [start, end] of [
+      [0, 64],
+      [64, 128],
+      [128, 256],
+    ] as const) {
       const clipped = clippedSegments(segments, start, end);
       expect(clipped.reduce((sum, { columns }) => sum + columns, 0)).toBe(end - start);
       // h has a column for every rank, whichever rows are asked for.
@@ -126,7 +272,11 @@ describe('segments and parts', () => {
 
   test('parts follow one another', () => {
     const sharded = new Graph(64 * 4 * 5).weight('w', { dtype: 'f32', sources: [{ name: 'w', shape: [150, 5] }] });
-    expect([...weightParts(sharded)].map(({ row, rows }) => [row, rows])).toEqual([[0, 64], [64, 64], [128, 22]]);
+    expect([...weightParts(sharded)].map(({ row, rows }) => [row, rows])).toEqual([
+      [0, 64],
+      [64, 64],
+      [128, 22],
+    ]);
   });
 
   test('every op has its entry', () => {

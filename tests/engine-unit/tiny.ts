@@ -31,7 +31,9 @@ export const TINY: ConfigJson = {
 export function tensorShapes(config: ConfigJson): { name: string; shape: readonly number[] }[] {
   const parsed = parseDecoderConfig(config);
   const graph = logitsGraph({ config: parsed, dtypeOf: () => 'f32', maxBinding: Infinity }, 1);
-  return [...graph.weights.values()].flatMap(({ spec }) => spec.sources.filter(({ name }) => !name.startsWith('rope.')));
+  return [...graph.weights.values()].flatMap(({ spec }) =>
+    spec.sources.filter(({ name }) => !name.startsWith('rope.')),
+  );
 }
 
 export interface TinyOptions {
@@ -46,7 +48,13 @@ export interface TinyOptions {
 }
 
 /** The files of a model of random weights, of the size that keeps activations near one. */
-export function tinyFiles({ seed, config = {}, dtype = 'F32', edit, files }: TinyOptions): Map<string, Uint8Array<ArrayBuffer>> {
+export function tinyFiles({
+  seed,
+  config = {},
+  dtype = 'F32',
+  edit,
+  files,
+}: TinyOptions): Map<string, Uint8Array<ArrayBuffer>> {
   const json = { ...TINY, ...config };
   const random = new Random(seed);
   let tensors = tensorShapes(json).map(({ name: tensor, shape }): TensorData => {

@@ -87,7 +87,12 @@ describe('the template language of shaders', () => {
   });
 
   test('parameters are a uniform, or constants where they are baked in', () => {
-    const source = lines('struct Params { count: u32, shift: i32, // a comment: u32', ' scale: f32 }', '#params', 'p.count');
+    const source = lines(
+      'struct Params { count: u32, shift: i32, // a comment: u32',
+      ' scale: f32 }',
+      '#params',
+      'p.count',
+    );
     const uniform = expandShader(source, {});
     expect(uniform.usesParams).toBe(true);
     expect(uniform.params.map(({ name, type }) => `${name} ${type}`)).toEqual(['count u32', 'shift i32', 'scale f32']);
@@ -114,7 +119,11 @@ describe('the template language of shaders', () => {
       'seed',
       'pad',
     ]);
-    expect(STEP_FIELDS.filter(({ type }) => type === 'u32').map(({ name }) => name)).toEqual(['accumulate', 'seed', 'pad']);
+    expect(STEP_FIELDS.filter(({ type }) => type === 'u32').map(({ name }) => name)).toEqual([
+      'accumulate',
+      'seed',
+      'pad',
+    ]);
   });
 
   test('fields are packed four bytes each, little-endian, by their type', () => {
@@ -125,7 +134,9 @@ describe('the template language of shaders', () => {
       { name: 'c', type: 'i32' },
     ] as const;
     packFields(fields, { a: 4294967295, b: 0.5, c: -3 }, view, 8);
-    expect([view.getUint32(8, true), view.getFloat32(12, true), view.getInt32(16, true)]).toEqual([4294967295, 0.5, -3]);
+    expect([view.getUint32(8, true), view.getFloat32(12, true), view.getInt32(16, true)]).toEqual([
+      4294967295, 0.5, -3,
+    ]);
     expect(() => packFields(fields, { a: 1, b: 2 }, view)).toThrow('c has no value');
   });
 
@@ -153,7 +164,9 @@ describe('the template language of shaders', () => {
 
 describe('the shader library', () => {
   const files = import.meta.glob<string>('../../shaders/*.wgsl', { eager: true, import: 'default' });
-  const texts = Object.fromEntries(Object.entries(files).map(([path, text]) => [/([^/]+)\.wgsl$/.exec(path)![1]!, text]));
+  const texts = Object.fromEntries(
+    Object.entries(files).map(([path, text]) => [/([^/]+)\.wgsl$/.exec(path)![1]!, text]),
+  );
 
   test('holds every file of shaders/ under its own name', () => {
     expect(Object.keys(SHADERS).sort()).toEqual(Object.keys(texts).sort());
@@ -162,7 +175,8 @@ describe('the shader library', () => {
 
   test('every include is found', () => {
     for (const [name, text] of Object.entries(SHADERS)) {
-      for (const [, included] of text.matchAll(/^\s*#include\s+(\S+)/gm)) expect(SHADERS, `${name} includes it`).toHaveProperty(included!);
+      for (const [, included] of text.matchAll(/^\s*#include\s+(\S+)/gm))
+        expect(SHADERS, `${name} includes it`).toHaveProperty(included!);
     }
   });
 });

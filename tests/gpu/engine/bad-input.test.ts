@@ -10,7 +10,17 @@ import type { TensorData } from '../../../src/models/files/safetensors.ts';
 import { VoiceModel } from '../../../src/tasks/voice/voice.ts';
 import { FIXTURES } from '../../support/disk-folder.ts';
 import type { ConfigJson } from '../../engine-unit/tiny.ts';
-import { LORA, TINY, newSeed, ownDevice, quickRecipe, randomExamples, tinyFiles, tinyFolder, trained } from './support.ts';
+import {
+  LORA,
+  TINY,
+  newSeed,
+  ownDevice,
+  quickRecipe,
+  randomExamples,
+  tinyFiles,
+  tinyFolder,
+  trained,
+} from './support.ts';
 
 const seed = newSeed();
 const text = (content: string | object): Uint8Array<ArrayBuffer> =>
@@ -31,20 +41,58 @@ describe('a base that cannot be used', () => {
   const reshaped = (name: string, shape: number[]) => (tensors: TensorData[]) =>
     tensors.map((tensor) => (tensor.name === name ? { ...tensor, shape } : tensor));
   const folder = (config: ConfigJson | string, bytes = weights): MemoryFolder =>
-    new MemoryFolder('base', new Map([['config.json', text(config)], ['model.safetensors', bytes]]));
+    new MemoryFolder(
+      'base',
+      new Map([
+        ['config.json', text(config)],
+        ['model.safetensors', bytes],
+      ]),
+    );
 
   const cases: [string, () => MemoryFolder, RegExp][] = [
-    ['a missing tensor', () => tinyFolder({ seed, edit: without('model.layers.1.mlp.up_proj.weight') }), /has no tensor “?model\.layers\.1\.mlp\.up_proj\.weight/],
-    ['a missing norm', () => tinyFolder({ seed, edit: without('model.norm.weight') }), /has no tensor “?model\.norm\.weight/],
-    ['an untied base without a head', () => tinyFolder({ seed, edit: without('lm_head.weight') }), /has no tensor “?lm_head\.weight/],
-    ['another shape', () => tinyFolder({ seed, edit: reshaped('model.layers.0.self_attn.q_proj.weight', [12, 48]) }), /q_proj\.weight.*\[12, 48\].*\[24, 24\]/],
-    ['fewer words than config.json says', () => folder({ ...TINY, vocab_size: 70 }), /embed_tokens\.weight.*\[61, 24\].*\[70, 24\]/],
-    ['another architecture', () => folder({ ...TINY, model_type: 'gemma3_text' }), /“gemma3_text”.*llama, qwen2, qwen3/],
-    ['no config.json', () => new MemoryFolder('weights', new Map([['model.safetensors', weights]])), /has no config\.json, so it is not a model folder/],
+    [
+      'a missing tensor',
+      () => tinyFolder({ seed, edit: without('model.layers.1.mlp.up_proj.weight') }),
+      /has no tensor “?model\.layers\.1\.mlp\.up_proj\.weight/,
+    ],
+    [
+      'a missing norm',
+      () => tinyFolder({ seed, edit: without('model.norm.weight') }),
+      /has no tensor “?model\.norm\.weight/,
+    ],
+    [
+      'an untied base without a head',
+      () => tinyFolder({ seed, edit: without('lm_head.weight') }),
+      /has no tensor “?lm_head\.weight/,
+    ],
+    [
+      'another shape',
+      () => tinyFolder({ seed, edit: reshaped('model.layers.0.self_attn.q_proj.weight', [12, 48]) }),
+      /q_proj\.weight.*\[12, 48\].*\[24, 24\]/,
+    ],
+    [
+      'fewer words than config.json says',
+      () => folder({ ...TINY, vocab_size: 70 }),
+      /embed_tokens\.weight.*\[61, 24\].*\[70, 24\]/,
+    ],
+    [
+      'another architecture',
+      () => folder({ ...TINY, model_type: 'gemma3_text' }),
+      /“gemma3_text”.*llama, qwen2, qwen3/,
+    ],
+    [
+      'no config.json',
+      () => new MemoryFolder('weights', new Map([['model.safetensors', weights]])),
+      /has no config\.json, so it is not a model folder/,
+    ],
     ['a config.json that is not JSON', () => folder('{"model_type": "lla'), /config\.json.*not valid JSON/],
     ['no weights', () => new MemoryFolder('empty', new Map([['config.json', text(TINY)]])), /no safetensors weights/],
     ['weights cut short', () => folder(TINY, weights.slice(0, -100)), /model\.safetensors/],
-    ['a broken tokenizer', () => tinyFolder({ seed, files: new Map([['tokenizer.json', text('{')]]) }), /tokenizer\.json/],
+    [
+      'a broken tokenizer',
+      () => tinyFolder({ seed, files: new Map([['tokenizer.json', text('{')]]) }),
+      /tokenizer\.json/,
+    ],
   ];
   test.each(cases)('%s', async (_, base, message) => {
     const loading = VoiceModel.load(device, base());
@@ -53,7 +101,9 @@ describe('a base that cannot be used', () => {
   });
 
   test('a precision that there is not', async () => {
-    await expect(VoiceModel.load(device, tinyFolder({ seed }), { precision: 'int1' })).rejects.toThrow(/“int1”.*stored/);
+    await expect(VoiceModel.load(device, tinyFolder({ seed }), { precision: 'int1' })).rejects.toThrow(
+      /“int1”.*stored/,
+    );
   });
 
   test('loading called off frees what was there', async () => {
@@ -71,7 +121,9 @@ describe('a base that cannot be used', () => {
     const small = await ownDevice();
     try {
       small.info.limits['maxStorageBufferBindingSize'] = 4096;
-      await expect(VoiceModel.load(small, tinyFolder({ seed }))).rejects.toThrow(/at most 4096 bytes.*64 rows of .* take 6144/);
+      await expect(VoiceModel.load(small, tinyFolder({ seed }))).rejects.toThrow(
+        /at most 4096 bytes.*64 rows of .* take 6144/,
+      );
     } finally {
       small.destroy();
     }
@@ -115,7 +167,13 @@ describe('an adapter, a run or a question that does not fit', () => {
 
   test('modules that nothing matches, and the head', async () => {
     const train = async (target_modules: string[]) =>
-      (await trained(model, { adapter: parseLoraConfig({ target_modules }), examples: randomExamples(seed), recipe: quickRecipe() })).error;
+      (
+        await trained(model, {
+          adapter: parseLoraConfig({ target_modules }),
+          examples: randomExamples(seed),
+          recipe: quickRecipe(),
+        })
+      ).error;
     expect(await train(['q_projection'])).toBeInstanceOf(UserError);
     expect(String(await train(['q_projection']))).toMatch(/q_projection/);
     expect(String(await train(['lm_head']))).toMatch(/lm_head/);
@@ -142,7 +200,8 @@ describe('an adapter, a run or a question that does not fit', () => {
 
   test('without a tokenizer: prepared batches train, words are refused', async () => {
     const generate = async () => {
-      for await (const chunk of model.generate({ prompt: 'Hello', max_new_tokens: 3, do_sample: false })) expect.fail(chunk.text);
+      for await (const chunk of model.generate({ prompt: 'Hello', max_new_tokens: 3, do_sample: false }))
+        expect.fail(chunk.text);
     };
     await expect(generate()).rejects.toThrow(/“tiny” has no tokenizer\.json/);
     const run = model.train({ rows: [], adapter: LORA, recipe: quickRecipe() });
@@ -154,17 +213,23 @@ describe('an adapter, a run or a question that does not fit', () => {
 
   test('a tokenizer without a chat template: prompts are answered, messages refused', async () => {
     const files = new Map(
-      ['tokenizer.json', 'tokenizer_config.json'].map((name) => [name, new Uint8Array(readFileSync(join(FIXTURES, 'llama-gqa/base', name)))]),
+      ['tokenizer.json', 'tokenizer_config.json'].map((name) => [
+        name,
+        new Uint8Array(readFileSync(join(FIXTURES, 'llama-gqa/base', name))),
+      ]),
     );
     const config = JSON.parse(new TextDecoder().decode(files.get('tokenizer_config.json'))) as ConfigJson;
     delete config['chat_template'];
     files.set('tokenizer_config.json', text(config));
-    const { vocab_size } = JSON.parse(readFileSync(join(FIXTURES, 'llama-gqa/base/config.json'), 'utf8')) as { vocab_size: number };
+    const { vocab_size } = JSON.parse(readFileSync(join(FIXTURES, 'llama-gqa/base/config.json'), 'utf8')) as {
+      vocab_size: number;
+    };
     const speaking = await VoiceModel.load(device, tinyFolder({ seed, config: { vocab_size }, files }));
     try {
       const say = async (asked: object): Promise<number> => {
         let tokens = 0;
-        for await (const chunk of speaking.generate({ max_new_tokens: 3, do_sample: false, ...asked })) tokens += chunk.tokenIds.length;
+        for await (const chunk of speaking.generate({ max_new_tokens: 3, do_sample: false, ...asked }))
+          tokens += chunk.tokenIds.length;
         return tokens;
       };
       expect(await say({ prompt: 'a' })).toBeGreaterThan(0);
@@ -183,7 +248,10 @@ describe('an adapter, a run or a question that does not fit', () => {
     try {
       const base = await VoiceModel.load(tight, tinyFolder({ seed }));
       tight.info.limits['maxStorageBufferBindingSize'] = 16_384;
-      const { error } = await trained(base, { examples: randomExamples(seed), recipe: quickRecipe({ per_device_train_batch_size: 64 }) });
+      const { error } = await trained(base, {
+        examples: randomExamples(seed),
+        recipe: quickRecipe({ per_device_train_batch_size: 64 }),
+      });
       expect(error).toBeInstanceOf(UserError);
       expect(String(error)).toMatch(/one buffer of \d+ bytes.*allows 16384.*smaller batch/);
     } finally {
@@ -194,14 +262,25 @@ describe('an adapter, a run or a question that does not fit', () => {
 
 describe('a device that is too small', () => {
   const limits = {
-    maxBufferSize: 2 ** 28, maxStorageBufferBindingSize: 2 ** 27, maxStorageBuffersPerShaderStage: 8, maxComputeWorkgroupStorageSize: 16384,
-    maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupSizeX: 256, maxComputeWorkgroupSizeY: 256, maxComputeWorkgroupSizeZ: 64,
+    maxBufferSize: 2 ** 28,
+    maxStorageBufferBindingSize: 2 ** 27,
+    maxStorageBuffersPerShaderStage: 8,
+    maxComputeWorkgroupStorageSize: 16384,
+    maxComputeInvocationsPerWorkgroup: 256,
+    maxComputeWorkgroupSizeX: 256,
+    maxComputeWorkgroupSizeY: 256,
+    maxComputeWorkgroupSizeZ: 64,
     maxComputeWorkgroupsPerDimension: 65535,
   };
   const gpuWith = (change: Partial<typeof limits>): GPU =>
     ({
       requestAdapter: () =>
-        Promise.resolve({ limits: { ...limits, ...change }, features: new Set(), info: {}, requestDevice: () => Promise.reject(new Error('asked for a device')) }),
+        Promise.resolve({
+          limits: { ...limits, ...change },
+          features: new Set(),
+          info: {},
+          requestDevice: () => Promise.reject(new Error('asked for a device')),
+        }),
     }) as unknown as GPU;
 
   test.each([
@@ -228,21 +307,33 @@ describe('a device that is too small', () => {
     try {
       // The scopes are popped in this order: validation, memory.
       const full = (): void => {
-        vi.spyOn(device.gpu, 'popErrorScope').mockResolvedValueOnce(null).mockResolvedValueOnce({ message: 'out of memory' } as GPUError);
+        vi.spyOn(device.gpu, 'popErrorScope')
+          .mockResolvedValueOnce(null)
+          .mockResolvedValueOnce({ message: 'out of memory' } as GPUError);
       };
       full();
-      await expect(VoiceModel.load(device, tinyFolder({ seed }))).rejects.toThrow(/graphics memory is full \(loading the base model\)/);
+      await expect(VoiceModel.load(device, tinyFolder({ seed }))).rejects.toThrow(
+        /graphics memory is full \(loading the base model\)/,
+      );
       vi.restoreAllMocks();
       expect(device.allocatedBytes).toBe(0);
       const model = await VoiceModel.load(device, tinyFolder({ seed }));
-      const { layout } = { layout: model.plan({ examples: randomExamples(seed), recipe: quickRecipe(), adapter: LORA }) };
+      const { layout } = {
+        layout: model.plan({ examples: randomExamples(seed), recipe: quickRecipe(), adapter: LORA }),
+      };
       // The adapter still finds room, the step no more.
       const pop = vi.spyOn(device.gpu, 'popErrorScope');
-      pop.mockResolvedValueOnce(null).mockResolvedValueOnce(null).mockResolvedValueOnce(null).mockResolvedValueOnce({ message: 'out of memory' } as GPUError);
+      pop
+        .mockResolvedValueOnce(null)
+        .mockResolvedValueOnce(null)
+        .mockResolvedValueOnce(null)
+        .mockResolvedValueOnce({ message: 'out of memory' } as GPUError);
       const { error } = await trained(model, { examples: randomExamples(seed), recipe: quickRecipe() });
       vi.restoreAllMocks();
       expect(error).toBeInstanceOf(UserError);
-      expect(String(error)).toMatch(/graphics memory is full \(the memory of a training step\).*smaller base, batch or length/);
+      expect(String(error)).toMatch(
+        /graphics memory is full \(the memory of a training step\).*smaller base, batch or length/,
+      );
       expect(device.allocatedBytes).toBe(layout.frozenBytes + layout.adapterBytes);
       model.destroy();
       expect(device.allocatedBytes).toBe(0);
@@ -255,7 +346,9 @@ describe('a device that is too small', () => {
   test('an error of validation is not taken for a full memory', async () => {
     const device = await ownDevice();
     try {
-      const failing = device.guarded('something', () => device.gpu.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE }));
+      const failing = device.guarded('something', () =>
+        device.gpu.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE }),
+      );
       await expect(failing).rejects.toThrow(/^something: /);
       await expect(failing).rejects.not.toThrow(UserError);
       // What throws inside keeps its own error, and the scopes are balanced afterwards.

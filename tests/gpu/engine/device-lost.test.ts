@@ -22,9 +22,13 @@ describe('a device lost', () => {
   test.each([1, 3])('in mid-run, at step %i, ends the run with a sentence', async (step) => {
     const device = await ownDevice();
     const model = await VoiceModel.load(device, tinyFolder({ seed }));
-    const running = trained(model, { examples: randomExamples(seed), recipe: quickRecipe({ max_steps: 50 }) }, (event) => {
-      if (event.type === 'step' && event.step === step) device.gpu.destroy();
-    });
+    const running = trained(
+      model,
+      { examples: randomExamples(seed), recipe: quickRecipe({ max_steps: 50 }) },
+      (event) => {
+        if (event.type === 'step' && event.step === step) device.gpu.destroy();
+      },
+    );
     const { error, events, losses } = await inTime(running);
     expect(error).toBeInstanceOf(DeviceLostError);
     expect(String(error)).toMatch(/graphics device was lost.*last checkpoint/);
@@ -58,7 +62,9 @@ describe('a device lost', () => {
   test('in the middle of an answer', async () => {
     const device = await ownDevice();
     const base = join(FIXTURES, 'llama-gqa/base');
-    const files = new Map(['tokenizer.json', 'tokenizer_config.json'].map((name) => [name, new Uint8Array(readFileSync(join(base, name)))]));
+    const files = new Map(
+      ['tokenizer.json', 'tokenizer_config.json'].map((name) => [name, new Uint8Array(readFileSync(join(base, name)))]),
+    );
     const { vocab_size } = JSON.parse(readFileSync(join(base, 'config.json'), 'utf8')) as ConfigJson;
     const model = await VoiceModel.load(device, tinyFolder({ seed, config: { vocab_size }, files }));
     const say = async (): Promise<void> => {

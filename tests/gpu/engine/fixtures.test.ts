@@ -42,7 +42,9 @@ interface Packed {
 const json = <T>(name: string, file: string): T => JSON.parse(readFileSync(join(FIXTURES, name, file), 'utf8')) as T;
 
 /** Every tensor of expected.safetensors as float64. */
-async function readExpected(folder: MemoryFolder): Promise<Map<string, { shape: readonly number[]; values: Float64Array }>> {
+async function readExpected(
+  folder: MemoryFolder,
+): Promise<Map<string, { shape: readonly number[]; values: Float64Array }>> {
   const { tensors } = await parseSafetensors(folder, 'expected.safetensors');
   const result = new Map<string, { shape: readonly number[]; values: Float64Array }>();
   for (const [name, { dtype, shape, begin, end }] of tensors) {
@@ -114,7 +116,10 @@ describe.each(FAMILIES)('reference fixtures, %s family', (family) => {
       }
       const recipe = parseRecipe({
         ...json<Job>(name, 'job.json').recipe,
-        warmup_ratio: 0, eval_share: 0, early_stopping_patience: 0, load_best_model_at_end: false,
+        warmup_ratio: 0,
+        eval_share: 0,
+        early_stopping_patience: 0,
+        load_best_model_at_end: false,
         // The first step's gradients are read before the second overwrites them.
         save_steps: 1,
       });
@@ -155,7 +160,8 @@ async function checkTraining(
   expect(together.value, 'all gradients').toBeLessThan(LIMITS.gradients);
   const before = named(init.tensors);
   const change = new ErrorNorm();
-  for (const [tensor, values] of named(run.adapter.tensors)) change.add(values, of(`after.${tensor}`), before.get(tensor)!);
+  for (const [tensor, values] of named(run.adapter.tensors))
+    change.add(values, of(`after.${tensor}`), before.get(tensor)!);
   expect(change.value, 'change of the adapter').toBeLessThan(LIMITS.change);
 }
 
@@ -185,7 +191,11 @@ describe.each(FAMILIES)('greedy generation, %s family', (family) => {
         // The same through the tokenizer, as text.
         let text = '';
         const tokens: number[] = [];
-        for await (const chunk of model.generate({ prompt: wanted.prompt, max_new_tokens: wanted.max_new_tokens, do_sample: false })) {
+        for await (const chunk of model.generate({
+          prompt: wanted.prompt,
+          max_new_tokens: wanted.max_new_tokens,
+          do_sample: false,
+        })) {
           text += chunk.text;
           tokens.push(...chunk.tokenIds);
         }
@@ -213,14 +223,22 @@ describe.each(FAMILIES)('rows laid end to end, %s family', (family) => {
     const expected = await readExpected(diskFolder(join(FIXTURES, name!)));
     const recipe = parseRecipe({
       ...json<Job>(name!, 'job.json').recipe,
-      warmup_ratio: 0, eval_share: 0, early_stopping_patience: 0, load_best_model_at_end: false, save_steps: 1,
+      warmup_ratio: 0,
+      eval_share: 0,
+      early_stopping_patience: 0,
+      load_best_model_at_end: false,
+      save_steps: 1,
       // Everything that was one step's rows is now one step's sequences.
-      per_device_train_batch_size: 1, gradient_accumulation_steps: 2,
+      per_device_train_batch_size: 1,
+      gradient_accumulation_steps: 2,
     });
     const tokens = rows.reduce((sum, { input_ids }) => sum + input_ids.length, 0);
     // Two sequences hold all rows, if they are packed well.
     const length = Math.ceil(tokens / 2) + 4;
-    const { sequences, report } = packRows(rows.map(({ input_ids, labels }) => ({ inputIds: input_ids, labels })), { maxLength: length });
+    const { sequences, report } = packRows(
+      rows.map(({ input_ids, labels }) => ({ inputIds: input_ids, labels })),
+      { maxLength: length },
+    );
     expect(sequences).toHaveLength(2);
     expect(report.truncated + report.split).toBe(0);
     expect(Math.max(...sequences.map(({ segments }) => segments.length))).toBeGreaterThan(1);

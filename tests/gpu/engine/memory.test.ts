@@ -30,37 +30,40 @@ describe.each(FAMILIES)('memory and bits, %s family', (family) => {
     ['accumulating, with held-out rows', LORA, { gradient_accumulation_steps: 2, eval_steps: 2 }, 3],
     ['DoRA, checkpoints on the way', DORA, { save_steps: 2 }, 0],
     ['dropout', DROPOUT, {}, 0],
-  ])('what was planned is what is held, to the byte, and no step takes more: %s', async (_, adapter, fields, heldOut) => {
-    const before = device.allocatedBytes;
-    expect(before).toBe(model.base.weights.bytes);
-    const examples = randomExamples(seed, { heldOut });
-    const options = { examples, adapter, recipe: quickRecipe({ max_steps: 5, ...fields }) };
-    const planned = model.plan(options);
-    expect(device.allocatedBytes, 'planning allocates nothing').toBe(before);
-    const { frozenBytes, adapterBytes, activationBytes, workspaceBytes, ioBytes } = planned;
-    expect(frozenBytes + adapterBytes + activationBytes + workspaceBytes + ioBytes).toBe(planned.totalBytes);
-    const held: number[] = [];
-    const peaks: number[] = [];
-    const run = await trained(model, options, (event) => {
-      if (event.type === 'ready') {
-        expect(event.plan).toEqual(planned);
-        expect(event.measuredBytes).toBe(planned.totalBytes);
-        device.resetPeak();
-      }
-      held.push(device.allocatedBytes);
-      peaks.push(device.peakBytes);
-    });
-    expect(run.error).toBeUndefined();
-    expect(run.losses).toHaveLength(5);
-    expect(new Set(held)).toEqual(new Set([planned.totalBytes]));
-    expect(new Set(peaks)).toEqual(new Set([planned.totalBytes]));
-    // Afterwards only the base and the adapter are left; in the end nothing.
-    expect(device.allocatedBytes).toBe(frozenBytes + adapterBytes);
-    await model.useAdapter(null);
-    expect(device.allocatedBytes).toBe(before);
-    model.destroy();
-    expect(device.allocatedBytes).toBe(0);
-  });
+  ])(
+    'what was planned is what is held, to the byte, and no step takes more: %s',
+    async (_, adapter, fields, heldOut) => {
+      const before = device.allocatedBytes;
+      expect(before).toBe(model.base.weights.bytes);
+      const examples = randomExamples(seed, { heldOut });
+      const options = { examples, adapter, recipe: quickRecipe({ max_steps: 5, ...fields }) };
+      const planned = model.plan(options);
+      expect(device.allocatedBytes, 'planning allocates nothing').toBe(before);
+      const { frozenBytes, adapterBytes, activationBytes, workspaceBytes, ioBytes } = planned;
+      expect(frozenBytes + adapterBytes + activationBytes + workspaceBytes + ioBytes).toBe(planned.totalBytes);
+      const held: number[] = [];
+      const peaks: number[] = [];
+      const run = await trained(model, options, (event) => {
+        if (event.type === 'ready') {
+          expect(event.plan).toEqual(planned);
+          expect(event.measuredBytes).toBe(planned.totalBytes);
+          device.resetPeak();
+        }
+        held.push(device.allocatedBytes);
+        peaks.push(device.peakBytes);
+      });
+      expect(run.error).toBeUndefined();
+      expect(run.losses).toHaveLength(5);
+      expect(new Set(held)).toEqual(new Set([planned.totalBytes]));
+      expect(new Set(peaks)).toEqual(new Set([planned.totalBytes]));
+      // Afterwards only the base and the adapter are left; in the end nothing.
+      expect(device.allocatedBytes).toBe(frozenBytes + adapterBytes);
+      await model.useAdapter(null);
+      expect(device.allocatedBytes).toBe(before);
+      model.destroy();
+      expect(device.allocatedBytes).toBe(0);
+    },
+  );
 
   test.each([
     ['plain', LORA],
@@ -100,7 +103,8 @@ describe.each(FAMILIES)('memory and bits, %s family', (family) => {
   test('the same seed twice gives the same bits, on another device too; another seed does not', async () => {
     const examples = randomExamples(seed);
     const recipe = quickRecipe({ shuffle: true });
-    const run = (on: VoiceModel, fields = {}) => trained(on, { examples, adapter: DROPOUT, recipe: { ...recipe, ...fields } });
+    const run = (on: VoiceModel, fields = {}) =>
+      trained(on, { examples, adapter: DROPOUT, recipe: { ...recipe, ...fields } });
     const first = await run(model);
     const second = await run(model);
     expect(second.checkpoint, note).toEqual(first.checkpoint);

@@ -29,14 +29,30 @@ const weightOf = (graph: Graph, name: string, shape: readonly number[], dtype: D
 describe.each(FAMILIES)('elementwise, %s family', (family) => {
   const expressions: [string, Expression][] = [
     ['x y + row', binary('add', binary('mul', operand(0), operand(1)), operand(2))],
-    ['x sigmoid(row) / (1 + exp(number))', binary('div', binary('mul', operand(0), unary('sigmoid', operand(2))), binary('add', constant(1), unary('exp', operand(3))))],
-    ['tanh(x) sqrt(y²) - log(exp(row)) strength', binary('sub', binary('mul', unary('tanh', operand(0)), unary('sqrt', binary('mul', operand(1), operand(1)))), binary('mul', strength, unary('log', unary('exp', operand(2)))))],
+    [
+      'x sigmoid(row) / (1 + exp(number))',
+      binary(
+        'div',
+        binary('mul', operand(0), unary('sigmoid', operand(2))),
+        binary('add', constant(1), unary('exp', operand(3))),
+      ),
+    ],
+    [
+      'tanh(x) sqrt(y²) - log(exp(row)) strength',
+      binary(
+        'sub',
+        binary('mul', unary('tanh', operand(0)), unary('sqrt', binary('mul', operand(1), operand(1)))),
+        binary('mul', strength, unary('log', unary('exp', operand(2)))),
+      ),
+    ],
   ];
   test.each(shapes)('map over %i × %i', async (rows, columns) => {
     for (const [name, expression] of expressions) {
       const graph = new Graph();
       const sizes = [[rows, columns], [rows, columns], [columns], [1]];
-      const inputs = Object.fromEntries(sizes.map((shape, i) => [`in${i}`, random.normal(shape.reduce((a, b) => a * b))]));
+      const inputs = Object.fromEntries(
+        sizes.map((shape, i) => [`in${i}`, random.normal(shape.reduce((a, b) => a * b))]),
+      );
       const operands = sizes.map((shape, i) => graph.input(`in${i}`, shape)) as [Tensor, ...Tensor[]];
       graph.output('y', graph.map(expression, operands));
       const { outputs } = await runGraph(await familyDevice(family), graph, { inputs, step: { strength: 0.3 } });
@@ -46,7 +62,10 @@ describe.each(FAMILIES)('elementwise, %s family', (family) => {
       });
       expect(outputs['y'], note).toHaveLength(expected.length);
       outputs['y']!.forEach((value, i) => {
-        expect(Math.abs(value - expected[i]!) / (1 + Math.abs(expected[i]!)), `${note}, ${name}, element ${i}`).toBeLessThan(2e-6);
+        expect(
+          Math.abs(value - expected[i]!) / (1 + Math.abs(expected[i]!)),
+          `${note}, ${name}, element ${i}`,
+        ).toBeLessThan(2e-6);
       });
     }
   });
@@ -108,11 +127,19 @@ describe.each(FAMILIES)('elementwise, %s family', (family) => {
     };
     const plain = sums((i) => x[i]!);
     const near = (got: Values, expected: Float64Array): void =>
-      got.forEach((value, i) => expect(Math.abs(value - expected[i]!), note).toBeLessThan(1e-5 * (1 + Math.sqrt(rows * columns))));
+      got.forEach((value, i) =>
+        expect(Math.abs(value - expected[i]!), note).toBeLessThan(1e-5 * (1 + Math.sqrt(rows * columns))),
+      );
     near(outputs['plain']!, plain);
-    near(outputs['product']!, sums((i) => x[i]! * z[i]!));
+    near(
+      outputs['product']!,
+      sums((i) => x[i]! * z[i]!),
+    );
     near(outputs['all']!, Float64Array.of(x.reduce((sum, value) => sum + value, 0)));
-    near(gradients['row']!, plain.map((value) => 3 * value));
+    near(
+      gradients['row']!,
+      plain.map((value) => 3 * value),
+    );
   });
 
   test('dropout keeps the share it should, scales what it keeps, and draws anew for each seed and salt', async () => {
@@ -127,7 +154,12 @@ describe.each(FAMILIES)('elementwise, %s family', (family) => {
     graph.output('other', graph.emit('dropout', { x: ones }, { p, salt: 2 }).y);
     graph.output('none', graph.emit('dropout', { x: input }, { p: 0, salt: 3 }).y);
     const run = async (stepSeed: number) =>
-      (await runGraph(await familyDevice(family), graph, { inputs: { x, ones: new Float32Array(count).fill(1) }, step: { seed: stepSeed } })).outputs;
+      (
+        await runGraph(await familyDevice(family), graph, {
+          inputs: { x, ones: new Float32Array(count).fill(1) },
+          step: { seed: stepSeed },
+        })
+      ).outputs;
     const first = await run(random.int(0, 2 ** 31));
     const again = await run(random.int(0, 2 ** 31));
     expect(first['none']).toEqual(x);
@@ -140,7 +172,8 @@ describe.each(FAMILIES)('elementwise, %s family', (family) => {
     const scale = Math.fround(1 / 0.7);
     first['y']!.forEach((value, i) => {
       const expected = first['mask']![i] === 0 ? 0 : x[i]! * scale;
-      if (Math.abs(value - expected) > 1e-6 * Math.abs(expected)) expect.fail(`${note}: element ${i} is ${value}, not ${expected}`);
+      if (Math.abs(value - expected) > 1e-6 * Math.abs(expected))
+        expect.fail(`${note}: element ${i} is ${value}, not ${expected}`);
     });
     // Independent masks agree in 0.7² + 0.3² of the elements; the same mask in all.
     const agreement = (a: Values, b: Values): number => {
@@ -148,7 +181,10 @@ describe.each(FAMILIES)('elementwise, %s family', (family) => {
       return u.reduce((sum, value, i) => sum + Number(value === v[i]), 0) / count;
     };
     expect(agreement(first['y']!, first['mask']!)).toBe(1);
-    for (const [a, b] of [[first['mask'], first['other']], [first['mask'], again['mask']]] as const) {
+    for (const [a, b] of [
+      [first['mask'], first['other']],
+      [first['mask'], again['mask']],
+    ] as const) {
       expect(Math.abs(agreement(a!, b!) - 0.58), note).toBeLessThan(0.02);
     }
   });
@@ -156,7 +192,11 @@ describe.each(FAMILIES)('elementwise, %s family', (family) => {
 
 describe.each(FAMILIES)('the norm of DoRA and the cache, %s family', (family) => {
   test.each(['f32', 'bf16', 'f16'] as const)('‖W + sBA‖ of each row, W stored as %s', async (dtype) => {
-    for (const [rows, columns, rank] of [[1, 2, 1], [5, 6, 3], [70, 130, 4]] as const) {
+    for (const [rows, columns, rank] of [
+      [1, 2, 1],
+      [5, 6, 3],
+      [70, 130, 4],
+    ] as const) {
       const { values: w } = packWeights(random.normal(rows * columns), dtype);
       const [a, b] = [random.normal(rank * columns), random.normal(rows * rank)];
       const graph = new Graph();
@@ -186,16 +226,33 @@ describe.each(FAMILIES)('the norm of DoRA and the cache, %s family', (family) =>
     const indices = Uint32Array.from({ length: rows }, (_, i) => (i * 7 + 3) % 20);
     const graph = new Graph();
     const into = graph.state('cache', [20, width]);
-    graph.emit('scatterRows', { x: graph.input('x', [rows, columns]), indices: graph.input('rows', [rows], 'u32') }, { offset, width }, { into });
-    const { states } = await runGraph(await familyDevice(family), graph, { inputs: { x, rows: indices }, states: { cache: state } });
+    graph.emit(
+      'scatterRows',
+      { x: graph.input('x', [rows, columns]), indices: graph.input('rows', [rows], 'u32') },
+      { offset, width },
+      { into },
+    );
+    const { states } = await runGraph(await familyDevice(family), graph, {
+      inputs: { x, rows: indices },
+      states: { cache: state },
+    });
     const expected = state.slice();
-    indices.forEach((to, row) => expected.set(x.slice(row * columns + offset, row * columns + offset + width), to * width));
+    indices.forEach((to, row) =>
+      expected.set(x.slice(row * columns + offset, row * columns + offset + width), to * width),
+    );
     expect(states['cache'], note).toEqual(expected);
   });
 });
 
 /** -log softmax(x Wᵀ)[label], and its gradient towards x. */
-function headReference(x: ArrayLike<number>, w: ArrayLike<number>, labels: Int32Array, k: number, vocabulary: number, scale: number) {
+function headReference(
+  x: ArrayLike<number>,
+  w: ArrayLike<number>,
+  labels: Int32Array,
+  k: number,
+  vocabulary: number,
+  scale: number,
+) {
   const rows = labels.length;
   const loss = new Float64Array(rows);
   const dx = new Float64Array(rows * k);
@@ -231,13 +288,24 @@ describe.each(FAMILIES)('classifier head and loss, %s family', (family) => {
     const labels = Int32Array.from({ length: rows }, (_, t) => (t % 5 === 3 ? -100 : random.int(0, vocabulary - 1)));
     const graph = new Graph(c.maxBinding);
     const weight = weightOf(graph, 'w', [vocabulary, k], c.dtype);
-    expect(weight.parts?.length ?? 1).toBe(c.maxBinding === Infinity ? 1 : Math.ceil(vocabulary / Math.floor(c.maxBinding / (k * (c.dtype === 'f32' ? 4 : 2)))));
+    expect(weight.parts?.length ?? 1).toBe(
+      c.maxBinding === Infinity
+        ? 1
+        : Math.ceil(vocabulary / Math.floor(c.maxBinding / (k * (c.dtype === 'f32' ? 4 : 2)))),
+    );
     const given = { x: graph.input('x', [rows, k]), weight, labels: graph.input('labels', [rows], 'i32') };
     const head = graph.emit('crossEntropyHead', given, { withGradient: true, chunkRows: c.chunkRows });
     graph.output('loss', head.loss);
     graph.output('dx', head.dx!);
-    graph.output('only loss', graph.emit('crossEntropyHead', given, { withGradient: false, chunkRows: c.chunkRows }).loss);
-    const { outputs } = await runGraph(await familyDevice(family), graph, { inputs: { x, labels }, weights: { w }, step: { loss_scale: 0.125 } });
+    graph.output(
+      'only loss',
+      graph.emit('crossEntropyHead', given, { withGradient: false, chunkRows: c.chunkRows }).loss,
+    );
+    const { outputs } = await runGraph(await familyDevice(family), graph, {
+      inputs: { x, labels },
+      weights: { w },
+      step: { loss_scale: 0.125 },
+    });
     const expected = headReference(x, w, labels, k, vocabulary, 0.125);
     expect(relativeError(outputs['loss']!, expected.loss), note).toBeLessThan(3e-6);
     expect(relativeError(outputs['dx']!, expected.dx), note).toBeLessThan(5e-6);
@@ -255,7 +323,10 @@ describe.each(FAMILIES)('gradients through whole graphs, %s family', (family) =>
    * loss = Σ CE(head, z), z = tanh(u) · number + u with u = [a | b], a = x · p (a trained row), b = (x · p + c) · sigmoid(q):
    * maps of every extent, concat, residual sums and two trained rows, against finite differences in float64.
    */
-  test.each([[6, 5], [9, 8]])('trained rows behind maps and a concat, %i rows of %i columns', async (rows, columns) => {
+  test.each([
+    [6, 5],
+    [9, 8],
+  ])('trained rows behind maps and a concat, %i rows of %i columns', async (rows, columns) => {
     const vocabulary = 11;
     const data = {
       x: random.normal(rows * columns),
@@ -275,7 +346,11 @@ describe.each(FAMILIES)('gradients through whole graphs, %s family', (family) =>
     const u = graph.emit('concat', { x0: a, x1: b }, {}).y;
     const squashed = binary('add', binary('mul', unary('tanh', operand(0)), operand(1)), operand(0));
     const z = graph.map(squashed, [u, graph.input('number', [1])]);
-    const head = { x: z, weight: weightOf(graph, 'w', [vocabulary, 2 * columns]), labels: graph.input('labels', [rows], 'i32') };
+    const head = {
+      x: z,
+      weight: weightOf(graph, 'w', [vocabulary, 2 * columns]),
+      labels: graph.input('labels', [rows], 'i32'),
+    };
     const { loss } = graph.emit('crossEntropyHead', head, { withGradient: true, chunkRows: 64 });
     graph.output('loss', graph.emit('sum', { x: loss }, {}).y);
     graph.backward();
@@ -293,7 +368,10 @@ describe.each(FAMILIES)('gradients through whole graphs, %s family', (family) =>
         for (let i = 0; i < columns; i++) {
           const left = data.x[t * columns + i]! * wideP[i]!;
           const right = (left + data.c[i]!) / (1 + Math.exp(-wideQ[i]!));
-          for (const [value, at] of [[left, i], [right, columns + i]] as const) {
+          for (const [value, at] of [
+            [left, i],
+            [right, columns + i],
+          ] as const) {
             made[t * 2 * columns + at] = Math.tanh(value) * data.number[0]! + value;
           }
         }
@@ -301,7 +379,10 @@ describe.each(FAMILIES)('gradients through whole graphs, %s family', (family) =>
       return headReference(made, w, labels, 2 * columns, vocabulary, 1).loss.reduce((sum, value) => sum + value, 0);
     };
     expect(Math.abs(outputs['loss']![0]! / model() - 1), note).toBeLessThan(2e-6);
-    for (const [key, values] of [['p', wideP], ['q', wideQ]] as const) {
+    for (const [key, values] of [
+      ['p', wideP],
+      ['q', wideQ],
+    ] as const) {
       const expected = values.map((_, i) => slope(model, values, i));
       expect(relativeError(gradients[key]!, expected), `${note}, d${key}`).toBeLessThan(2e-5);
     }
@@ -315,17 +396,44 @@ describe.each(FAMILIES)('gradients through whole graphs, %s family', (family) =>
     const head = { x: scaled, weight: weightOf(graph, 'w', [5, columns]), labels: graph.input('labels', [1], 'i32') };
     graph.output('loss', graph.emit('crossEntropyHead', head, { withGradient: true, chunkRows: 64 }).loss);
     graph.backward();
-    const { gradients } = await runGraph(await familyDevice(family), graph, { inputs: { x, labels: Int32Array.of(3) }, weights: { w }, parameters: { p } });
-    const { dx } = headReference(x.map((value, i) => value * p[i]!), w, Int32Array.of(3), columns, 5, 1);
-    expect(relativeError(gradients['p']!, dx.map((value, i) => value * x[i]!)), note).toBeLessThan(5e-6);
+    const { gradients } = await runGraph(await familyDevice(family), graph, {
+      inputs: { x, labels: Int32Array.of(3) },
+      weights: { w },
+      parameters: { p },
+    });
+    const { dx } = headReference(
+      x.map((value, i) => value * p[i]!),
+      w,
+      Int32Array.of(3),
+      columns,
+      5,
+      1,
+    );
+    expect(
+      relativeError(
+        gradients['p']!,
+        dx.map((value, i) => value * x[i]!),
+      ),
+      note,
+    ).toBeLessThan(5e-6);
   });
 
   test('LoRA with dropout, bias and residual, and a second layer that hands its gradient on', async () => {
     const [rows, k, n, vocabulary, rank, scale, p] = [7, 12, 8, 9, 3, 0.5, 0.4];
     const data = { x: random.normal(rows * k), residual: random.normal(rows * n) };
     const labels = Int32Array.from({ length: rows }, () => random.int(0, vocabulary - 1));
-    const weights = { w1: random.normal(n * k), bias: random.normal(n), w2: random.normal(n * n), head: random.normal(vocabulary * n) };
-    const parameters = { a1: random.normal(rank * k), b1: random.normal(n * rank), a2: random.normal(rank * n), b2: random.normal(n * rank) };
+    const weights = {
+      w1: random.normal(n * k),
+      bias: random.normal(n),
+      w2: random.normal(n * n),
+      head: random.normal(vocabulary * n),
+    };
+    const parameters = {
+      a1: random.normal(rank * k),
+      b1: random.normal(n * rank),
+      a2: random.normal(rank * n),
+      b2: random.normal(n * rank),
+    };
     const graph = new Graph();
     const x = graph.input('x', [rows, k]);
     const segments = [{ columns: n, rank, scale, hOffset: 0, bOffset: 0 }];
@@ -333,18 +441,34 @@ describe.each(FAMILIES)('gradients through whole graphs, %s family', (family) =>
     const y1 = graph.emit(
       'linear',
       {
-        x, loraInput: dropped, weight: weightOf(graph, 'w1', [n, k]), bias: weightOf(graph, 'bias', [n]), residual: graph.input('residual', [rows, n]),
-        a: graph.parameter('a1', [rank, k]), b: graph.parameter('b1', [n, rank]),
+        x,
+        loraInput: dropped,
+        weight: weightOf(graph, 'w1', [n, k]),
+        bias: weightOf(graph, 'bias', [n]),
+        residual: graph.input('residual', [rows, n]),
+        a: graph.parameter('a1', [rank, k]),
+        b: graph.parameter('b1', [n, rank]),
       },
       { segments },
     ).y;
     const { y: dropped2 } = graph.emit('dropout', { x: y1 }, { p, salt: 6 });
     const y2 = graph.emit(
       'linear',
-      { x: y1, loraInput: dropped2, weight: weightOf(graph, 'w2', [n, n]), residual: y1, a: graph.parameter('a2', [rank, n]), b: graph.parameter('b2', [n, rank]) },
+      {
+        x: y1,
+        loraInput: dropped2,
+        weight: weightOf(graph, 'w2', [n, n]),
+        residual: y1,
+        a: graph.parameter('a2', [rank, n]),
+        b: graph.parameter('b2', [n, rank]),
+      },
       { segments },
     ).y;
-    const head = { x: y2, weight: weightOf(graph, 'head', [vocabulary, n]), labels: graph.input('labels', [rows], 'i32') };
+    const head = {
+      x: y2,
+      weight: weightOf(graph, 'head', [vocabulary, n]),
+      labels: graph.input('labels', [rows], 'i32'),
+    };
     const { loss } = graph.emit('crossEntropyHead', head, { withGradient: true, chunkRows: 64 });
     graph.output('loss', graph.emit('sum', { x: loss }, {}).y);
     graph.output('mask1', graph.emit('dropout', { x: graph.input('ones1', [rows, k]) }, { p, salt: 5 }).y);
@@ -356,8 +480,18 @@ describe.each(FAMILIES)('gradients through whole graphs, %s family', (family) =>
       parameters,
       step: { seed: 77 },
     });
-    const low = Object.fromEntries(Object.entries(parameters).map(([key, values]) => [key, wide(values)])) as Record<keyof typeof parameters, Float64Array>;
-    const layer = (input: Float64Array, width: number, w: Values, a: Float64Array, b: Float64Array, mask: Values): Float64Array =>
+    const low = Object.fromEntries(Object.entries(parameters).map(([key, values]) => [key, wide(values)])) as Record<
+      keyof typeof parameters,
+      Float64Array
+    >;
+    const layer = (
+      input: Float64Array,
+      width: number,
+      w: Values,
+      a: Float64Array,
+      b: Float64Array,
+      mask: Values,
+    ): Float64Array =>
       Float64Array.from({ length: rows * n }, (_, i) => {
         const [t, c] = [Math.floor(i / n), i % n];
         let sum = 0;
@@ -369,7 +503,9 @@ describe.each(FAMILIES)('gradients through whole graphs, %s family', (family) =>
         return sum;
       });
     const model = (): number => {
-      const first = layer(wide(data.x), k, weights.w1, low.a1, low.b1, outputs['mask1']!).map((v, i) => v + weights.bias[i % n]! + data.residual[i]!);
+      const first = layer(wide(data.x), k, weights.w1, low.a1, low.b1, outputs['mask1']!).map(
+        (v, i) => v + weights.bias[i % n]! + data.residual[i]!,
+      );
       const second = layer(first, n, weights.w2, low.a2, low.b2, outputs['mask2']!).map((v, i) => v + first[i]!);
       return headReference(second, weights.head, labels, n, vocabulary, 1).loss.reduce((sum, value) => sum + value, 0);
     };

@@ -7,7 +7,19 @@ import { MemoryFolder } from '../../../src/models/files/folder.ts';
 import { writeSafetensors } from '../../../src/models/files/safetensors.ts';
 import { runComponent } from '../../../src/tasks/voice/component.ts';
 import { Random } from '../../support/matmul.ts';
-import { FAMILIES, familyDevice, newSeed, ownDevice, quickRecipe, randomExamples, relativeError, runGraph, tinyFolder, trained, withModel } from './support.ts';
+import {
+  FAMILIES,
+  familyDevice,
+  newSeed,
+  ownDevice,
+  quickRecipe,
+  randomExamples,
+  relativeError,
+  runGraph,
+  tinyFolder,
+  trained,
+  withModel,
+} from './support.ts';
 
 const seed = newSeed();
 const random = new Random(seed);
@@ -27,7 +39,12 @@ describe.each(FAMILIES)('weights in several bindings, %s family', (family) => {
     ];
     const n = 187;
     const segments = loraSegments(layers);
-    const inputs = { x: random.normal(rows * k), residual: random.normal(rows * n), dy: random.normal(rows * n), add: random.normal(rows * k) };
+    const inputs = {
+      x: random.normal(rows * k),
+      residual: random.normal(rows * n),
+      dy: random.normal(rows * n),
+      add: random.normal(rows * k),
+    };
     const weights = { w: random.normal(n * k), bias: random.normal(n) };
     const parameters = { a: random.normal(8 * k), b: random.normal(50 * 3 + 77 * 5) };
     const run = async (maxBinding: number) => {
@@ -37,14 +54,20 @@ describe.each(FAMILIES)('weights in several bindings, %s family', (family) => {
       const x = graph.input('x', [rows, k]);
       const a = graph.parameter('a', [8, k]);
       const given = {
-        x, weight, a, b: graph.parameter('b', [50 * 3 + 77 * 5]),
+        x,
+        weight,
+        a,
+        b: graph.parameter('b', [50 * 3 + 77 * 5]),
         bias: graph.weight('bias', { dtype: 'f32', sources: [{ name: 'bias', shape: [n] }] }),
         residual: graph.input('residual', [rows, n]),
       };
       graph.output('y', graph.emit('linear', given, { segments }).y);
       const dy = graph.input('dy', [rows, n]);
       const { g } = graph.emit('loraUpBackward', { dy, b: given.b }, { segments });
-      graph.output('dx', graph.emit('linearBackward', { dy, weight, g, a, residual: graph.input('add', [rows, k]) }, {}).dx);
+      graph.output(
+        'dx',
+        graph.emit('linearBackward', { dy, weight, g, a, residual: graph.input('add', [rows, k]) }, {}).dx,
+      );
       return (await runGraph(await familyDevice(family), graph, { inputs, weights, parameters })).outputs;
     };
     const whole = await run(Infinity);
@@ -73,20 +96,31 @@ describe.each(FAMILIES)('weights in several bindings, %s family', (family) => {
     expect(relativeError(sharded['y']!, expected), note).toBeLessThan(2e-6);
   });
 
-  test.each(['f32', 'bf16', 'f16'] as const satisfies readonly DType[])('an embedding, %s: every token finds its row', async (dtype) => {
-    const [rows, width, table] = [80, 10, 300];
-    const ids = Uint32Array.from({ length: rows }, (_, t) => (t < 4 ? [0, 63, 64, 299][t]! : random.int(0, table - 1)));
-    const w = Float32Array.from({ length: table * width }, () => random.int(-100, 100) / 64);
-    const run = async (maxBinding: number) => {
-      const graph = new Graph(maxBinding);
-      const weight = graph.weight('w', { dtype, sources: [{ name: 'w', shape: [table, width] }] });
-      graph.output('y', graph.emit('embedding', { ids: graph.input('ids', [rows], 'u32'), table: weight }, { scale: 1 }).y);
-      return (await runGraph(await familyDevice(family), graph, { inputs: { ids }, weights: { w } })).outputs['y']!;
-    };
-    const expected = Float32Array.from({ length: rows * width }, (_, i) => w[ids[Math.floor(i / width)]! * width + (i % width)]!);
-    expect(await run(Infinity), note).toEqual(expected);
-    expect(await run(64 * width * 4 - 4 * (dtype === 'f32' ? 0 : width)), note).toEqual(expected);
-  });
+  test.each(['f32', 'bf16', 'f16'] as const satisfies readonly DType[])(
+    'an embedding, %s: every token finds its row',
+    async (dtype) => {
+      const [rows, width, table] = [80, 10, 300];
+      const ids = Uint32Array.from({ length: rows }, (_, t) =>
+        t < 4 ? [0, 63, 64, 299][t]! : random.int(0, table - 1),
+      );
+      const w = Float32Array.from({ length: table * width }, () => random.int(-100, 100) / 64);
+      const run = async (maxBinding: number) => {
+        const graph = new Graph(maxBinding);
+        const weight = graph.weight('w', { dtype, sources: [{ name: 'w', shape: [table, width] }] });
+        graph.output(
+          'y',
+          graph.emit('embedding', { ids: graph.input('ids', [rows], 'u32'), table: weight }, { scale: 1 }).y,
+        );
+        return (await runGraph(await familyDevice(family), graph, { inputs: { ids }, weights: { w } })).outputs['y']!;
+      };
+      const expected = Float32Array.from(
+        { length: rows * width },
+        (_, i) => w[ids[Math.floor(i / width)]! * width + (i % width)]!,
+      );
+      expect(await run(Infinity), note).toEqual(expected);
+      expect(await run(64 * width * 4 - 4 * (dtype === 'f32' ? 0 : width)), note).toEqual(expected);
+    },
+  );
 });
 
 /** Sizes at which 40 kB a binding splits q, o, the feed-forward layers, the embedding and the head. */
@@ -99,14 +133,31 @@ async function resultsWith(family: KernelFamily, maxBinding: number | undefined)
     return await withModel(device, tinyFolder({ seed, config: CONFIG, dtype: 'F32' }), async (model) => {
       const examples = randomExamples(seed, { length: 8, vocabulary: 150, rows: 4 });
       const [sequence] = examples.training;
-      const batch = new MemoryFolder('batch', new Map([['batch.safetensors', writeSafetensors([
-        { name: 'input_ids', dtype: 'I64', shape: [1, 8], data: BigInt64Array.from(sequence!.inputIds, BigInt) },
-        { name: 'attention_mask', dtype: 'I64', shape: [1, 8], data: BigInt64Array.from({ length: 8 }, (_, t) => BigInt(t < sequence!.tokens)) },
-      ])]]));
+      const batch = new MemoryFolder(
+        'batch',
+        new Map([
+          [
+            'batch.safetensors',
+            writeSafetensors([
+              { name: 'input_ids', dtype: 'I64', shape: [1, 8], data: BigInt64Array.from(sequence!.inputIds, BigInt) },
+              {
+                name: 'attention_mask',
+                dtype: 'I64',
+                shape: [1, 8],
+                data: BigInt64Array.from({ length: 8 }, (_, t) => BigInt(t < sequence!.tokens)),
+              },
+            ]),
+          ],
+        ]),
+      );
       const [logits] = await runComponent(model, 'model', batch, 'batch.safetensors');
       const run = await trained(model, { examples, recipe: quickRecipe({ max_steps: 3 }) });
       expect(run.error).toBeUndefined();
-      return { logits: (logits!.data as Float32Array).slice(0, sequence!.tokens * 150), losses: run.losses, adapter: run.adapter };
+      return {
+        logits: (logits!.data as Float32Array).slice(0, sequence!.tokens * 150),
+        losses: run.losses,
+        adapter: run.adapter,
+      };
     });
   } finally {
     device.destroy();

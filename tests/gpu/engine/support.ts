@@ -2,7 +2,7 @@ import { parseLoraConfig } from '../../../src/adapters/config.ts';
 import type { Adapter } from '../../../src/adapters/peft.ts';
 import { AdapterBuffers, FlatLayout } from '../../../src/engine/adapter-buffers.ts';
 import { Device } from '../../../src/engine/device.ts';
-import { Graph } from '../../../src/engine/graph.ts';
+import type { Graph } from '../../../src/engine/graph.ts';
 import type { KernelFamily } from '../../../src/engine/kernels/kernel.ts';
 import type { InputData, StepValues } from '../../../src/engine/program.ts';
 import { IDLE_STEP, Program, ProgramPlan } from '../../../src/engine/program.ts';
@@ -101,7 +101,10 @@ export async function runGraph(
 }
 
 async function readBack(device: Device, buffer: GPUBuffer): Promise<Values> {
-  const staging = device.gpu.createBuffer({ size: buffer.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+  const staging = device.gpu.createBuffer({
+    size: buffer.size,
+    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+  });
   const encoder = device.gpu.createCommandEncoder();
   encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
   device.gpu.queue.submit([encoder.finish()]);
@@ -191,10 +194,21 @@ export async function trained(
   }
   const losses = events.flatMap((event) => (event.type === 'step' ? [event.loss] : []));
   const checkpoint = events.flatMap((event) => (event.type === 'checkpoint' ? [event.bytes] : [])).at(-1);
-  return { events, losses, adapter: await model.currentAdapter().catch(() => ({ config: LORA, tensors: new Map() })), checkpoint, error };
+  return {
+    events,
+    losses,
+    adapter: await model.currentAdapter().catch(() => ({ config: LORA, tensors: new Map() })),
+    checkpoint,
+    error,
+  };
 }
 
-export async function withModel<R>(device: Device, folder: ModelFolder, body: (model: VoiceModel) => Promise<R>, precision?: string): Promise<R> {
+export async function withModel<R>(
+  device: Device,
+  folder: ModelFolder,
+  body: (model: VoiceModel) => Promise<R>,
+  precision?: string,
+): Promise<R> {
   const model = await VoiceModel.load(device, folder, { ...(precision !== undefined && { precision }) });
   try {
     return await body(model);

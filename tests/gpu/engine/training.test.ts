@@ -7,7 +7,17 @@ import { padRow } from '../../../src/tasks/voice/packing.ts';
 import type { TrainingEvent } from '../../../src/tasks/voice/types.ts';
 import { VoiceModel } from '../../../src/tasks/voice/voice.ts';
 import { decodeRunState } from '../../../src/training/checkpoint.ts';
-import { LORA, newSeed, ownDevice, quickRecipe, randomExamples, relativeError, tinyFolder, trained, withModel } from './support.ts';
+import {
+  LORA,
+  newSeed,
+  ownDevice,
+  quickRecipe,
+  randomExamples,
+  relativeError,
+  tinyFolder,
+  trained,
+  withModel,
+} from './support.ts';
 import type { Trained } from './support.ts';
 
 const seed = newSeed();
@@ -36,8 +46,16 @@ describe('training', () => {
   test('a run continued from any of its checkpoints ends with the same bits as one that never stopped', async () => {
     const examples = randomExamples(seed, { rows: 7, heldOut: 3 });
     const recipe = quickRecipe({
-      max_steps: 6, gradient_accumulation_steps: 2, shuffle: true, eval_steps: 2, save_steps: 2, lr_scheduler_type: 'cosine', warmup_steps: 2, weight_decay: 0.1,
-      early_stopping_patience: 5, load_best_model_at_end: true,
+      max_steps: 6,
+      gradient_accumulation_steps: 2,
+      shuffle: true,
+      eval_steps: 2,
+      save_steps: 2,
+      lr_scheduler_type: 'cosine',
+      warmup_steps: 2,
+      weight_decay: 0.1,
+      early_stopping_patience: 5,
+      load_best_model_at_end: true,
     });
     const options = { examples, recipe, adapter: DROPOUT };
     const whole = await trained(model, options);
@@ -46,12 +64,16 @@ describe('training', () => {
     expect(checkpoints.map(({ step }) => step)).toEqual([2, 4, 6]);
     expect(of(whole, 'evaluation').map(({ step }) => step)).toEqual([0, 2, 4, 6]);
     for (const { step, bytes } of checkpoints.slice(0, 2)) {
-      const rest = await withModel(device, tinyFolder({ seed }), (fresh) => trained(fresh, { ...options, resume: bytes }));
+      const rest = await withModel(device, tinyFolder({ seed }), (fresh) =>
+        trained(fresh, { ...options, resume: bytes }),
+      );
       expect(rest.error).toBeUndefined();
       expect(of(rest, 'ready')[0]!.step).toBe(step);
       const timeless = (run: Trained) => of(run, 'step').map(({ seconds: _, ...event }) => event);
       expect(timeless(rest), `${note}, from step ${step}`).toEqual(timeless(whole).slice(step));
-      expect(of(rest, 'evaluation'), `${note}, from step ${step}`).toEqual(of(whole, 'evaluation').filter((event) => event.step > step));
+      expect(of(rest, 'evaluation'), `${note}, from step ${step}`).toEqual(
+        of(whole, 'evaluation').filter((event) => event.step > step),
+      );
       expect(rest.checkpoint, `${note}, from step ${step}`).toEqual(whole.checkpoint);
       expect(rest.adapter.tensors).toEqual(whole.adapter.tensors);
     }
@@ -62,9 +84,17 @@ describe('training', () => {
   test('two halves of a batch accumulated are the batch', async () => {
     const examples = randomExamples(seed, { rows: 8 });
     const schedule = { lr_scheduler_type: 'constant', max_steps: 4, learning_rate: 1e-3 } as const;
-    const whole = await trained(model, { examples, recipe: quickRecipe({ ...schedule, per_device_train_batch_size: 4 }) });
-    const halves = await trained(model, { examples, recipe: quickRecipe({ ...schedule, gradient_accumulation_steps: 2 }) });
-    expect(of(halves, 'step').map(({ labelTokens }) => labelTokens)).toEqual(of(whole, 'step').map(({ labelTokens }) => labelTokens));
+    const whole = await trained(model, {
+      examples,
+      recipe: quickRecipe({ ...schedule, per_device_train_batch_size: 4 }),
+    });
+    const halves = await trained(model, {
+      examples,
+      recipe: quickRecipe({ ...schedule, gradient_accumulation_steps: 2 }),
+    });
+    expect(of(halves, 'step').map(({ labelTokens }) => labelTokens)).toEqual(
+      of(whole, 'step').map(({ labelTokens }) => labelTokens),
+    );
     halves.losses.forEach((loss, i) => expect(Math.abs(loss / whole.losses[i]! - 1), note).toBeLessThan(2e-6));
     of(halves, 'step').forEach(({ gradNorm }, i) => {
       expect(Math.abs(gradNorm / of(whole, 'step')[i]!.gradNorm - 1), note).toBeLessThan(1e-4);
@@ -78,7 +108,10 @@ describe('training', () => {
     const ids = [3, 14, 15, 9, 26, 5, 35, 8, 57];
     const examples = examplesOf([ids], [ids]);
     const recipe = quickRecipe({ max_steps: 24, per_device_train_batch_size: 1, eval_steps: 24, learning_rate: 2e-2 });
-    const runs = { plain: await trained(model, { examples, recipe }), dropped: await trained(model, { examples, recipe, adapter: DROPOUT }) };
+    const runs = {
+      plain: await trained(model, { examples, recipe }),
+      dropped: await trained(model, { examples, recipe, adapter: DROPOUT }),
+    };
     for (const [name, run] of Object.entries(runs)) {
       expect(run.error).toBeUndefined();
       expect(run.losses.at(-1), `${note}, ${name}`).toBeLessThan(0.5 * run.losses[0]!);
@@ -99,7 +132,13 @@ describe('training', () => {
     // Held out: the same beginnings with other ends. What is learnt by heart is wrong there.
     const examples = examplesOf([[1, 2, 3, 4, 5, 6, 7, 8]], [[1, 2, 3, 40, 5, 60, 7, 30]]);
     const recipe = quickRecipe({
-      max_steps: 60, per_device_train_batch_size: 1, lr_scheduler_type: 'constant', learning_rate: 2e-2, eval_steps: 1, early_stopping_patience: 3, load_best_model_at_end: true,
+      max_steps: 60,
+      per_device_train_batch_size: 1,
+      lr_scheduler_type: 'constant',
+      learning_rate: 2e-2,
+      eval_steps: 1,
+      early_stopping_patience: 3,
+      load_best_model_at_end: true,
     });
     const run = await trained(model, { examples, recipe });
     expect(run.error).toBeUndefined();
@@ -111,13 +150,24 @@ describe('training', () => {
     expect(best.step).toBe(done.bestStep);
     expect(evaluations.at(-1)!.loss).toBeGreaterThan(best.loss);
     // What remains is bit for bit what a run of so many steps would have made.
-    const initial = await trained(model, { examples, recipe: { ...recipe, max_steps: Math.max(1, done.bestStep), early_stopping_patience: 0, load_best_model_at_end: false } });
+    const initial = await trained(model, {
+      examples,
+      recipe: {
+        ...recipe,
+        max_steps: Math.max(1, done.bestStep),
+        early_stopping_patience: 0,
+        load_best_model_at_end: false,
+      },
+    });
     if (done.bestStep > 0) expect(run.adapter.tensors, note).toEqual(initial.adapter.tensors);
     else for (const { B } of run.adapter.tensors.values()) expect(B.every((value) => value === 0)).toBe(true);
     const state = await decodeRunState(run.checkpoint!);
     expect(state.bestStep).toBe(done.bestStep);
     // Left alone, the last adapter remains.
-    const last = await trained(model, { examples, recipe: { ...recipe, max_steps: done.step, load_best_model_at_end: false, early_stopping_patience: 0 } });
+    const last = await trained(model, {
+      examples,
+      recipe: { ...recipe, max_steps: done.step, load_best_model_at_end: false, early_stopping_patience: 0 },
+    });
     expect(of(last, 'done')[0]).toMatchObject({ reason: 'finished', step: done.step });
     expect(last.adapter.tensors).not.toEqual(run.adapter.tensors);
   });
@@ -204,11 +254,21 @@ describe('numbers that stop being numbers', () => {
       return { ...tensor, data };
     });
 
-  async function run(edit: (tensors: TensorData[]) => TensorData[], rows: number[][], accumulation = 1): Promise<Trained> {
+  async function run(
+    edit: (tensors: TensorData[]) => TensorData[],
+    rows: number[][],
+    accumulation = 1,
+  ): Promise<Trained> {
     const device = await ownDevice();
     try {
       return await withModel(device, tinyFolder({ seed, edit }), (model) => {
-        const recipe = quickRecipe({ max_steps: 6, per_device_train_batch_size: 1, gradient_accumulation_steps: accumulation, shuffle: false, lr_scheduler_type: 'constant' });
+        const recipe = quickRecipe({
+          max_steps: 6,
+          per_device_train_batch_size: 1,
+          gradient_accumulation_steps: accumulation,
+          shuffle: false,
+          lr_scheduler_type: 'constant',
+        });
         return trained(model, { examples: examplesOf(rows), recipe });
       });
     } finally {
@@ -227,35 +287,51 @@ describe('numbers that stop being numbers', () => {
     expect(state.secondMoment.every((value) => value === 0)).toBe(true);
   });
 
-  test.each([1, 2])('in mid-run the step is named, and the checkpoint holds the steps before it (accumulating %i)', async (accumulation) => {
-    // Token 60 alone is broken; from the third step on every row has it.
-    const good = [1, 2, 3, 4, 5];
-    const rows = [...Array.from({ length: 2 * accumulation }, () => good), ...Array.from({ length: 12 }, () => [9, 60, 9, 9])];
-    const broken = await run(poison('model.embed_tokens.weight', 60 * 24 + 5), rows, accumulation);
-    expect(String(broken.error)).toMatch(/at step 3\b/);
-    expect(broken.losses).toHaveLength(2);
-    expect(of(broken, 'checkpoint').map(({ step }) => step)).toEqual([2]);
-    const state = await decodeRunState(broken.checkpoint!);
-    expect([...state.adapter, ...state.firstMoment, ...state.secondMoment].every(Number.isFinite)).toBe(true);
-    // The same two steps by a run that ends there.
-    const device = await ownDevice();
-    try {
-      const short = await withModel(device, tinyFolder({ seed }), (model) => {
-        const recipe = quickRecipe({ max_steps: 2, per_device_train_batch_size: 1, gradient_accumulation_steps: accumulation, shuffle: false, lr_scheduler_type: 'constant' });
-        return trained(model, { examples: examplesOf(rows), recipe });
-      });
-      expect(state.adapter, note).toEqual((await decodeRunState(short.checkpoint!)).adapter);
-    } finally {
-      device.destroy();
-    }
-  });
+  test.each([1, 2])(
+    'in mid-run the step is named, and the checkpoint holds the steps before it (accumulating %i)',
+    async (accumulation) => {
+      // Token 60 alone is broken; from the third step on every row has it.
+      const good = [1, 2, 3, 4, 5];
+      const rows = [
+        ...Array.from({ length: 2 * accumulation }, () => good),
+        ...Array.from({ length: 12 }, () => [9, 60, 9, 9]),
+      ];
+      const broken = await run(poison('model.embed_tokens.weight', 60 * 24 + 5), rows, accumulation);
+      expect(String(broken.error)).toMatch(/at step 3\b/);
+      expect(broken.losses).toHaveLength(2);
+      expect(of(broken, 'checkpoint').map(({ step }) => step)).toEqual([2]);
+      const state = await decodeRunState(broken.checkpoint!);
+      expect([...state.adapter, ...state.firstMoment, ...state.secondMoment].every(Number.isFinite)).toBe(true);
+      // The same two steps by a run that ends there.
+      const device = await ownDevice();
+      try {
+        const short = await withModel(device, tinyFolder({ seed }), (model) => {
+          const recipe = quickRecipe({
+            max_steps: 2,
+            per_device_train_batch_size: 1,
+            gradient_accumulation_steps: accumulation,
+            shuffle: false,
+            lr_scheduler_type: 'constant',
+          });
+          return trained(model, { examples: examplesOf(rows), recipe });
+        });
+        expect(state.adapter, note).toEqual((await decodeRunState(short.checkpoint!)).adapter);
+      } finally {
+        device.destroy();
+      }
+    },
+  );
 
   test('an absurd learning rate ends with the step’s number, after it has done its harm', async () => {
     const device = await ownDevice();
     try {
       const config = parseLoraConfig({ r: 4, lora_alpha: 1e15, target_modules: 'all-linear' });
       const { error, checkpoint, losses } = await withModel(device, tinyFolder({ seed }), (model) =>
-        trained(model, { examples: randomExamples(seed), adapter: config, recipe: quickRecipe({ max_steps: 8, learning_rate: 1, lr_scheduler_type: 'constant' }) }),
+        trained(model, {
+          examples: randomExamples(seed),
+          adapter: config,
+          recipe: quickRecipe({ max_steps: 8, learning_rate: 1, lr_scheduler_type: 'constant' }),
+        }),
       );
       expect(String(error)).toMatch(/stopped being a number at step [2-4]\b/);
       expect(losses.length).toBeGreaterThan(0);
