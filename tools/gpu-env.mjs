@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { findSwiftShaderFolder } from './chromium.mjs';
 
 /** A program started by runWithGpu ends with this status, and prints nothing, when it gets no adapter; the next driver is then tried. */
@@ -74,6 +75,16 @@ export function gpuChoices(env = process.env) {
   return choices;
 }
 
+// Dawn says this of every driver at every start; it means nothing to anybody here.
+const CHATTER = /^Warning: max\w+ artificially reduced /;
+
+/** Passes a program's messages on, line by line, without Dawn's chatter. @param {import('node:stream').Readable} stream */
+async function passMessages(stream) {
+  for await (const line of createInterface({ input: stream })) {
+    if (!CHATTER.test(line)) process.stderr.write(`${line}\n`);
+  }
+}
+
 /**
  * @param {string} command @param {readonly string[]} args
  * @param {import('node:child_process').SpawnOptions} options
@@ -81,7 +92,8 @@ export function gpuChoices(env = process.env) {
  */
 export function runProcess(command, args, options) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: 'inherit', ...options });
+    const child = spawn(command, args, { stdio: ['inherit', 'inherit', 'pipe'], ...options });
+    const messages = child.stderr ? passMessages(child.stderr) : Promise.resolve();
     /** @param {NodeJS.Signals} signal */
     const forward = (signal) => child.kill(signal);
     /** @type {NodeJS.Signals[]} */
@@ -90,7 +102,7 @@ export function runProcess(command, args, options) {
     child.on('error', reject);
     child.on('exit', (code, signal) => {
       for (const name of signals) process.off(name, forward);
-      resolve(signal ? 128 + constants.signals[signal] : (code ?? 1));
+      void messages.then(() => resolve(signal ? 128 + constants.signals[signal] : (code ?? 1)));
     });
   });
 }
