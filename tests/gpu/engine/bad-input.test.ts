@@ -318,9 +318,7 @@ describe('a device that is too small', () => {
       vi.restoreAllMocks();
       expect(device.allocatedBytes).toBe(0);
       const model = await VoiceModel.load(device, tinyFolder({ seed }));
-      const { layout } = {
-        layout: model.plan({ examples: randomExamples(seed), recipe: quickRecipe(), adapter: LORA }),
-      };
+      const planned = model.plan({ examples: randomExamples(seed), recipe: quickRecipe(), adapter: LORA });
       // The adapter still finds room, the step no more.
       const pop = vi.spyOn(device.gpu, 'popErrorScope');
       pop
@@ -334,7 +332,7 @@ describe('a device that is too small', () => {
       expect(String(error)).toMatch(
         /graphics memory is full \(the memory of a training step\).*smaller base, batch or length/,
       );
-      expect(device.allocatedBytes).toBe(layout.frozenBytes + layout.adapterBytes);
+      expect(device.allocatedBytes).toBe(planned.frozenBytes + planned.adapterBytes);
       model.destroy();
       expect(device.allocatedBytes).toBe(0);
     } finally {

@@ -54,7 +54,7 @@ export async function runGraph(
       const bits = dtype === 'f32' ? values : dtype === 'bf16' ? f32ToBf16(values) : f32ToF16(values);
       const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
       // In odd pieces, as a file arrives.
-      const width = values.BYTES_PER_ELEMENT * 3;
+      const width = bits.BYTES_PER_ELEMENT * 3;
       await Promise.resolve();
       for (let at = 0; at < bytes.length; at += width) yield bytes.slice(at, at + width);
     },
