@@ -50,9 +50,14 @@ async function train(path: string, out: string, gradients: string | undefined): 
   let planned = 0;
   let dispatches = 0;
   let wroteGradients = gradients === undefined;
-  // Steps are run one at a time where the first one's gradients are wanted: the next would overwrite them.
-  const recipe = wroteGradients ? job.recipe : { ...job.recipe, save_steps: 1 };
-  for await (const event of model.train({ ...data, recipe, adapter: job.lora, ...(from && { from }) })) {
+  const settle = wroteGradients ? 0 : 1;
+  for await (const event of model.train({
+    ...data,
+    recipe: job.recipe,
+    adapter: job.lora,
+    settle,
+    ...(from && { from }),
+  })) {
     if (event.type === 'ready') {
       planned = event.plan.totalBytes;
       dispatches = event.plan.dispatchesPerStep;

@@ -25,6 +25,8 @@ export interface RunOptions {
   signal?: AbortSignal | undefined;
   /** Awaited before each step: a promise that is still open holds the run. */
   pause?: (() => Promise<void>) | undefined;
+  /** Up to this step none is submitted before the event of the last was taken: its gradient is still on the device. */
+  settle?: number | undefined;
   /** What the model says at this moment, for each prompt. */
   sample?: (() => AsyncIterable<{ prompt: string; base: string; tuned: string }>) | undefined;
 }
@@ -83,7 +85,7 @@ export class TrainingRun {
   }
 
   async *#train(trainer: Trainer, total: number, examples: Examples): AsyncGenerator<TrainingEvent> {
-    const { recipe, signal, pause } = this.#options;
+    const { recipe, signal, pause, settle = 0 } = this.#options;
     const perEpoch =
       examples.training.length / (recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps);
     const event = (result: StepResult): TrainingEvent => {
@@ -105,7 +107,10 @@ export class TrainingRun {
         current.catch(() => undefined);
         if (previous) yield event(await previous);
         previous = current;
-        if (this.#isBoundary(trainer.step)) {
+        if (trainer.step <= settle && !this.#isBoundary(trainer.step)) {
+          yield event(await current);
+          previous = undefined;
+        } else if (this.#isBoundary(trainer.step)) {
           yield event(await current);
           previous = undefined;
           yield* this.#boundary(trainer, false);

@@ -49,6 +49,8 @@ export type TrainOptions = LearningData & {
   pause?: () => Promise<void>;
   /** Bytes on the device that the run may take. */
   memoryBudget?: number;
+  /** Up to this step none is begun before the event of the last was taken, so that `currentGradients` is that step's. */
+  settle?: number;
   /** Time kernel variants on this device first, where they were not yet. Default: on real graphics cards. */
   tune?: boolean;
 };
@@ -274,6 +276,7 @@ export class VoiceModel {
       resume,
       signal,
       pause,
+      settle: options.settle,
       sample: talks.length > 0 ? () => this.#samples(samplePrompts, recipe.seed) : undefined,
     });
     yield* run.events();
