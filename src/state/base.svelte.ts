@@ -27,6 +27,11 @@ class Bases {
 
   constructor() {
     onWorkerEvent((event) => {
+      // Events come in order among themselves, but not with the answers of calls: only they say that loading is over.
+      if (event.type === 'loaded') {
+        this.#loaded = event.base;
+        this.#loading = null;
+      }
       if (event.type === 'load') this.#loading = { baseId: event.baseId, fraction: event.fraction };
       if (event.type === 'unloaded') {
         this.#loaded = null;

@@ -16,6 +16,9 @@ export interface ImportProgress {
   path: string;
 }
 
+/** Chrome never reports more than 10 GiB as free, however much there is: only less than that is a reason to refuse. */
+const REPORTED_AT_MOST = 10 * 2 ** 30 * 0.99;
+
 /** Only in workers, and therefore not in TypeScript's DOM library. */
 interface SyncAccessHandle {
   getSize(): number;
@@ -142,9 +145,10 @@ export async function importBase(
   let present = 0;
   for (let i = 0; i < files.length; i++) present += await writtenSize(directory, String(i));
   const { quota = Infinity, usage = 0 } = await navigator.storage.estimate();
-  if (totalBytes - present > quota - usage) {
+  const free = quota - usage;
+  if (totalBytes - present > free && free < REPORTED_AT_MOST) {
     throw new UserError(
-      `“${name}” takes ${formatBytes(totalBytes - present)}, and the browser gives this page ${formatBytes(Math.max(0, quota - usage))} more. ` +
+      `“${name}” takes ${formatBytes(totalBytes - present)}, and the browser gives this page ${formatBytes(Math.max(0, free))} more. ` +
         'Nothing was changed. Free some disk space, or delete what is no longer needed under Settings.',
     );
   }

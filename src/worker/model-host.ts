@@ -118,6 +118,7 @@ export class ModelHost {
         onProgress: (fraction) => this.#tell({ type: 'load', baseId, fraction }),
       });
       this.#loaded = { baseId, model, adapter: '' };
+      this.#tell({ type: 'loaded', base: { baseId, info: model.info } });
     } catch (error) {
       this.#tell({ type: 'unloaded' });
       throw error;

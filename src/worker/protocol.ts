@@ -51,6 +51,7 @@ export type RunPhase = 'preparing' | 'running' | 'pausing' | 'paused' | 'stoppin
 /** Everything that the model worker tells without being asked. */
 export type WorkerEvent =
   | { type: 'load'; baseId: string; fraction: number }
+  | { type: 'loaded'; base: LoadedBase }
   | { type: 'unloaded' }
   | { type: 'device-lost'; message: string }
   | { type: 'run'; run: RunRecord; phase: RunPhase }

@@ -67,33 +67,6 @@ describe('data that is not as it should be', () => {
     await page.getByText('<b>bold</b>').waitFor();
     expect(await page.title()).not.toContain('broken into');
   });
-
-  it('says that the disk is full, and keeps what was there', async () => {
-    const { page } = visitor;
-    await paste(page, '{"text":"Kept before."}');
-    await page.getByRole('heading', { name: '1 row' }).waitFor();
-    const session = await visitor.browser.context.newCDPSession(page);
-    await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(visitor.url).origin, quotaSize: 500_000 });
-    try {
-      const lines = Array.from({ length: 4000 }, (_, i) =>
-        JSON.stringify({ text: `${i} ${'much text '.repeat(100)}` }),
-      );
-      await page.setInputFiles(FILES, {
-        name: 'large.jsonl',
-        mimeType: 'application/jsonl',
-        buffer: Buffer.from(lines.join('\n')),
-      });
-      await page
-        .getByRole('alert')
-        .getByText(/storage is full.*still there.*Settings/)
-        .waitFor({ timeout: 60_000 });
-    } finally {
-      await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(visitor.url).origin });
-    }
-    await page.reload();
-    await page.getByRole('heading', { name: '1 row' }).waitFor();
-    await page.getByText('Kept before.').waitFor();
-  });
 });
 
 describe('folders that are no model', () => {
@@ -157,28 +130,5 @@ describe('folders that are no model', () => {
       .getByRole('alert')
       .getByText(/model\.safetensors/)
       .waitFor({ timeout: 60_000 });
-  });
-
-  it('says beforehand that a model is too large for the disk', async () => {
-    const { page } = visitor;
-    const session = await visitor.browser.context.newCDPSession(page);
-    await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(visitor.url).origin, quotaSize: 1_000_000 });
-    try {
-      await page.setInputFiles(
-        FOLDER,
-        makeFolder('fine', {
-          'config.json': read('config.json'),
-          'tokenizer.json': read('tokenizer.json'),
-          'tokenizer_config.json': read('tokenizer_config.json'),
-          'model.safetensors': read('model.safetensors'),
-        }),
-      );
-      await page
-        .getByRole('alert')
-        .getByText(/“fine” takes .* MB, and the browser gives this page .* Nothing was changed/)
-        .waitFor();
-    } finally {
-      await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(visitor.url).origin });
-    }
   });
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openExample, visit, type Visit } from './visit.ts';
+import { fillField, openExample, visit, type Visit } from './visit.ts';
 
 const STEPS = 12;
 const MINUTES = 60_000;
@@ -55,6 +55,9 @@ it(
   'pauses, goes on, and stops with everything kept',
   async () => {
     const { page } = visitor;
+    // Long enough to be stopped before its end, however fast the machine.
+    await page.getByText('More settings').click();
+    await fillField(page, /Fixed number of steps/, '2000');
     await page.getByRole('button', { name: 'Train anew' }).click();
     const run = page.getByRole('region', { name: 'The run' });
     await run.getByText(/^Step [1-9]/).waitFor({ timeout: 4 * MINUTES });
@@ -66,7 +69,7 @@ it(
     await run.getByRole('button', { name: 'Go on' }).click();
     await page.getByRole('heading', { name: 'Training', level: 1 }).waitFor();
     await run.getByRole('button', { name: 'Stop and keep' }).click();
-    await page.getByText(/^Stopped at step \d+ of 12, and kept\./).waitFor({ timeout: MINUTES });
+    await page.getByText(/^Stopped at step \d+ of 2000, and kept\./).waitFor({ timeout: MINUTES });
     // Focus is on the heading that says so, not lost with the button that is gone.
     expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('H1');
     await run.getByRole('button', { name: /Go on from step/ }).waitFor();

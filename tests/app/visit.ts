@@ -11,9 +11,9 @@ export interface Visit {
 }
 
 /** A visitor with a browser of their own at the built page. */
-export async function visit(options: TestBrowserOptions & { url?: string } = {}): Promise<Visit> {
-  const server = options.url === undefined ? await serveApp() : null;
-  const url = options.url ?? server!.url;
+export async function visit(options: TestBrowserOptions & { landOn?: string } = {}): Promise<Visit> {
+  const server = await serveApp();
+  const { url } = server;
   const browser = await openBrowser(options);
   const page = browser.context.pages()[0] ?? (await browser.context.newPage());
   const errors: string[] = [];
@@ -21,7 +21,7 @@ export async function visit(options: TestBrowserOptions & { url?: string } = {})
   page.on('console', (message) => {
     if (message.type() === 'error') errors.push(message.text());
   });
-  await page.goto(url);
+  await page.goto(options.landOn ?? url);
   return {
     page,
     url,
@@ -29,7 +29,7 @@ export async function visit(options: TestBrowserOptions & { url?: string } = {})
     errors,
     async leave() {
       await browser.close();
-      await server?.close();
+      await server.close();
     },
   };
 }

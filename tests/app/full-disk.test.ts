@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto';
+import { expect, it } from 'vitest';
+import { beginProject, goToStep, paste, visit, type Visit } from './visit.ts';
+
+const FILES = 'input[type="file"]:not([webkitdirectory])';
+const FOLDER = 'input[webkitdirectory]';
+/** Less than the small model and the rows below, more than a project. */
+const QUOTA = 1_500_000;
+
+async function setQuota(visitor: Visit, quotaSize?: number): Promise<void> {
+  const session = await visitor.browser.context.newCDPSession(visitor.page);
+  const { origin } = new URL(visitor.url);
+  await session.send('Storage.overrideQuotaForOrigin', quotaSize === undefined ? { origin } : { origin, quotaSize });
+}
+
+/** The browser remembers for a while how much room there was: the quota is set before the page is first opened. */
+async function visitWithFullDisk(args: string[] = []): Promise<Visit> {
+  const visitor = await visit({ args, landOn: 'about:blank' });
+  await setQuota(visitor, QUOTA);
+  await visitor.page.goto(visitor.url);
+  await beginProject(visitor.page);
+  return visitor;
+}
+
+it('keeps what was there when a data set does not fit the disk', async () => {
+  const visitor = await visitWithFullDisk();
+  try {
+    const { page } = visitor;
+    await goToStep(page, 'Data');
+    await paste(page, '{"text":"Kept before."}');
+    await page.getByRole('heading', { name: '1 row' }).waitFor();
+    // Random letters: the database would squeeze a repeated text into the quota.
+    const lines = Array.from({ length: 4000 }, () => JSON.stringify({ text: randomBytes(500).toString('base64') }));
+    const buffer = Buffer.from(lines.join('\n'));
+    await page.setInputFiles(FILES, { name: 'large.jsonl', mimeType: 'application/jsonl', buffer });
+    await page
+      .getByRole('alert')
+      .getByText(/storage is full, so the change could not be kept.*still there.*Settings/)
+      .waitFor({ timeout: 60_000 });
+    await page.reload();
+    await page.getByRole('heading', { name: '1 row' }).waitFor();
+    await page.getByText('Kept before.').waitFor();
+    expect(visitor.errors).toEqual([]);
+  } finally {
+    await visitor.leave();
+  }
+});
+
+it('stops a model where the disk is full, and goes on from there once there is room', async () => {
+  const visitor = await visitWithFullDisk();
+  try {
+    const { page } = visitor;
+    await goToStep(page, 'Base');
+    await page.setInputFiles(FOLDER, 'public/embedded/voice');
+    await page
+      .getByRole('alert')
+      .getByText(/storage is full, so the rest of “voice” could not be kept.*still there/)
+      .waitFor({ timeout: 60_000 });
+    await page.getByText(/Has not fully arrived/).waitFor();
+    await setQuota(visitor);
+    await page.setInputFiles(FOLDER, 'public/embedded/voice');
+    await page.getByText('Holds in mind').waitFor({ timeout: 60_000 });
+    expect(visitor.errors).toEqual([]);
+  } finally {
+    await visitor.leave();
+  }
+});
+
+it('says beforehand that a model does not fit, where the browser tells how much room there is', async () => {
+  const visitor = await visitWithFullDisk(['--disable-features=StaticStorageQuota']);
+  try {
+    const { page } = visitor;
+    await goToStep(page, 'Base');
+    await page.setInputFiles(FOLDER, 'public/embedded/voice');
+    await page
+      .getByRole('alert')
+      .getByText(/“voice” takes [\d.]+ MB, and the browser gives this page 1\.5 MB more\. Nothing was changed/)
+      .waitFor();
+    expect(await page.getByText(/Has not fully arrived/).count()).toBe(0);
+  } finally {
+    await visitor.leave();
+  }
+});
