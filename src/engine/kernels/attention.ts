@@ -1,4 +1,5 @@
-import type { KernelCall, KernelTarget } from './kernel.ts';
+import type { Defines } from '../wgsl.ts';
+import type { KernelCall, KernelFamily, KernelTarget } from './kernel.ts';
 import { vectorWidth } from './lanes.ts';
 
 /** Where a head's columns lie in a row-major matrix of tokens: elements from row to row, and the first head's first column. */
@@ -35,6 +36,9 @@ export interface AttentionBackwardShape extends AttentionShape {
   dv: Columns;
 }
 
+/** So many queries and fewer go through the kernel for generation. */
+const MOST_DECODED = 8;
+
 /** f32 values of the scratch buffer `stats` that attentionBackward needs. */
 export function attentionStats(shape: AttentionShape): number {
   return 2 * shape.heads * shape.queries;
@@ -45,26 +49,35 @@ function check(shape: AttentionShape): void {
   if (shape.headDim > 256) throw new Error(`attention takes heads of at most 256 elements, not ${shape.headDim}`);
 }
 
-function tile(target: KernelTarget, headDim: number, columns: readonly Columns[]) {
+/** Which columns matter to a kernel decides whether it can read vectors of four. */
+function elements(headDim: number, columns: readonly Columns[]) {
   const vector = vectorWidth(headDim, ...columns.flatMap(({ stride, offset }) => [stride, offset]));
+  return { HEAD_DIM: headDim, VECTOR: vector, ELEMENT: vector === 4 ? 'vec4<f32>' : 'f32' };
+}
+
+/** The family's way to share the work: the shader's ending, its defines, and the rows of a workgroup. */
+function tiling(target: KernelTarget, headDim: number): { ending: KernelFamily; defines: Defines; rows: number } {
+  // The tiles of graphics cards: shaders/attention_tiles.wgsl.
+  if (target.family === 'gpu') return { ending: 'gpu', defines: { BLOCKS: Math.ceil(headDim / 64) }, rows: 64 };
   const chunks = Math.ceil(headDim / 4);
-  const software = target.family === 'cpu';
-  const subgroups = software && target.subgroups;
-  const quad = subgroups && target.subgroupSize === 4;
+  const quad = target.subgroups && target.subgroupSize === 4;
+  // Large heads loop over their chunks: unrolled, they compile for minutes.
+  const loops = chunks > 16;
+  // Two rows a lane halve the loads, and double what is compiled: worth it only where both are small.
+  const rows = !quad && chunks <= 8 ? 2 : 1;
   return {
-    WG: software ? target.subgroupSize : 32,
-    SUBGROUPS: subgroups,
-    QUAD: quad,
-    // Two rows a lane halve the loads, and double what is compiled: worth it only where both are small.
-    ROWS: software && !quad && chunks <= 8 ? 2 : 1,
-    BLOCK: quad ? 4 : 2,
-    VECTOR: vector,
-    ELEMENT: vector === 4 ? 'vec4<f32>' : 'f32',
-    HEAD_DIM: headDim,
-    CHUNKS: chunks,
-    // Large heads loop over their chunks: unrolled, they compile for minutes.
-    LOOP: chunks > 16,
-    STEP: chunks > 16 ? [4, 3, 2, 1].find((step) => chunks % step === 0)! : chunks,
+    ending: 'cpu',
+    defines: {
+      WG: target.subgroupSize,
+      SUBGROUPS: target.subgroups,
+      QUAD: quad,
+      ROWS: rows,
+      BLOCK: quad ? 4 : 2,
+      CHUNKS: chunks,
+      LOOP: loops,
+      STEP: loops ? [4, 3, 2, 1].find((step) => chunks % step === 0)! : chunks,
+    },
+    rows: rows * target.subgroupSize,
   };
 }
 
@@ -88,12 +101,20 @@ export function attention<T>(
 ): KernelCall<T>[] {
   check(shape);
   const { q, k, v, o, lse, keyRanges } = buffers;
-  const defines = { ...tile(target, shape.headDim, [shape.q, shape.k, shape.v, shape.o]) };
+  const { ending, defines, rows } = tiling(target, shape.headDim);
+  const chunks = Math.ceil(shape.headDim / 4);
+  // Few queries leave a tile empty; a workgroup each keeps more of a card busy.
+  const decodes = ending === 'gpu' && shape.queries <= MOST_DECODED;
+  const decoding = { WG: 128, REDUCE: 'workgroup', CHUNKS: chunks, SPAN: 2 ** Math.ceil(Math.log2(chunks)) };
   const bytes = rowBytes(shape);
   return [
     {
-      shader: 'attention_forward_cpu',
-      defines: { ...defines, LSE: lse !== undefined },
+      shader: decodes ? 'attention_decode_gpu' : `attention_forward_${ending}`,
+      defines: {
+        ...elements(shape.headDim, [shape.q, shape.k, shape.v, shape.o]),
+        ...(decodes ? decoding : defines),
+        LSE: lse !== undefined,
+      },
       params: {
         queries: shape.queries, keys: shape.keys, group: shape.heads / shape.kvHeads, scale: shape.scale,
         q_stride: shape.q.stride, q_offset: shape.q.offset,
@@ -102,7 +123,7 @@ export function attention<T>(
         o_stride: shape.o.stride, o_offset: shape.o.offset,
       },
       buffers: { q, k, v, key_ranges: keyRanges, o, ...(lse === undefined ? {} : { lse }) },
-      grid: [Math.ceil(shape.queries / (defines.WG * defines.ROWS)), shape.heads, 1],
+      grid: [decodes ? shape.queries : Math.ceil(shape.queries / rows), shape.heads, 1],
       flops: 2 * product(shape),
       bytes: 2 * bytes.query + 2 * bytes.key,
     },
@@ -123,12 +144,7 @@ export function attentionBackward<T>(
   const { q, k, v, o, dO, lse, keyRanges, queryRanges, stats, dq, dk, dv } = buffers;
   const { queries, keys, heads, kvHeads } = shape;
   const bytes = rowBytes(shape);
-  const delta = tile(target, shape.headDim, [shape.o, shape.dO]);
-  const forQ = { ...tile(target, shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dq]) };
-  const forKV = {
-    ...tile(target, shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dk, shape.dv]),
-    SHARED: dk === dv,
-  };
+  const { ending, defines, rows } = tiling(target, shape.headDim);
   const params = {
     queries, keys, group: heads / kvHeads, scale: shape.scale,
     q_stride: shape.q.stride, q_offset: shape.q.offset,
@@ -139,7 +155,7 @@ export function attentionBackward<T>(
   return [
     {
       shader: 'attention_delta',
-      defines: { WG: 32, VECTOR: delta.VECTOR, ELEMENT: delta.ELEMENT, HEAD_DIM: delta.HEAD_DIM },
+      defines: { ...elements(shape.headDim, [shape.o, shape.dO]), WG: 32 },
       params: {
         queries,
         o_stride: shape.o.stride, o_offset: shape.o.offset,
@@ -151,17 +167,21 @@ export function attentionBackward<T>(
       bytes: 2 * bytes.query,
     },
     {
-      shader: 'attention_dq_cpu',
-      defines: forQ,
+      shader: `attention_dq_${ending}`,
+      defines: { ...elements(shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dq]), ...defines },
       params: { ...params, dq_stride: shape.dq.stride, dq_offset: shape.dq.offset },
       buffers: { q, k, v, d_o: dO, stats, key_ranges: keyRanges, dq },
-      grid: [Math.ceil(queries / (forQ.WG * forQ.ROWS)), heads, 1],
+      grid: [Math.ceil(queries / rows), heads, 1],
       flops: 3 * product(shape),
       bytes: 3 * bytes.query + 2 * bytes.key,
     },
     {
-      shader: 'attention_dkv_cpu',
-      defines: forKV,
+      shader: `attention_dkv_${ending}`,
+      defines: {
+        ...elements(shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dk, shape.dv]),
+        ...defines,
+        SHARED: dk === dv,
+      },
       params: {
         ...params,
         dk_stride: shape.dk.stride, dk_offset: shape.dk.offset,
@@ -170,7 +190,7 @@ export function attentionBackward<T>(
       buffers: {
         q, k, v, d_o: dO, stats, query_ranges: queryRanges, dk, ...(dk === dv ? {} : { dv }),
       },
-      grid: [Math.ceil(keys / (forKV.WG * forKV.ROWS)), kvHeads, 1],
+      grid: [Math.ceil(keys / rows), kvHeads, 1],
       flops: 4 * product(shape),
       bytes: 2 * bytes.query + 4 * bytes.key,
     },

@@ -1,10 +1,5 @@
 import activation from '../../../shaders/activation.wgsl';
 import adamw from '../../../shaders/adamw.wgsl';
-import attention_delta from '../../../shaders/attention_delta.wgsl';
-import attention_dkv_cpu from '../../../shaders/attention_dkv_cpu.wgsl';
-import attention_dq_cpu from '../../../shaders/attention_dq_cpu.wgsl';
-import attention_forward_cpu from '../../../shaders/attention_forward_cpu.wgsl';
-import attention_lanes from '../../../shaders/attention_lanes.wgsl';
 import column_sum from '../../../shaders/column_sum.wgsl';
 import copy_columns from '../../../shaders/copy_columns.wgsl';
 import cross_entropy from '../../../shaders/cross_entropy.wgsl';
@@ -25,18 +20,15 @@ import row_reduce from '../../../shaders/row_reduce.wgsl';
 import scatter_rows from '../../../shaders/scatter_rows.wgsl';
 import stored_weight from '../../../shaders/stored_weight.wgsl';
 import vector from '../../../shaders/vector.wgsl';
+import { library as attention } from './attention_library.ts';
 import { library as matmul } from './matmul_library.ts';
 
 /** Every shader by its file's name; what kernels name and `#include` finds. */
 export const SHADERS: Readonly<Record<string, string>> = {
+  ...attention,
   ...matmul,
   activation,
   adamw,
-  attention_delta,
-  attention_dkv_cpu,
-  attention_dq_cpu,
-  attention_forward_cpu,
-  attention_lanes,
   column_sum,
   copy_columns,
   cross_entropy,

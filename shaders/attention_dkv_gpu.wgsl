@@ -1,0 +1,114 @@
+// dK = scale · dSᵀ Q and dV = Pᵀ dO over the queries that see each key, all heads of a group summed; the rows are keys.
+// That a query sees a key is decided by the key's query range alone, which is exact where those queries are an interval.
+// SHARED: dk and dv are columns of one buffer.
+struct Params {
+  queries: u32, keys: u32, group: u32, scale: f32,
+  q_stride: u32, q_offset: u32, k_stride: u32, k_offset: u32, v_stride: u32, v_offset: u32,
+  d_stride: u32, d_offset: u32, dk_stride: u32, dk_offset: u32, dv_stride: u32, dv_offset: u32,
+}
+#params
+#buffer q: array<$ELEMENT>, read
+#buffer k: array<$ELEMENT>, read
+#buffer v: array<$ELEMENT>, read
+#buffer d_o: array<$ELEMENT>, read
+#buffer stats: array<vec2<f32>>, read
+#buffer query_ranges: array<vec2<u32>>, read
+#buffer dk: array<$ELEMENT>, read_write
+#if SHARED == 0
+#buffer dv: array<$ELEMENT>, read_write
+#endif
+#include attention_tiles
+const Q = 0u;
+const K = 1u;
+const V = 2u;
+const D = 3u;
+var<workgroup> uniform_bounds: vec2<u32>;
+
+fn fetch(source: u32, at: u32) -> vec4<f32> {
+#if VECTOR == 4
+  if (source == Q) { return q[at / 4u]; }
+  if (source == K) { return k[at / 4u]; }
+  if (source == V) { return v[at / 4u]; }
+  return d_o[at / 4u];
+#else
+  if (source == Q) { return vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]); }
+  if (source == K) { return vec4<f32>(k[at], k[at + 1u], k[at + 2u], k[at + 3u]); }
+  if (source == V) { return vec4<f32>(v[at], v[at + 1u], v[at + 2u], v[at + 3u]); }
+  return vec4<f32>(d_o[at], d_o[at + 1u], d_o[at + 2u], d_o[at + 3u]);
+#endif
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+  let first = group.x * ROWS;
+  let x = index % 16u;
+  let y = index / 16u;
+  let keys = Side(K, first, p.keys, p.k_stride, p.k_offset + group.y * $(HEAD_DIM)u);
+  let values = Side(V, first, p.keys, p.v_stride, p.v_offset + group.y * $(HEAD_DIM)u);
+  var begin: vec4<u32>;
+  var end: vec4<u32>;
+  for (var i = 0u; i < 4u; i++) {
+    let t = first + 4u * y + i;
+    if (t < p.keys) {
+      let range = query_ranges[t];
+      begin[i] = range.x;
+      end[i] = range.y;
+    }
+  }
+  let row = first + index / 4u;
+  let found = widest(select(vec2<u32>(), query_ranges[min(row, p.keys - 1u)], row < p.keys), index, p.queries);
+  if (index == 0u) { uniform_bounds = found; }
+  let limits = workgroupUniformLoad(&uniform_bounds);
+  var for_keys: Results;
+  var for_values: Results;
+  for (var head = group.y * p.group; head < (group.y + 1u) * p.group; head++) {
+    for (var query = limits.x; query < limits.y; query += COLUMNS) {
+      let queries = Side(Q, query, p.queries, p.q_stride, p.q_offset + head * $(HEAD_DIM)u);
+      let gradients = Side(D, query, p.queries, p.d_stride, p.d_offset + head * $(HEAD_DIM)u);
+      let s = product(keys, queries, index);
+      let e = product(values, gradients, index);
+      let c0 = query + x;
+      let c1 = c0 + 16u;
+      let stat0 = stats[head * p.queries + min(c0, p.queries - 1u)];
+      let stat1 = stats[head * p.queries + min(c1, p.queries - 1u)];
+      let p0 = exp2(select(vec4<f32>(MASKED), s.x * (p.scale * LOG2E) - stat0.x, (vec4<u32>(c0) >= begin) & (vec4<u32>(c0) < end)));
+      let p1 = exp2(select(vec4<f32>(MASKED), s.y * (p.scale * LOG2E) - stat1.x, (vec4<u32>(c1) >= begin) & (vec4<u32>(c1) < end)));
+      put_tile(Scores(p0, p1), index);
+      accumulate(&for_values, gradients, index);
+      workgroupBarrier();
+      put_tile(Scores(p0 * (e.x - stat0.y), p1 * (e.y - stat1.y)), index);
+      accumulate(&for_keys, queries, index);
+    }
+  }
+#for i 0 4
+  if (first + 4u * y + $(i)u < p.keys) {
+    let t = first + 4u * y + $(i)u;
+#for b 0 $BLOCKS
+    store(true, t * p.dk_stride + p.dk_offset + group.y * $(HEAD_DIM)u, $(16 * b)u + x, for_keys[$(4 * b + i)] * p.scale);
+    store(false, t * p.dv_stride + p.dv_offset + group.y * $(HEAD_DIM)u, $(16 * b)u + x, for_values[$(4 * b + i)]);
+#endfor
+  }
+#endfor
+}
+
+fn store(is_key: bool, i: u32, c: u32, value: vec4<f32>) {
+#if VECTOR == 4
+  if (4u * c < $(HEAD_DIM)u) {
+#if SHARED
+    dk[i / 4u + c] = value;
+#else
+    if (is_key) { dk[i / 4u + c] = value; } else { dv[i / 4u + c] = value; }
+#endif
+  }
+#else
+  for (var e = 0u; e < 4u; e++) {
+    if (4u * c + e < $(HEAD_DIM)u) {
+#if SHARED
+      dk[i + 4u * c + e] = value[e];
+#else
+      if (is_key) { dk[i + 4u * c + e] = value[e]; } else { dv[i + 4u * c + e] = value[e]; }
+#endif
+    }
+  }
+#endif
+}
