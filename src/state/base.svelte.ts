@@ -150,6 +150,8 @@ class Bases {
         name,
         files,
         callback((doneBytes: number) => {
+          // Progress may come after the answer of the call.
+          if (!this.#arrival) return;
           // What was here already came at once; it says nothing of the speed.
           if (first < 0) first = doneBytes;
           const seconds = (performance.now() - began) / 1000;

@@ -181,7 +181,8 @@ class Data {
         files,
         {},
         callback((fraction: number, rows: number) => {
-          this.#progress = { fraction, rows };
+          // Progress may come after the answer of the call.
+          if (this.#progress) this.#progress = { fraction, rows };
         }),
       ),
     );

@@ -218,24 +218,28 @@ export class Playground {
     const id = nextGeneration++;
     this.#generation = id;
     this.#speaking = { turn, column };
-    let text = '';
-    const put = (done: boolean): void => {
+    let said = '';
+    let done = false;
+    const put = (text: string): void => {
       this.#turns = this.#turns.map((past, i) =>
         i === turn ? { ...past, answers: { ...past.answers, [column]: { text, done } } } : past,
       );
     };
-    const whole = await modelWorker().generate(
+    const { text, whole } = await modelWorker().generate(
       id,
       baseId,
       // Strength 0 is the base alone, so the adapter need not be taken out and put in again.
       this.#checkpoint,
       this.#request(column, turn, seed),
       callback((piece: string) => {
-        text += piece;
-        put(false);
+        // The last pieces may come after the answer of the call, which holds them already.
+        if (done) return;
+        said += piece;
+        put(said);
       }),
     );
-    put(true);
+    done = true;
+    put(text);
     this.#speaking = null;
     return whole;
   }

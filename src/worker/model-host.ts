@@ -260,29 +260,32 @@ export class ModelHost {
     loaded.adapter = key;
   }
 
-  /** Speaks, piece by piece. `id` names the generation for `cancel`; true where it ended by itself. */
+  /** Speaks, piece by piece. `id` names the generation for `cancel`; `whole` where it ended by itself. */
   async generate(
     id: number,
     baseId: string,
     choice: AdapterChoice,
     request: Omit<GenerateRequest, 'signal'>,
     onText: (text: string) => void,
-  ): Promise<boolean> {
+  ): Promise<{ text: string; whole: boolean }> {
     const abort = new AbortController();
+    const { signal } = abort;
     this.#generations.set(id, abort);
+    let text = '';
     try {
-      return await this.#exclusive(async () => {
-        if (abort.signal.aborted) return false;
+      await this.#exclusive(async () => {
+        signal.throwIfAborted();
         await this.#useAdapter(baseId, choice);
         const { loaded } = await this.#need(baseId);
-        for await (const chunk of loaded.model.generate({ ...request, signal: abort.signal })) {
-          if (abort.signal.aborted) return false;
+        for await (const chunk of loaded.model.generate({ ...request, signal })) {
+          signal.throwIfAborted();
+          text += chunk.text;
           if (chunk.text !== '') onText(chunk.text);
         }
-        return !abort.signal.aborted;
       });
+      return { text, whole: true };
     } catch (error) {
-      if (isAbort(error)) return false;
+      if (isAbort(error)) return { text, whole: false };
       throw error;
     } finally {
       this.#generations.delete(id);
