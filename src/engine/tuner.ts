@@ -11,6 +11,9 @@ const MOST_CANDIDATES = 4;
 /** A shape's trials together take about this long (seconds). */
 const TRIAL_SECONDS = 0.02;
 
+/** A larger matrix is timed as one of this size: it is made of the same tiles, and a vocabulary's would fill the memory. */
+const MOST = { m: 4096, n: 8192, k: 8192 };
+
 const WORDS = { f32: 1, bf16: 0.5, f16: 0.5 } as const;
 
 /** The big products; the skinny ones have one form. */
@@ -20,7 +23,10 @@ function trial(
   device: Device,
   variant: Variant,
 ): { call: KernelCall<string>; sizes: Record<string, number> } | undefined {
-  const { m, n, k, weightType } = shape;
+  const { weightType } = shape;
+  const m = Math.min(shape.m, MOST.m);
+  const n = Math.min(shape.n, MOST.n);
+  const k = Math.min(shape.k, MOST.k);
   // linearBackward's candidates are asked for by its output: n columns, sums of k terms.
   const weights = Math.ceil(n * k * WORDS[weightType]);
   if (op === 'linear') {
@@ -54,12 +60,10 @@ export async function tune(device: Device, onProgress?: (fraction: number) => vo
     for (const variant of ways.length > 1 ? ways : []) {
       const made = trial(op, shape, device, variant);
       if (!made) break;
-      const data = Object.fromEntries(
-        Object.entries(made.sizes).map(([name, length]) => [name, new Float32Array(length)]),
-      );
-      const once = await runKernels(device, SHADERS, [made.call], data, [], { repeat: 1 });
+      const once = await runKernels(device, SHADERS, [made.call], made.sizes, [], { repeat: 1 });
       const repeat = Math.max(1, Math.min(50, Math.round(TRIAL_SECONDS / ways.length / Math.max(1e-5, once.seconds))));
-      const { seconds } = repeat > 1 ? await runKernels(device, SHADERS, [made.call], data, [], { repeat }) : once;
+      const { seconds } =
+        repeat > 1 ? await runKernels(device, SHADERS, [made.call], made.sizes, [], { repeat }) : once;
       if (!best || seconds < best.seconds) best = { name: variant.name, seconds };
     }
     choices.chosen.set(choiceKey(op, shape), best?.name ?? ways[0]!.name);

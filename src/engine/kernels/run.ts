@@ -17,7 +17,7 @@ export const PLAIN_STEP = {
 };
 
 /**
- * Runs kernels by themselves: uploads `data` by name, dispatches the calls in order (their buffers are those names), and reads
+ * Runs kernels by themselves: uploads `data` by name (a number: so many zeros), dispatches the calls in order (their buffers are those names), and reads
  * back the buffers named in `read`. For tests and the kernel workshop; the executor is what training uses.
  * @param repeat dispatches the whole list so many times and reports the seconds of one round
  */
@@ -25,7 +25,7 @@ export async function runKernels(
   device: Device,
   library: Readonly<Record<string, string>>,
   calls: readonly KernelCall<string>[],
-  data: Readonly<Record<string, Data>>,
+  data: Readonly<Record<string, Data | number>>,
   read: readonly string[],
   options: { step?: Partial<typeof PLAIN_STEP>; repeat?: number } = {},
 ): Promise<{ results: Record<string, Float32Array<ArrayBuffer>>; seconds: number }> {
@@ -34,8 +34,8 @@ export async function runKernels(
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   const buffers = new Map<string, GPUBuffer>();
   for (const [name, values] of Object.entries(data)) {
-    const buffer = device.createBuffer(values.byteLength, usage, name);
-    gpu.queue.writeBuffer(buffer, 0, values);
+    const buffer = device.createBuffer(typeof values === 'number' ? 4 * values : values.byteLength, usage, name);
+    if (typeof values !== 'number') gpu.queue.writeBuffer(buffer, 0, values);
     buffers.set(name, buffer);
   }
   const uniform = (bytes: ArrayBuffer): GPUBuffer => {
@@ -52,10 +52,7 @@ export async function runKernels(
     const source = library[call.shader];
     if (source === undefined) throw new Error(`there is no shader ${call.shader}`);
     const shader = expandShader(source, call.defines, library, call.baked ? call.params : undefined);
-    const pipeline = await gpu.createComputePipelineAsync({
-      layout: 'auto',
-      compute: { module: gpu.createShaderModule({ code: shader.code }), entryPoint: 'main' },
-    });
+    const pipeline = await device.pipeline(shader.code, call.shader);
     const entries: GPUBindGroupEntry[] = shader.buffers.map(({ name }, i) => {
       const key = call.buffers[name];
       const buffer = key === undefined ? undefined : buffers.get(key);

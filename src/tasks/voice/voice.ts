@@ -263,7 +263,12 @@ export class VoiceModel {
     const planned = () =>
       planTraining(this.base, layout, recipe, examples, { budget: options.memoryBudget, sampleBytes });
     let plan = planned();
-    if ((options.tune ?? !this.base.device.info.isSoftware) && (await tune(this.base.device))) plan = planned();
+    const { device } = this.base;
+    if ((options.tune ?? !device.info.isSoftware) && (await tune(device))) {
+      plan = planned();
+      // What the trials held is freed, and was never part of the plan.
+      device.resetPeak();
+    }
     await this.#speaker().prepare(talks);
     const run = new TrainingRun({
       base: this.base,
