@@ -12,6 +12,7 @@ import { FIXTURES } from '../../support/disk-folder.ts';
 import type { ConfigJson } from '../../engine-unit/tiny.ts';
 import {
   LORA,
+  familyDevice,
   TINY,
   newSeed,
   ownDevice,
@@ -30,9 +31,8 @@ const weights = tinyFiles({ seed }).get('model.safetensors')!;
 describe('a base that cannot be used', () => {
   let device: Device;
   beforeAll(async () => {
-    device = await ownDevice();
+    device = await familyDevice('cpu');
   });
-  afterAll(() => device.destroy());
   afterEach(() => {
     expect(device.allocatedBytes, 'nothing is left behind').toBe(0);
   });
@@ -135,11 +135,11 @@ describe('an adapter, a run or a question that does not fit', () => {
   let model: VoiceModel;
   let bytes: number;
   beforeAll(async () => {
-    device = await ownDevice();
+    device = await familyDevice('cpu');
     model = await VoiceModel.load(device, tinyFolder({ seed }));
     bytes = device.allocatedBytes;
   });
-  afterAll(() => device.destroy());
+  afterAll(() => model.destroy());
   afterEach(async () => {
     await model.useAdapter(null);
     expect(device.allocatedBytes, 'nothing is left behind').toBe(bytes);

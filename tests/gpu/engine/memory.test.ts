@@ -4,7 +4,17 @@ import type { Device } from '../../../src/engine/device.ts';
 import type { PlanReport } from '../../../src/tasks/voice/types.ts';
 import type { VoiceModel } from '../../../src/tasks/voice/voice.ts';
 import { VoiceModel as Voice } from '../../../src/tasks/voice/voice.ts';
-import { FAMILIES, LORA, newSeed, ownDevice, quickRecipe, randomExamples, tinyFolder, trained } from './support.ts';
+import {
+  FAMILIES,
+  LORA,
+  newSeed,
+  familyDevice,
+  ownDevice,
+  quickRecipe,
+  randomExamples,
+  tinyFolder,
+  trained,
+} from './support.ts';
 
 const seed = newSeed();
 const note = `seed ${seed}`;
@@ -17,12 +27,13 @@ describe.each(FAMILIES)('memory and bits, %s family', (family) => {
   let model: VoiceModel;
 
   beforeEach(async () => {
-    device = await ownDevice(family);
+    device = await familyDevice(family);
+    expect(device.allocatedBytes, 'nothing is left of other tests').toBe(0);
     model = await Voice.load(device, tinyFolder({ seed, config: DEEP }));
   });
   afterEach(() => {
     vi.restoreAllMocks();
-    device.destroy();
+    model.destroy();
   });
 
   test.each([

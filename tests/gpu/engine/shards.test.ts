@@ -11,7 +11,6 @@ import {
   FAMILIES,
   familyDevice,
   newSeed,
-  ownDevice,
   quickRecipe,
   randomExamples,
   relativeError,
@@ -127,9 +126,11 @@ describe.each(FAMILIES)('weights in several bindings, %s family', (family) => {
 const CONFIG = { hidden_size: 128, intermediate_size: 96, head_dim: 32, vocab_size: 150 };
 
 async function resultsWith(family: KernelFamily, maxBinding: number | undefined) {
-  const device = await ownDevice(family);
+  const device = await familyDevice(family);
+  const { limits } = device.info;
+  const own = limits['maxStorageBufferBindingSize']!;
   try {
-    if (maxBinding !== undefined) device.info.limits['maxStorageBufferBindingSize'] = maxBinding;
+    limits['maxStorageBufferBindingSize'] = maxBinding ?? own;
     return await withModel(device, tinyFolder({ seed, config: CONFIG, dtype: 'F32' }), async (model) => {
       const examples = randomExamples(seed, { length: 8, vocabulary: 150, rows: 4 });
       const [sequence] = examples.training;
@@ -160,7 +161,7 @@ async function resultsWith(family: KernelFamily, maxBinding: number | undefined)
       };
     });
   } finally {
-    device.destroy();
+    limits['maxStorageBufferBindingSize'] = own;
   }
 }
 

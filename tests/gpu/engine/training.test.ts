@@ -10,7 +10,7 @@ import { decodeRunState } from '../../../src/training/checkpoint.ts';
 import {
   LORA,
   newSeed,
-  ownDevice,
+  familyDevice,
   quickRecipe,
   randomExamples,
   relativeError,
@@ -38,10 +38,10 @@ describe('training', () => {
   let device: Device;
   let model: VoiceModel;
   beforeAll(async () => {
-    device = await ownDevice();
+    device = await familyDevice('cpu');
     model = await VoiceModel.load(device, tinyFolder({ seed }));
   });
-  afterAll(() => device.destroy());
+  afterAll(() => model.destroy());
 
   test('a run continued from any of its checkpoints ends with the same bits as one that never stopped', async () => {
     const examples = randomExamples(seed, { rows: 7, heldOut: 3 });
@@ -258,22 +258,18 @@ describe('numbers that stop being numbers', () => {
     edit: (tensors: TensorData[]) => TensorData[],
     rows: number[][],
     accumulation = 1,
+    steps = 6,
   ): Promise<Trained> {
-    const device = await ownDevice();
-    try {
-      return await withModel(device, tinyFolder({ seed, edit }), (model) => {
-        const recipe = quickRecipe({
-          max_steps: 6,
-          per_device_train_batch_size: 1,
-          gradient_accumulation_steps: accumulation,
-          shuffle: false,
-          lr_scheduler_type: 'constant',
-        });
-        return trained(model, { examples: examplesOf(rows), recipe });
+    return withModel(await familyDevice('cpu'), tinyFolder({ seed, edit }), (model) => {
+      const recipe = quickRecipe({
+        max_steps: steps,
+        per_device_train_batch_size: 1,
+        gradient_accumulation_steps: accumulation,
+        shuffle: false,
+        lr_scheduler_type: 'constant',
       });
-    } finally {
-      device.destroy();
-    }
+      return trained(model, { examples: examplesOf(rows), recipe });
+    });
   }
 
   test('an infinite weight ends the run at step 1 with a sentence; the adapter is as it began', async () => {
@@ -303,43 +299,24 @@ describe('numbers that stop being numbers', () => {
       const state = await decodeRunState(broken.checkpoint!);
       expect([...state.adapter, ...state.firstMoment, ...state.secondMoment].every(Number.isFinite)).toBe(true);
       // The same two steps by a run that ends there.
-      const device = await ownDevice();
-      try {
-        const short = await withModel(device, tinyFolder({ seed }), (model) => {
-          const recipe = quickRecipe({
-            max_steps: 2,
-            per_device_train_batch_size: 1,
-            gradient_accumulation_steps: accumulation,
-            shuffle: false,
-            lr_scheduler_type: 'constant',
-          });
-          return trained(model, { examples: examplesOf(rows), recipe });
-        });
-        expect(state.adapter, note).toEqual((await decodeRunState(short.checkpoint!)).adapter);
-      } finally {
-        device.destroy();
-      }
+      const short = await run((tensors) => tensors, rows, accumulation, 2);
+      expect(state.adapter, note).toEqual((await decodeRunState(short.checkpoint!)).adapter);
     },
   );
 
   test('an absurd learning rate ends with the step’s number, after it has done its harm', async () => {
-    const device = await ownDevice();
-    try {
-      const config = parseLoraConfig({ r: 4, lora_alpha: 1e15, target_modules: 'all-linear' });
-      const { error, checkpoint, losses } = await withModel(device, tinyFolder({ seed }), (model) =>
-        trained(model, {
-          examples: randomExamples(seed),
-          adapter: config,
-          recipe: quickRecipe({ max_steps: 8, learning_rate: 1, lr_scheduler_type: 'constant' }),
-        }),
-      );
-      expect(String(error)).toMatch(/stopped being a number at step [2-4]\b/);
-      expect(losses.length).toBeGreaterThan(0);
-      const state = await decodeRunState(checkpoint!);
-      expect(state.step).toBe(losses.length);
-      expect(state.adapter.every(Number.isFinite)).toBe(true);
-    } finally {
-      device.destroy();
-    }
+    const config = parseLoraConfig({ r: 4, lora_alpha: 1e15, target_modules: 'all-linear' });
+    const { error, checkpoint, losses } = await withModel(await familyDevice('cpu'), tinyFolder({ seed }), (model) =>
+      trained(model, {
+        examples: randomExamples(seed),
+        adapter: config,
+        recipe: quickRecipe({ max_steps: 8, learning_rate: 1, lr_scheduler_type: 'constant' }),
+      }),
+    );
+    expect(String(error)).toMatch(/stopped being a number at step [2-4]\b/);
+    expect(losses.length).toBeGreaterThan(0);
+    const state = await decodeRunState(checkpoint!);
+    expect(state.step).toBe(losses.length);
+    expect(state.adapter.every(Number.isFinite)).toBe(true);
   });
 });
