@@ -3,7 +3,7 @@ import { UserError } from '../engine/errors.ts';
 import { newId } from '../storage/database.ts';
 import { listRuns, readCheckpoint, rewindHistory } from '../storage/runs.ts';
 import type { JsonObject, ProjectRecord, RunRecord } from '../storage/records.ts';
-import { setSetting } from '../storage/projects.ts';
+import { getSetting, setSetting } from '../storage/projects.ts';
 import { parseLoraConfig } from '../adapters/config.ts';
 import { parseRecipe, recipeToJSON } from '../training/recipe.ts';
 import type { VoiceModel } from '../tasks/voice/voice.ts';
@@ -19,6 +19,12 @@ const WARM_STEPS = 3;
 export function speedSetting(device: Device): string {
   const { vendor, architecture, description } = device.info;
   return `speed:${vendor}/${architecture}/${description}`;
+}
+
+/** The kernel variants that were fastest on this device. */
+function kernelSetting(device: Device): string {
+  const { vendor, architecture, description } = device.info;
+  return `kernels:${vendor}/${architecture}/${description}`;
 }
 
 /** One run, from the first step or from a checkpoint to its end. */
@@ -126,6 +132,7 @@ export class TrainingRun {
           `The checkpoint of step ${request.resume.step} is no longer on this machine. Go on from another one.`,
         );
       }
+      device.choices.restore(await getSetting(kernelSetting(device)));
       const events = model.train({
         rows,
         recipe: parseRecipe(recorder.run.recipe),
@@ -166,6 +173,7 @@ export class TrainingRun {
         });
         recorder.setPhase(this.#stop.signal.aborted ? 'stopping' : this.#gate ? 'pausing' : 'running');
         await recorder.write();
+        if (device.choices.chosen.size > 0) await setSetting(kernelSetting(device), device.choices.toJSON());
         break;
       case 'step': {
         const tokens = this.#plan?.tokensPerStep ?? event.labelTokens;

@@ -13,6 +13,14 @@ export class KernelChoices {
     this.chosen = new Map(Object.entries(kept));
   }
 
+  /** Takes over what was kept, where nothing newer is known. Entries that are not text are passed over. */
+  restore(kept: unknown): void {
+    if (typeof kept !== 'object' || kept === null) return;
+    for (const [key, name] of Object.entries(kept)) {
+      if (typeof name === 'string' && !this.chosen.has(key)) this.chosen.set(key, name);
+    }
+  }
+
   toJSON(): Record<string, string> {
     return Object.fromEntries(this.chosen);
   }
