@@ -62,6 +62,7 @@ export class Playground {
   #blind = $state.raw(false);
   #error = $state.raw('');
   #generation = 0;
+  #projectId = '';
 
   constructor(columns: readonly ColumnId[]) {
     this.#columns = columns;
@@ -135,8 +136,10 @@ export class Playground {
     });
   }
 
-  /** For another project. */
-  reset(): void {
+  /** Begins anew for another project; the same one finds its conversation as it was. */
+  open(projectId: string): void {
+    if (this.#projectId === projectId) return;
+    this.#projectId = projectId;
     this.stop();
     this.#turns = [];
     this.#error = '';

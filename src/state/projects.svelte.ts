@@ -17,6 +17,8 @@ export interface ProjectCard {
 }
 
 const CURVE_POINTS = 40;
+/** A little longer than the message that offers the undo. */
+const UNDO_MS = 21_000;
 
 /** How far a run got, in words. */
 export function runState(run: RunRecord, alive: boolean): string {
@@ -108,7 +110,7 @@ class Projects {
     this.#cards = this.#cards.filter((other) => other.project.id !== id);
     const timer = setTimeout(() => {
       deleteProject(id).catch((error: unknown) => announcer.show(errorMessage(error), { kind: 'error' }));
-    }, 12_000);
+    }, UNDO_MS);
     announcer.show(`“${name}” was deleted.`, {
       action: {
         label: 'Undo',

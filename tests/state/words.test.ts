@@ -43,6 +43,7 @@ const PLAN: PlanReport = {
   activationBytes: 0,
   workspaceBytes: 0,
   ioBytes: 0,
+  sampleBytes: 0,
   totalBytes: 6e9,
   dispatchesPerStep: 1,
   flopsPerStep: 2e12,
