@@ -14,6 +14,11 @@ export const PAGE_ROWS = 20;
 /** Rows that are looked through for words to try. */
 const SUGGEST_FROM = 12;
 const PROMPT_WORDS = 6;
+const LONG_TEXT = 1000;
+
+function firstWords(text: string): string {
+  return text.trim().split(/\s+/).slice(0, PROMPT_WORDS).join(' ');
+}
 
 /** What one would say to hear whether a row was learnt: its question, or its first words. */
 function beginning(row: TrainingRow): string {
@@ -24,8 +29,10 @@ function beginning(row: TrainingRow): string {
         ?.content.split('\n')[0]
         ?.trim() ?? ''
     );
-  const text = row.kind === 'completion' ? row.prompt : row.text;
-  return text.trim().split(/\s+/).slice(0, PROMPT_WORDS).join(' ');
+  if (row.kind === 'completion') return firstWords(row.prompt);
+  // A long text begins with a heading, as a rule: a sentence from within says more.
+  const inside = row.text.slice(Math.floor(row.text.length / 3)).replace(/^[^]*?[.!?]['"’”]?\s+/, '');
+  return firstWords(row.text.length > LONG_TEXT && inside !== '' ? inside : row.text);
 }
 
 const EMPTY_PAGE: RowPage = { rows: [], matching: 0 };
