@@ -21,10 +21,12 @@ const family = words.find((word) => word.startsWith('family='))?.slice(7) as Ker
 const shapes = words.filter((word) => /^T\d+/.test(word));
 if (shapes.length === 0) shapes.push('T64H4/4x32', 'T256H8/8x32', 'T256H9/3x64');
 const kernels = ['forward', 'delta', 'dq', 'dkv'].filter((name) => words.includes(name));
-const tries = words.filter((word) => /^[A-Z_]+=/.test(word)).map((word) => {
-  const [name, values] = word.split('=') as [string, string];
-  return { name, values: values.split(',').map(Number) };
-});
+const tries = words
+  .filter((word) => /^[A-Z_]+=/.test(word))
+  .map((word) => {
+    const [name, values] = word.split('=') as [string, string];
+    return { name, values: values.split(',').map(Number) };
+  });
 const seconds = Number(words.find((word) => word.startsWith('seconds='))?.slice(8) ?? 0.6);
 
 const device = await Device.open(await openNodeGpu(), family ? { family } : {});
@@ -51,15 +53,31 @@ function variants(defines: KernelCall<string>['defines']): Record<string, number
 
 for (const text of shapes) {
   const [tokens, heads, kvHeads, headDim] = /^T(\d+)H(\d+)\/(\d+)x(\d+)$/.exec(text)!.slice(1).map(Number) as [
-    number, number, number, number,
+    number,
+    number,
+    number,
+    number,
   ];
   const stride = (heads + 2 * kvHeads) * headDim;
   const o = { stride: heads * headDim, offset: 0 };
   const q = { stride, offset: 0 };
   const k = { stride, offset: heads * headDim };
   const v = { stride, offset: (heads + kvHeads) * headDim };
-  const shape = { queries: tokens, keys: tokens, heads, kvHeads, headDim, scale: headDim ** -0.5, q, k, v, o, density: 0.5 };
-  const ranges = (of: (t: number) => [number, number]) => Uint32Array.from(Array.from({ length: tokens }, (_, t) => of(t)).flat());
+  const shape = {
+    queries: tokens,
+    keys: tokens,
+    heads,
+    kvHeads,
+    headDim,
+    scale: headDim ** -0.5,
+    q,
+    k,
+    v,
+    o,
+    density: 0.5,
+  };
+  const ranges = (of: (t: number) => [number, number]) =>
+    Uint32Array.from(Array.from({ length: tokens }, (_, t) => of(t)).flat());
   const data: Record<string, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>> = {
     qkv: Float32Array.from({ length: tokens * stride }, () => Math.random() - 0.5),
     dO: Float32Array.from({ length: tokens * o.stride }, () => Math.random() - 0.5),
@@ -72,16 +90,29 @@ for (const text of shapes) {
   };
   const buffers = new Map<string, GPUBuffer>();
   for (const [name, values] of Object.entries(data)) {
-    const buffer = gpu.createBuffer({ size: values.byteLength, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
+    const buffer = gpu.createBuffer({
+      size: values.byteLength,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+    });
     gpu.queue.writeBuffer(buffer, 0, values);
     buffers.set(name, buffer);
   }
   const names = { q: 'qkv', k: 'qkv', v: 'qkv', keyRanges: 'keyRanges', o: 'o', lse: 'lse' };
   const calls = [
     ...attention(device.target, shape, names),
-    ...attentionBackward(device.target, { ...shape, dO: o, dq: q, dk: k, dv: v }, {
-      ...names, dO: 'dO', queryRanges: 'queryRanges', stats: 'stats', dq: 'dqkv', dk: 'dqkv', dv: 'dqkv',
-    }),
+    ...attentionBackward(
+      device.target,
+      { ...shape, dO: o, dq: q, dk: k, dv: v },
+      {
+        ...names,
+        dO: 'dO',
+        queryRanges: 'queryRanges',
+        stats: 'stats',
+        dq: 'dqkv',
+        dk: 'dqkv',
+        dv: 'dqkv',
+      },
+    ),
   ];
   let total = 0;
   for (const call of calls) {
@@ -90,7 +121,7 @@ for (const text of shapes) {
     let best = Infinity;
     for (const changes of variants(call.defines)) {
       const defines = { ...call.defines, ...changes };
-      const rows = (d: typeof defines) => Number(d['ROWS'] ?? 1) * Number(d['WG']);
+      const rows = (d: typeof defines) => Number(d['ROWS'] ?? 1) * Number(d['WG'] ?? 1);
       const groups = Math.ceil((call.grid[0] * rows(call.defines)) / rows(defines));
       const shader = expandShader(SHADERS[call.shader]!, defines, SHADERS);
       const start = clock();
@@ -98,7 +129,10 @@ for (const text of shapes) {
         layout: 'auto',
         compute: { module: gpu.createShaderModule({ code: shader.code }), entryPoint: 'main' },
       });
-      const uniform = gpu.createBuffer({ size: 4 * shader.params.length, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+      const uniform = gpu.createBuffer({
+        size: 4 * shader.params.length,
+        usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      });
       const bytes = new ArrayBuffer(4 * shader.params.length);
       packFields(shader.params, call.params, new DataView(bytes));
       gpu.queue.writeBuffer(uniform, 0, bytes);
@@ -126,7 +160,9 @@ for (const text of shapes) {
       const until = performance.now() + 1000 * seconds;
       while (performance.now() < until) fastest = Math.min(fastest, await round(8));
       best = Math.min(best, fastest);
-      const note = Object.entries(changes).map(([key, value]) => `${key}=${value}`).join(' ');
+      const note = Object.entries(changes)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(' ');
       console.log(
         `${text.padEnd(12)} ${name.padEnd(8)} ${note.padEnd(18)} ${fastest.toFixed(3).padStart(8)} ms ` +
           `${(call.flops / fastest / 1e6).toFixed(1).padStart(6)} GFLOP/s  first ${compile.toFixed(0)} ms`,

@@ -1,5 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { gatedActivation, gatedActivationBackward, type Activation } from '../../src/engine/kernels/gated_activation.ts';
+import {
+  gatedActivation,
+  gatedActivationBackward,
+  type Activation,
+} from '../../src/engine/kernels/gated_activation.ts';
 import { FAMILIES, normError, runOn } from '../support/kernels.ts';
 import { Random } from '../support/matmul.ts';
 

@@ -31,8 +31,13 @@ const cases: Case[] = [
   { mask: 'causal', queries: 3, keys: 300, heads: 2, kvHeads: 1, headDim: 20, packed: false },
   { mask: 'causal', queries: 33, keys: 33, heads: 2, kvHeads: 2, headDim: 80, packed: true },
   {
-    mask: 'causal', queries: random.int(2, 150), keys: 0, heads: 3, kvHeads: 1,
-    headDim: sizes[random.int(0, sizes.length - 1)]!, packed: true,
+    mask: 'causal',
+    queries: random.int(2, 150),
+    keys: 0,
+    heads: 3,
+    kvHeads: 1,
+    headDim: sizes[random.int(0, sizes.length - 1)]!,
+    packed: true,
   },
 ];
 
@@ -43,13 +48,19 @@ function layout(c: Case) {
   if (c.packed) {
     const stride = qWidth + 2 * kvWidth;
     return {
-      q: { stride, offset: 0 }, k: { stride, offset: qWidth }, v: { stride, offset: qWidth + kvWidth },
-      names: { q: 'qkv', k: 'qkv', v: 'qkv' }, gradients: { dq: 'dqkv', dk: 'dqkv', dv: 'dqkv' },
+      q: { stride, offset: 0 },
+      k: { stride, offset: qWidth },
+      v: { stride, offset: qWidth + kvWidth },
+      names: { q: 'qkv', k: 'qkv', v: 'qkv' },
+      gradients: { dq: 'dqkv', dk: 'dqkv', dv: 'dqkv' },
     };
   }
   return {
-    q: { stride: qWidth + 4, offset: 4 }, k: { stride: kvWidth, offset: 0 }, v: { stride: kvWidth + 8, offset: 8 },
-    names: { q: 'q', k: 'k', v: 'v' }, gradients: { dq: 'dq', dk: 'dk', dv: 'dv' },
+    q: { stride: qWidth + 4, offset: 4 },
+    k: { stride: kvWidth, offset: 0 },
+    v: { stride: kvWidth + 8, offset: 8 },
+    names: { q: 'q', k: 'k', v: 'v' },
+    gradients: { dq: 'dq', dk: 'dk', dv: 'dv' },
   };
 }
 
@@ -74,13 +85,26 @@ async function compare(family: (typeof FAMILIES)[number], given: Case) {
     (target) => [
       ...attention(target, shape, { ...at.names, keyRanges: 'keyRanges', o: 'o', lse: 'lse' }),
       ...attention(target, shape, { ...at.names, keyRanges: 'keyRanges', o: 'again' }),
-      ...attentionBackward(target, { ...shape, dO: o, dq: at.q, dk: at.k, dv: at.v }, {
-        ...at.names, ...at.gradients, o: 'o', dO: 'dO', lse: 'lse', keyRanges: 'keyRanges', queryRanges: 'queryRanges',
-        stats: 'stats',
-      }),
+      ...attentionBackward(
+        target,
+        { ...shape, dO: o, dq: at.q, dk: at.k, dv: at.v },
+        {
+          ...at.names,
+          ...at.gradients,
+          o: 'o',
+          dO: 'dO',
+          lse: 'lse',
+          keyRanges: 'keyRanges',
+          queryRanges: 'queryRanges',
+          stats: 'stats',
+        },
+      ),
     ],
     {
-      ...blank, dO, keyRanges, queryRanges,
+      ...blank,
+      dO,
+      keyRanges,
+      queryRanges,
       o: new Float32Array(queries * o.stride).fill(7),
       again: new Float32Array(queries * o.stride).fill(7),
       lse: new Float32Array(heads * queries),
@@ -98,7 +122,11 @@ async function compare(family: (typeof FAMILIES)[number], given: Case) {
   got['lse']!.forEach((value, i) => {
     expect(Math.abs(value - expected.lse[i]!) / (1 + Math.abs(expected.lse[i]!)), note).toBeLessThan(3e-6);
   });
-  for (const [name, rows, width] of [['dq', queries, qWidth], ['dk', keys, kvWidth], ['dv', keys, kvWidth]] as const) {
+  for (const [name, rows, width] of [
+    ['dq', queries, qWidth],
+    ['dk', keys, kvWidth],
+    ['dv', keys, kvWidth],
+  ] as const) {
     const columns = at[name.slice(1) as 'q'];
     const gradient = columnsOf(got[at.gradients[name]]!, rows, width, columns);
     const size = Math.hypot(...expected[name]);
@@ -118,7 +146,15 @@ describe.each(FAMILIES)('attention, %s family', (family) => {
   });
   test('the largest heads', async () => {
     await compare(family, { mask: 'causal', queries: 19, keys: 19, heads: 2, kvHeads: 1, headDim: 256, packed: true });
-    await compare(family, { mask: 'segments', queries: 21, keys: 21, heads: 1, kvHeads: 1, headDim: 129, packed: true });
+    await compare(family, {
+      mask: 'segments',
+      queries: 21,
+      keys: 21,
+      heads: 1,
+      kvHeads: 1,
+      headDim: 129,
+      packed: true,
+    });
   });
 });
 

@@ -45,10 +45,19 @@ describe.each(FAMILIES)('cross-entropy, %s family', (family) => {
     const got = await runOn(
       family,
       (target) => [
-        ...crossEntropy(target, { ...shape, withGradient: false }, { logits: 'logits', labels: 'labels', loss: 'before' }),
+        ...crossEntropy(
+          target,
+          { ...shape, withGradient: false },
+          { logits: 'logits', labels: 'labels', loss: 'before' },
+        ),
         ...crossEntropy(target, { ...shape, withGradient: true }, { logits: 'logits', labels: 'labels', loss: 'loss' }),
       ],
-      { logits, labels: padded, before: new Float32Array(first + rows).fill(7), loss: new Float32Array(first + rows).fill(7) },
+      {
+        logits,
+        labels: padded,
+        before: new Float32Array(first + rows).fill(7),
+        loss: new Float32Array(first + rows).fill(7),
+      },
       ['before', 'loss', 'logits'],
       { loss_scale: scale },
     );
@@ -62,7 +71,10 @@ describe.each(FAMILIES)('cross-entropy, %s family', (family) => {
       }
       if (labels[row]! < 0) {
         expect(got['loss']![first + row], note).toBe(0);
-        expect(got['logits']!.subarray(row * vocabulary, (row + 1) * vocabulary).every((value) => value === 0), note).toBe(true);
+        expect(
+          got['logits']!.subarray(row * vocabulary, (row + 1) * vocabulary).every((value) => value === 0),
+          note,
+        ).toBe(true);
       }
     }
     if (vocabulary > 1) expect(normError(got['logits']!, expected.gradient), note).toBeLessThan(1e-4);

@@ -19,7 +19,8 @@ describe.each(FAMILIES)('gather and scatter of rows, %s family', (family) => {
       const scale = weightType === 'bf16' ? 4 : 1;
       const { y } = await runOn(
         family,
-        (target) => embedding(target, { rows, width, weightType, tableRows, scale }, { table: 'table', ids: 'ids', y: 'y' }),
+        (target) =>
+          embedding(target, { rows, width, weightType, tableRows, scale }, { table: 'table', ids: 'ids', y: 'y' }),
         { table: packed, ids, y: new Float32Array(rows * width) },
         ['y'],
       );
@@ -37,7 +38,11 @@ describe.each(FAMILIES)('gather and scatter of rows, %s family', (family) => {
       family,
       (target) => [
         ...embedding(target, { ...shape, tableRows: cut }, { table: 'a', ids: 'ids', y: 'y' }),
-        ...embedding(target, { ...shape, tableRows: tableRows - cut, firstRow: cut }, { table: 'b', ids: 'ids', y: 'y' }),
+        ...embedding(
+          target,
+          { ...shape, tableRows: tableRows - cut, firstRow: cut },
+          { table: 'b', ids: 'ids', y: 'y' },
+        ),
       ],
       { a: values.slice(0, cut * width), b: values.slice(cut * width), ids, y: new Float32Array(rows * width) },
       ['y'],

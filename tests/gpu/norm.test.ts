@@ -62,7 +62,15 @@ describe.each(FAMILIES)('RMS norm, %s family', (family) => {
           ...rmsNormBackward(target, shape, { x: 'x', weight: 'w', dy: 'dy', dx: 'inPlace', add: 'inPlace' }),
         ],
         {
-          x, w: packed, dy, add, inPlace: add, y: blank(), y2: blank(), dx: blank(), dxAdd: blank(),
+          x,
+          w: packed,
+          dy,
+          add,
+          inPlace: add,
+          y: blank(),
+          y2: blank(),
+          dx: blank(),
+          dxAdd: blank(),
           rstd: new Float32Array(rows),
         },
         ['y', 'y2', 'rstd', 'dx', 'dxAdd', 'inPlace'],
@@ -87,7 +95,12 @@ test('rows beyond one workgroup dimension', async () => {
   const x = random.normal(rows * width);
   const w = random.normal(width);
   const shape = { rows, width, eps: 1e-5, weightType: 'f32' } as const;
-  const { y } = await runOn('cpu', (target) => rmsNorm(target, shape, { x: 'x', weight: 'w', y: 'y' }), { x, w, y: x }, ['y']);
+  const { y } = await runOn(
+    'cpu',
+    (target) => rmsNorm(target, shape, { x: 'x', weight: 'w', y: 'y' }),
+    { x, w, y: x },
+    ['y'],
+  );
   const expected = forward(Float64Array.from(x), Float64Array.from(w), width, 1e-5, 0);
   expect(normError(y!, expected.y), `seed ${seed}`).toBeLessThan(2e-6);
 });

@@ -11,7 +11,11 @@ const settings = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.1 };
 
 /** torch.optim.AdamW, single-tensor form, in float64. */
 function adamStep(
-  state: Record<'p' | 'g' | 'm' | 'v', Float64Array>, clip: number, lr: number, bc1: number, bc2: number,
+  state: Record<'p' | 'g' | 'm' | 'v', Float64Array>,
+  clip: number,
+  lr: number,
+  bc1: number,
+  bc2: number,
 ): void {
   const { p, g, m, v } = state;
   for (let i = 0; i < p.length; i++) {
@@ -36,7 +40,11 @@ describe.each(FAMILIES)('optimiser, %s family', (family) => {
       family,
       () => [
         ...gradientNorm(target, { count, maxNorm }, { x: 'g', scratch: 'scratch', state: 'state' }),
-        ...adamW(target, { count, ...settings }, { weights: 'p', gradients: 'g', first: 'm', second: 'v', state: 'state' }),
+        ...adamW(
+          target,
+          { count, ...settings },
+          { weights: 'p', gradients: 'g', first: 'm', second: 'v', state: 'state' },
+        ),
       ],
       { g, p, m, v, scratch: new Float32Array(gradientNormScratch(target, count)), state: new Float32Array(4) },
       ['p', 'm', 'v', 'state'],
@@ -48,14 +56,25 @@ describe.each(FAMILIES)('optimiser, %s family', (family) => {
     expect(Math.abs(got['state']![1]! / clip - 1), note).toBeLessThan(1e-5);
     expect(got['state']![2], note).toBe(0);
     const before = Float64Array.from(p);
-    const state = { p: Float64Array.from(p), g: Float64Array.from(g), m: Float64Array.from(m), v: Float64Array.from(v) };
+    const state = {
+      p: Float64Array.from(p),
+      g: Float64Array.from(g),
+      m: Float64Array.from(m),
+      v: Float64Array.from(v),
+    };
     adamStep(state, clip, lr, bc1, bc2);
     expect(normError(got['m']!, state.m), note).toBeLessThan(1e-6);
     expect(normError(got['v']!, state.v), note).toBeLessThan(1e-6);
     expect(normError(got['p']!, state.p), note).toBeLessThan(1e-6);
     const change = Float32Array.from(got['p']!, (value, i) => value - p[i]!);
     // A change of about 1e-2 on values of about 1: the last bit of p is 1e-5 of it.
-    expect(normError(change, state.p.map((value, i) => value - before[i]!)), note).toBeLessThan(1e-4);
+    expect(
+      normError(
+        change,
+        state.p.map((value, i) => value - before[i]!),
+      ),
+      note,
+    ).toBeLessThan(1e-4);
   });
 
   test('a gradient that is not finite is found, and changes nothing', async () => {
@@ -69,18 +88,29 @@ describe.each(FAMILIES)('optimiser, %s family', (family) => {
         family,
         () => [
           ...gradientNorm(target, { count, maxNorm: 1 }, { x: 'g', scratch: 'scratch', state: 'state' }),
-          ...adamW(target, { count, ...settings }, { weights: 'p', gradients: 'g', first: 'm', second: 'v', state: 'state' }),
+          ...adamW(
+            target,
+            { count, ...settings },
+            { weights: 'p', gradients: 'g', first: 'm', second: 'v', state: 'state' },
+          ),
         ],
         {
-          g, p, m: new Float32Array(count), v: new Float32Array(count),
-          scratch: new Float32Array(gradientNormScratch(target, count)), state: new Float32Array(4),
+          g,
+          p,
+          m: new Float32Array(count),
+          v: new Float32Array(count),
+          scratch: new Float32Array(gradientNormScratch(target, count)),
+          state: new Float32Array(4),
         },
         ['p', 'm', 'state'],
         { learning_rate: 0.1 },
       );
       expect(got['state']![2], note).toBe(1);
       expect(got['p'], note).toEqual(p);
-      expect(got['m']!.every((value) => value === 0), note).toBe(true);
+      expect(
+        got['m']!.every((value) => value === 0),
+        note,
+      ).toBe(true);
     }
   });
 

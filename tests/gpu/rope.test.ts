@@ -53,7 +53,10 @@ function makeTables(shape: HeadNormRopeShape): Tables & { qPacked: unknown; kPac
     cos: Float32Array.from(angles, Math.cos),
     sin: Float32Array.from(angles, Math.sin),
     positions: Uint32Array.from({ length: shape.tokens }, () => random.int(0, positions - 1)),
-    q: q.values, k: k.values, qPacked: q.packed, kPacked: k.packed,
+    q: q.values,
+    k: k.values,
+    qPacked: q.packed,
+    kPacked: k.packed,
   };
 }
 
@@ -88,7 +91,10 @@ describe.each(FAMILIES)('rotary embedding and head norm, %s family', (family) =>
         positions: tables.positions,
         q: qPacked as Float32Array<ArrayBuffer>,
         k: kPacked as Float32Array<ArrayBuffer>,
-        x, dy, y: new Float32Array(size), dx: new Float32Array(size),
+        x,
+        dy,
+        y: new Float32Array(size),
+        dx: new Float32Array(size),
       },
       ['y', 'dx'],
     );
@@ -115,7 +121,12 @@ describe.each(FAMILIES)('rotary embedding and head norm, %s family', (family) =>
 test('a missing table is named', () => {
   const shape = { tokens: 1, heads: 1, kvHeads: 1, headDim: 4, rotaryDim: 4 };
   const target = {
-    family: 'cpu', subgroups: false, subgroupSize: 4, hasF16: false, maxInvocations: 256, maxWorkgroupStorage: 16384,
+    family: 'cpu',
+    subgroups: false,
+    subgroupSize: 4,
+    hasF16: false,
+    maxInvocations: 256,
+    maxWorkgroupStorage: 16384,
   } as const;
   expect(() => headNormRope(target, shape, { x: 'x', y: 'y', cos: 'cos' })).toThrow('sines');
 });

@@ -34,7 +34,12 @@ interface Arrays {
 }
 
 /** Float64 attention and its gradients, written out in full with T×T probabilities. */
-export function reference(shape: AttentionShape, { q, k, v }: Arrays, keyRanges: Ranges, dO?: { data: Float64Array; stride: number; offset: number }) {
+export function reference(
+  shape: AttentionShape,
+  { q, k, v }: Arrays,
+  keyRanges: Ranges,
+  dO?: { data: Float64Array; stride: number; offset: number },
+) {
   const { queries, keys, heads, kvHeads, headDim: d, scale } = shape;
   const o = new Float64Array(queries * heads * d);
   const lse = new Float64Array(heads * queries);

@@ -45,7 +45,8 @@ export function attentionStats(shape: AttentionShape): number {
 }
 
 function check(shape: AttentionShape): void {
-  if (shape.heads % shape.kvHeads !== 0) throw new Error(`${shape.heads} heads cannot share ${shape.kvHeads} key heads`);
+  if (shape.heads % shape.kvHeads !== 0)
+    throw new Error(`${shape.heads} heads cannot share ${shape.kvHeads} key heads`);
   if (shape.headDim > 256) throw new Error(`attention takes heads of at most 256 elements, not ${shape.headDim}`);
 }
 
@@ -116,11 +117,18 @@ export function attention<T>(
         LSE: lse !== undefined,
       },
       params: {
-        queries: shape.queries, keys: shape.keys, group: shape.heads / shape.kvHeads, scale: shape.scale,
-        q_stride: shape.q.stride, q_offset: shape.q.offset,
-        k_stride: shape.k.stride, k_offset: shape.k.offset,
-        v_stride: shape.v.stride, v_offset: shape.v.offset,
-        o_stride: shape.o.stride, o_offset: shape.o.offset,
+        queries: shape.queries,
+        keys: shape.keys,
+        group: shape.heads / shape.kvHeads,
+        scale: shape.scale,
+        q_stride: shape.q.stride,
+        q_offset: shape.q.offset,
+        k_stride: shape.k.stride,
+        k_offset: shape.k.offset,
+        v_stride: shape.v.stride,
+        v_offset: shape.v.offset,
+        o_stride: shape.o.stride,
+        o_offset: shape.o.offset,
       },
       buffers: { q, k, v, key_ranges: keyRanges, o, ...(lse === undefined ? {} : { lse }) },
       grid: [decodes ? shape.queries : Math.ceil(shape.queries / rows), shape.heads, 1],
@@ -146,11 +154,18 @@ export function attentionBackward<T>(
   const bytes = rowBytes(shape);
   const { ending, defines, rows } = tiling(target, shape.headDim);
   const params = {
-    queries, keys, group: heads / kvHeads, scale: shape.scale,
-    q_stride: shape.q.stride, q_offset: shape.q.offset,
-    k_stride: shape.k.stride, k_offset: shape.k.offset,
-    v_stride: shape.v.stride, v_offset: shape.v.offset,
-    d_stride: shape.dO.stride, d_offset: shape.dO.offset,
+    queries,
+    keys,
+    group: heads / kvHeads,
+    scale: shape.scale,
+    q_stride: shape.q.stride,
+    q_offset: shape.q.offset,
+    k_stride: shape.k.stride,
+    k_offset: shape.k.offset,
+    v_stride: shape.v.stride,
+    v_offset: shape.v.offset,
+    d_stride: shape.dO.stride,
+    d_offset: shape.dO.offset,
   };
   return [
     {
@@ -158,8 +173,10 @@ export function attentionBackward<T>(
       defines: { ...elements(shape.headDim, [shape.o, shape.dO]), WG: 32 },
       params: {
         queries,
-        o_stride: shape.o.stride, o_offset: shape.o.offset,
-        d_stride: shape.dO.stride, d_offset: shape.dO.offset,
+        o_stride: shape.o.stride,
+        o_offset: shape.o.offset,
+        d_stride: shape.dO.stride,
+        d_offset: shape.dO.offset,
       },
       buffers: { o, d_o: dO, lse, stats },
       grid: [Math.ceil(queries / 32), heads, 1],
@@ -184,11 +201,20 @@ export function attentionBackward<T>(
       },
       params: {
         ...params,
-        dk_stride: shape.dk.stride, dk_offset: shape.dk.offset,
-        dv_stride: shape.dv.stride, dv_offset: shape.dv.offset,
+        dk_stride: shape.dk.stride,
+        dk_offset: shape.dk.offset,
+        dv_stride: shape.dv.stride,
+        dv_offset: shape.dv.offset,
       },
       buffers: {
-        q, k, v, d_o: dO, stats, query_ranges: queryRanges, dk, ...(dk === dv ? {} : { dv }),
+        q,
+        k,
+        v,
+        d_o: dO,
+        stats,
+        query_ranges: queryRanges,
+        dk,
+        ...(dk === dv ? {} : { dv }),
       },
       grid: [Math.ceil(keys / rows), kvHeads, 1],
       flops: 4 * product(shape),
