@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the embedded voice and its example data set anew: the environment, the conversations, the tokenizer, the model.
-# Takes about half an hour of one CPU core. PYTHON names the interpreter (3.11 or newer); VENV an environment to use.
+# Takes some twenty minutes of an idle CPU core. PYTHON names the interpreter (3.11 or newer); VENV an environment to use.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
