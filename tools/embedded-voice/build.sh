@@ -14,10 +14,10 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 "$venv/bin/python" "$here/train.py" --out "$out"
 # A second round on conversations not seen before, gentler.
-"$venv/bin/python" "$here/train.py" --start "$out" --out "$out" --conversations 6500 --seed 21 \
+"$venv/bin/python" "$here/train.py" --start "$out" --out "$out/second" --conversations 6500 --seed 21 \
   --steps 560 --warmup 30 --decay 530 --lr 0.0025 --embedding-lr 0.0025
 mkdir -p "$root/public/embedded/voice"
 for file in config.json generation_config.json model.safetensors tokenizer.json tokenizer_config.json; do
-  cp "$out/$file" "$root/public/embedded/voice/$file"
+  cp "$out/second/$file" "$root/public/embedded/voice/$file"
   chmod 644 "$root/public/embedded/voice/$file"
 done
