@@ -129,6 +129,7 @@ def main():
     torch.manual_seed(options.seed)
     rng = random.Random(options.seed)
     began = time.time()
+    options.out.mkdir(parents=True, exist_ok=True)
 
     rows = conversations(options.conversations, options.seed, later=bool(options.start))
     if options.start:
