@@ -15,6 +15,8 @@ class Gpu {
 
   constructor() {
     onWorkerEvent((event) => {
+      // Whatever loads afterwards proves that there is a new one.
+      if (event.type === 'loaded') this.#lost = '';
       if (event.type === 'device-lost') this.#lost = event.message || 'no reason given';
     });
   }
