@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parseLoraConfig } from '../../../src/adapters/config.ts';
+import type { LoraConfig } from '../../../src/adapters/config.ts';
 import type { Device } from '../../../src/engine/device.ts';
 import type { PlanReport } from '../../../src/tasks/voice/types.ts';
 import type { VoiceModel } from '../../../src/tasks/voice/voice.ts';
 import { VoiceModel as Voice } from '../../../src/tasks/voice/voice.ts';
+import type { Recipe } from '../../../src/training/recipe.ts';
 import {
   FAMILIES,
   LORA,
@@ -18,11 +20,22 @@ import {
 
 const seed = newSeed();
 const note = `seed ${seed}`;
-const DEEP = { num_hidden_layers: 4 };
 const DROPOUT = parseLoraConfig({ r: 4, target_modules: 'all-linear', lora_dropout: 0.25 });
 const DORA = parseLoraConfig({ r: 3, target_modules: ['q_proj', 'down_proj'], use_dora: true });
 
+const CASES: [string, LoraConfig, Partial<Recipe>, number][] = [
+  ['plain', LORA, {}, 0],
+  ['accumulating, with held-out rows', LORA, { gradient_accumulation_steps: 2, eval_steps: 2 }, 3],
+  ['DoRA, checkpoints on the way', DORA, { save_steps: 2 }, 0],
+  ['dropout', DROPOUT, {}, 0],
+];
+
 describe.each(FAMILIES)('memory and bits, %s family', (family) => {
+  // The cards' kernels are slow on a software adapter: fewer layers, steps and cases there.
+  const isCpu = family === 'cpu';
+  const layers = isCpu ? 4 : 2;
+  const steps = isCpu ? 5 : 2;
+  const DEEP = { num_hidden_layers: layers };
   let device: Device;
   let model: VoiceModel;
 
@@ -36,18 +49,13 @@ describe.each(FAMILIES)('memory and bits, %s family', (family) => {
     model.destroy();
   });
 
-  test.each([
-    ['plain', LORA, {}, 0],
-    ['accumulating, with held-out rows', LORA, { gradient_accumulation_steps: 2, eval_steps: 2 }, 3],
-    ['DoRA, checkpoints on the way', DORA, { save_steps: 2 }, 0],
-    ['dropout', DROPOUT, {}, 0],
-  ])(
+  test.each(CASES.slice(0, isCpu ? CASES.length : 1))(
     'what was planned is what is held, to the byte, and no step takes more: %s',
     async (_, adapter, fields, heldOut) => {
       const before = device.allocatedBytes;
       expect(before).toBe(model.base.weights.bytes);
       const examples = randomExamples(seed, { heldOut });
-      const options = { examples, adapter, recipe: quickRecipe({ max_steps: 5, ...fields }) };
+      const options = { examples, adapter, recipe: quickRecipe({ max_steps: steps, ...fields }) };
       const planned = model.plan(options);
       expect(device.allocatedBytes, 'planning allocates nothing').toBe(before);
       const { frozenBytes, adapterBytes, activationBytes, workspaceBytes, ioBytes } = planned;
@@ -64,7 +72,7 @@ describe.each(FAMILIES)('memory and bits, %s family', (family) => {
         peaks.push(device.peakBytes);
       });
       expect(run.error).toBeUndefined();
-      expect(run.losses).toHaveLength(5);
+      expect(run.losses).toHaveLength(steps);
       expect(new Set(held)).toEqual(new Set([planned.totalBytes]));
       expect(new Set(peaks)).toEqual(new Set([planned.totalBytes]));
       // Afterwards only the base and the adapter are left; in the end nothing.
@@ -81,20 +89,20 @@ describe.each(FAMILIES)('memory and bits, %s family', (family) => {
     ['dropout', DROPOUT],
   ])('blocks computed again give the same bits in less memory: %s', async (_, adapter) => {
     const examples = randomExamples(seed);
-    const recipe = quickRecipe({ per_device_train_batch_size: 4, gradient_accumulation_steps: 2 });
+    const recipe = quickRecipe({ per_device_train_batch_size: 4, gradient_accumulation_steps: 2, max_steps: 2 });
     const totals: number[] = [];
     const checkpoints: (Uint8Array | undefined)[] = [];
     const reports: PlanReport[] = [];
     const kept = model.plan({ examples, adapter, recipe });
     const least = model.plan({ examples, adapter, recipe, memoryBudget: 1 });
     expect(kept.recomputedBlocks).toBe(0);
-    expect(least.recomputedBlocks).toBe(4);
+    expect(least.recomputedBlocks).toBe(layers);
     expect(least.totalBytes, note).toBeLessThan(kept.totalBytes);
     expect(least.activationBytes).toBeLessThan(kept.activationBytes);
     // A budget between the two takes as few blocks as fit it.
     const middle = model.plan({ examples, adapter, recipe, memoryBudget: kept.totalBytes - 1 });
     expect(middle.recomputedBlocks).toBeGreaterThan(0);
-    expect(middle.recomputedBlocks).toBeLessThanOrEqual(4);
+    expect(middle.recomputedBlocks).toBeLessThanOrEqual(layers);
     expect(middle.totalBytes).toBeLessThan(kept.totalBytes);
     for (const memoryBudget of [kept.totalBytes, middle.totalBytes, 1]) {
       const run = await trained(model, { examples, adapter, recipe, memoryBudget }, (event) => {
@@ -119,6 +127,10 @@ describe.each(FAMILIES)('memory and bits, %s family', (family) => {
     const first = await run(model);
     const second = await run(model);
     expect(second.checkpoint, note).toEqual(first.checkpoint);
+    const other = await run(model, { seed: 1 });
+    expect(other.losses).not.toEqual(first.losses);
+    // On a card's family every kernel would be compiled anew for this.
+    if (!isCpu) return;
     const otherDevice = await ownDevice(family);
     try {
       const elsewhere = await run(await Voice.load(otherDevice, tinyFolder({ seed, config: DEEP })));
@@ -126,8 +138,6 @@ describe.each(FAMILIES)('memory and bits, %s family', (family) => {
     } finally {
       otherDevice.destroy();
     }
-    const other = await run(model, { seed: 1 });
-    expect(other.losses).not.toEqual(first.losses);
   });
 
   test('however a step is cut into submits, the bits are the same', async () => {
