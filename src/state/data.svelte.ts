@@ -122,8 +122,9 @@ class Data {
   }
 
   async #take(state: DataState): Promise<void> {
+    // Shown as kept only when a reload would find it.
+    if (state.record) await openProject.setDataset(state.record);
     this.#state = state;
-    if (state.record) openProject.setDataset(state.record);
     await this.#loadPage();
     const quality = state.record ? await dataWorker().quality() : null;
     this.#quality = quality;

@@ -6,7 +6,7 @@ import { parseRecipe, type Recipe } from '../training/recipe.ts';
 import { announcer } from './announcer.svelte.ts';
 import { errorMessage } from './workers.ts';
 
-/** Typing is written down after this pause; leaving the page or a call of the worker does not wait for it. */
+/** Typing is written down after this pause, everything else at once; a call of the worker does not wait for it. */
 const SAVE_MS = 250;
 
 /** The project that is open. Every change is kept at once, so that a reload loses nothing. */
@@ -15,7 +15,9 @@ class OpenProject {
   #dataset = $state.raw<DatasetRecord | null>(null);
   #missing = $state.raw(false);
   #error = $state.raw('');
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #unsaved = false;
+  #saving: Promise<void> = Promise.resolve();
 
   constructor() {
     if (typeof document === 'undefined') return;
@@ -78,14 +80,18 @@ class OpenProject {
     this.#dataset = null;
   }
 
-  update(fields: Partial<Omit<ProjectRecord, 'id' | 'task' | 'createdAt'>>): void {
+  update(fields: Partial<Omit<ProjectRecord, 'id' | 'task' | 'createdAt'>>, typing = false): void {
     if (!this.#project) return;
     this.#project = { ...this.#project, ...fields, changedAt: Date.now() };
-    this.#timer ??= setTimeout(() => void this.flush(), SAVE_MS);
+    this.#unsaved = true;
+    clearTimeout(this.#timer);
+    if (typing) this.#timer = setTimeout(() => void this.flush(), SAVE_MS);
+    else void this.flush();
   }
 
   updateAsk(fields: Partial<AskRecord>): void {
-    if (this.#project) this.update({ ask: { ...this.#project.ask, ...fields } });
+    const typing = fields.wish !== undefined || fields.background !== undefined;
+    if (this.#project) this.update({ ask: { ...this.#project.ask, ...fields } }, typing);
   }
 
   /** Sets one field of the recipe; UserError where it is out of range. The default is kept as "not set". */
@@ -113,19 +119,26 @@ class OpenProject {
     });
   }
 
-  setDataset(dataset: DatasetRecord): void {
+  /** Resolves when the project on disk knows its data set. */
+  async setDataset(dataset: DatasetRecord): Promise<void> {
     this.#dataset = dataset;
     if (this.#project && this.#project.datasetId !== dataset.id) this.update({ datasetId: dataset.id });
+    await this.flush();
   }
 
   /** Writes what is waiting to be written. */
   async flush(): Promise<void> {
-    if (this.#timer === null || !this.#project) return;
     clearTimeout(this.#timer);
-    this.#timer = null;
+    if (this.#unsaved && this.#project) {
+      const project = this.#project;
+      this.#unsaved = false;
+      // One after the other: the last one written is the newest.
+      this.#saving = this.#saving.then(() => saveProject(project));
+    }
     try {
-      await saveProject(this.#project);
+      await this.#saving;
     } catch (error) {
+      this.#saving = Promise.resolve();
       announcer.show(errorMessage(error), { kind: 'error' });
     }
   }
