@@ -219,7 +219,13 @@ export class VoiceModel {
       const asked = this.#asked(prompt);
       const ids =
         'messages' in asked ? this.tokenizer.encodePrompt(asked.messages) : this.tokenizer.encode(asked.prompt);
-      return { prompt: Math.max(1, ids.length), reply: SAMPLE_TOKENS };
+      const room = this.base.contextLength - ids.length;
+      if (room < 1) {
+        throw new UserError(
+          `The words to try “${prompt.slice(0, 40)}…” are ${ids.length} tokens long, and this base reads ${this.base.contextLength}. Shorten them.`,
+        );
+      }
+      return { prompt: Math.max(1, ids.length), reply: Math.min(SAMPLE_TOKENS, room) };
     });
   }
 
