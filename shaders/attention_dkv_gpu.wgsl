@@ -18,33 +18,27 @@ struct Params {
 #buffer dv: array<$ELEMENT>, read_write
 #endif
 #include attention_tiles
-const Q = 0u;
-const K = 1u;
-const V = 2u;
-const D = 3u;
 var<workgroup> uniform_bounds: vec2<u32>;
 
-fn fetch(source: u32, at: u32) -> vec4<f32> {
 #if VECTOR == 4
-  if (source == Q) { return q[at / 4u]; }
-  if (source == K) { return k[at / 4u]; }
-  if (source == V) { return v[at / 4u]; }
-  return d_o[at / 4u];
+fn fetch_0(at: u32) -> vec4<f32> { return q[at / 4u]; }
+fn fetch_1(at: u32) -> vec4<f32> { return k[at / 4u]; }
+fn fetch_2(at: u32) -> vec4<f32> { return v[at / 4u]; }
+fn fetch_3(at: u32) -> vec4<f32> { return d_o[at / 4u]; }
 #else
-  if (source == Q) { return vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]); }
-  if (source == K) { return vec4<f32>(k[at], k[at + 1u], k[at + 2u], k[at + 3u]); }
-  if (source == V) { return vec4<f32>(v[at], v[at + 1u], v[at + 2u], v[at + 3u]); }
-  return vec4<f32>(d_o[at], d_o[at + 1u], d_o[at + 2u], d_o[at + 3u]);
+fn fetch_0(at: u32) -> vec4<f32> { return vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]); }
+fn fetch_1(at: u32) -> vec4<f32> { return vec4<f32>(k[at], k[at + 1u], k[at + 2u], k[at + 3u]); }
+fn fetch_2(at: u32) -> vec4<f32> { return vec4<f32>(v[at], v[at + 1u], v[at + 2u], v[at + 3u]); }
+fn fetch_3(at: u32) -> vec4<f32> { return vec4<f32>(d_o[at], d_o[at + 1u], d_o[at + 2u], d_o[at + 3u]); }
 #endif
-}
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
   let first = group.x * ROWS;
   let x = index % 16u;
   let y = index / 16u;
-  let keys = Side(K, first, p.keys, p.k_stride, p.k_offset + group.y * $(HEAD_DIM)u);
-  let values = Side(V, first, p.keys, p.v_stride, p.v_offset + group.y * $(HEAD_DIM)u);
+  let keys = Side(first, p.keys, p.k_stride, p.k_offset + group.y * $(HEAD_DIM)u);
+  let values = Side(first, p.keys, p.v_stride, p.v_offset + group.y * $(HEAD_DIM)u);
   var begin: vec4<u32>;
   var end: vec4<u32>;
   for (var i = 0u; i < 4u; i++) {
@@ -63,10 +57,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var for_values: Results;
   for (var head = group.y * p.group; head < (group.y + 1u) * p.group; head++) {
     for (var query = limits.x; query < limits.y; query += COLUMNS) {
-      let queries = Side(Q, query, p.queries, p.q_stride, p.q_offset + head * $(HEAD_DIM)u);
-      let gradients = Side(D, query, p.queries, p.d_stride, p.d_offset + head * $(HEAD_DIM)u);
-      let s = product(keys, queries, index);
-      let e = product(values, gradients, index);
+      let queries = Side(query, p.queries, p.q_stride, p.q_offset + head * $(HEAD_DIM)u);
+      let gradients = Side(query, p.queries, p.d_stride, p.d_offset + head * $(HEAD_DIM)u);
+      let s = product_1_0(keys, queries, index);
+      let e = product_2_3(values, gradients, index);
       let c0 = query + x;
       let c1 = c0 + 16u;
       let stat0 = stats[head * p.queries + min(c0, p.queries - 1u)];
@@ -74,10 +68,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let p0 = exp2(select(vec4<f32>(MASKED), s.x * (p.scale * LOG2E) - stat0.x, (vec4<u32>(c0) >= begin) & (vec4<u32>(c0) < end)));
       let p1 = exp2(select(vec4<f32>(MASKED), s.y * (p.scale * LOG2E) - stat1.x, (vec4<u32>(c1) >= begin) & (vec4<u32>(c1) < end)));
       put_tile(Scores(p0, p1), index);
-      accumulate(&for_values, gradients, index);
+      accumulate_3(&for_values, gradients, index);
       workgroupBarrier();
       put_tile(Scores(p0 * (e.x - stat0.y), p1 * (e.y - stat1.y)), index);
-      accumulate(&for_keys, queries, index);
+      accumulate_0(&for_keys, queries, index);
     }
   }
 #for i 0 4

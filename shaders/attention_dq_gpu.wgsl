@@ -13,25 +13,19 @@ struct Params {
 #buffer key_ranges: array<vec2<u32>>, read
 #buffer dq: array<$ELEMENT>, read_write
 #include attention_tiles
-const Q = 0u;
-const K = 1u;
-const V = 2u;
-const D = 3u;
 var<workgroup> uniform_bounds: vec2<u32>;
 
-fn fetch(source: u32, at: u32) -> vec4<f32> {
 #if VECTOR == 4
-  if (source == Q) { return q[at / 4u]; }
-  if (source == K) { return k[at / 4u]; }
-  if (source == V) { return v[at / 4u]; }
-  return d_o[at / 4u];
+fn fetch_0(at: u32) -> vec4<f32> { return q[at / 4u]; }
+fn fetch_1(at: u32) -> vec4<f32> { return k[at / 4u]; }
+fn fetch_2(at: u32) -> vec4<f32> { return v[at / 4u]; }
+fn fetch_3(at: u32) -> vec4<f32> { return d_o[at / 4u]; }
 #else
-  if (source == Q) { return vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]); }
-  if (source == K) { return vec4<f32>(k[at], k[at + 1u], k[at + 2u], k[at + 3u]); }
-  if (source == V) { return vec4<f32>(v[at], v[at + 1u], v[at + 2u], v[at + 3u]); }
-  return vec4<f32>(d_o[at], d_o[at + 1u], d_o[at + 2u], d_o[at + 3u]);
+fn fetch_0(at: u32) -> vec4<f32> { return vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]); }
+fn fetch_1(at: u32) -> vec4<f32> { return vec4<f32>(k[at], k[at + 1u], k[at + 2u], k[at + 3u]); }
+fn fetch_2(at: u32) -> vec4<f32> { return vec4<f32>(v[at], v[at + 1u], v[at + 2u], v[at + 3u]); }
+fn fetch_3(at: u32) -> vec4<f32> { return vec4<f32>(d_o[at], d_o[at + 1u], d_o[at + 2u], d_o[at + 3u]); }
 #endif
-}
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
@@ -39,8 +33,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let first = group.x * ROWS;
   let x = index % 16u;
   let y = index / 16u;
-  let queries = Side(Q, first, p.queries, p.q_stride, p.q_offset + head * $(HEAD_DIM)u);
-  let gradients = Side(D, first, p.queries, p.d_stride, p.d_offset + head * $(HEAD_DIM)u);
+  let queries = Side(first, p.queries, p.q_stride, p.q_offset + head * $(HEAD_DIM)u);
+  let gradients = Side(first, p.queries, p.d_stride, p.d_offset + head * $(HEAD_DIM)u);
   let k_offset = p.k_offset + head / p.group * $(HEAD_DIM)u;
   let v_offset = p.v_offset + head / p.group * $(HEAD_DIM)u;
   var begin: vec4<u32>;
@@ -64,15 +58,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let limits = workgroupUniformLoad(&uniform_bounds);
   var results: Results;
   for (var key = limits.x; key < limits.y; key += COLUMNS) {
-    let keys = Side(K, key, p.keys, p.k_stride, k_offset);
-    let s = product(queries, keys, index);
-    let e = product(gradients, Side(V, key, p.keys, p.v_stride, v_offset), index);
+    let keys = Side(key, p.keys, p.k_stride, k_offset);
+    let s = product_0_1(queries, keys, index);
+    let e = product_3_2(gradients, Side(key, p.keys, p.v_stride, v_offset), index);
     let c0 = vec4<u32>(key + x);
     let c1 = c0 + 16u;
     let p0 = exp2(select(vec4<f32>(MASKED), s.x * (p.scale * LOG2E) - log_sum, (c0 >= begin) & (c0 < end)));
     let p1 = exp2(select(vec4<f32>(MASKED), s.y * (p.scale * LOG2E) - log_sum, (c1 >= begin) & (c1 < end)));
     put_tile(Scores(p0 * (e.x - delta), p1 * (e.y - delta)), index);
-    accumulate(&results, keys, index);
+    accumulate_1(&results, keys, index);
   }
 #for i 0 4
   if (first + 4u * y + $(i)u < p.queries) {

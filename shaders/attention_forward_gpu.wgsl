@@ -13,28 +13,23 @@ struct Params {
 #buffer lse: array<f32>, read_write
 #endif
 #include attention_tiles
-const Q = 0u;
-const K = 1u;
-const V = 2u;
 var<workgroup> uniform_bounds: vec2<u32>;
 
-fn fetch(source: u32, at: u32) -> vec4<f32> {
 #if VECTOR == 4
-  if (source == Q) { return q[at / 4u]; }
-  if (source == K) { return k[at / 4u]; }
-  return v[at / 4u];
+fn fetch_0(at: u32) -> vec4<f32> { return q[at / 4u]; }
+fn fetch_1(at: u32) -> vec4<f32> { return k[at / 4u]; }
+fn fetch_2(at: u32) -> vec4<f32> { return v[at / 4u]; }
 #else
-  if (source == Q) { return vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]); }
-  if (source == K) { return vec4<f32>(k[at], k[at + 1u], k[at + 2u], k[at + 3u]); }
-  return vec4<f32>(v[at], v[at + 1u], v[at + 2u], v[at + 3u]);
+fn fetch_0(at: u32) -> vec4<f32> { return vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]); }
+fn fetch_1(at: u32) -> vec4<f32> { return vec4<f32>(k[at], k[at + 1u], k[at + 2u], k[at + 3u]); }
+fn fetch_2(at: u32) -> vec4<f32> { return vec4<f32>(v[at], v[at + 1u], v[at + 2u], v[at + 3u]); }
 #endif
-}
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
   let head = group.y;
   let first = group.x * ROWS;
-  let queries = Side(Q, first, p.queries, p.q_stride, p.q_offset + head * $(HEAD_DIM)u);
+  let queries = Side(first, p.queries, p.q_stride, p.q_offset + head * $(HEAD_DIM)u);
   let k_offset = p.k_offset + head / p.group * $(HEAD_DIM)u;
   let v_offset = p.v_offset + head / p.group * $(HEAD_DIM)u;
   let x = index % 16u;
@@ -58,7 +53,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var most = vec4<f32>(FLOOR);
   var sum = vec4<f32>();
   for (var key = limits.x; key < limits.y; key += COLUMNS) {
-    let s = product(queries, Side(K, key, p.keys, p.k_stride, k_offset), index);
+    let s = product_0_1(queries, Side(key, p.keys, p.k_stride, k_offset), index);
     let c0 = vec4<u32>(key + x);
     let c1 = c0 + 16u;
     let s0 = select(vec4<f32>(MASKED), s.x * (p.scale * LOG2E), (c0 >= begin) & (c0 < end));
@@ -78,7 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     results[$(4 * b + i)] *= keep[$i];
 #endfor
 #endfor
-    accumulate(&results, Side(V, key, p.keys, p.v_stride, v_offset), index);
+    accumulate_2(&results, Side(key, p.keys, p.v_stride, v_offset), index);
   }
   workgroupBarrier();
   stage[index] = sum;

@@ -18,19 +18,25 @@ var<workgroup> tile: array<vec4<f32>, 512>;
 var<workgroup> bounds: array<atomic<u32>, 2>;
 
 // Rows first … limit − 1 of one head in one of the matrices.
-struct Side { source: u32, first: u32, limit: u32, stride: u32, offset: u32 }
+struct Side { first: u32, limit: u32, stride: u32, offset: u32 }
 
 alias Results = array<vec4<f32>, $(4 * BLOCKS)>;
 
-fn side_at(side: Side, row: u32, c: u32) -> vec4<f32> {
+// Four elements of a row of one of the matrices 0 (q), 1 (k), 2 (v), 3 (dO): a function for each, so that none chooses at run time.
+#for m 0 $SOURCES
+fn side_$m(side: Side, row: u32, c: u32) -> vec4<f32> {
   let at = min(row, side.limit - 1u) * side.stride + side.offset + 4u * c;
-  return select(vec4<f32>(), fetch(side.source, at), vec4<bool>(row < side.limit) & (vec4<u32>(0u, 1u, 2u, 3u) + 4u * c < vec4<u32>($(HEAD_DIM)u)));
+  let inside = vec4<bool>(row < side.limit) & (vec4<u32>(0u, 1u, 2u, 3u) + 4u * c < vec4<u32>($(HEAD_DIM)u));
+  return select(vec4<f32>(), fetch_$m(at), inside);
 }
+#endfor
 
-// Dot products of this invocation's four rows with its two columns.
+// Dot products of this invocation's four rows with its two columns; only the pairs of matrices that are used get compiled.
 struct Scores { x: vec4<f32>, y: vec4<f32> }
 
-fn product(rows: Side, columns: Side, index: u32) -> Scores {
+#for m 0 $SOURCES
+#for n 0 $SOURCES
+fn product_$(m)_$n(rows: Side, columns: Side, index: u32) -> Scores {
   let x = index % 16u;
   let y = index / 16u;
   var scores = Scores(vec4<f32>(), vec4<f32>());
@@ -40,9 +46,9 @@ fn product(rows: Side, columns: Side, index: u32) -> Scores {
       let row = i / 4u;
       let c = chunk * 4u + i % 4u;
       if (row < ROWS) {
-        stage[row * PITCH + i % 4u] = side_at(rows, rows.first + row, c);
+        stage[row * PITCH + i % 4u] = side_$m(rows, rows.first + row, c);
       } else {
-        stage[row * PITCH + i % 4u] = side_at(columns, columns.first + row - ROWS, c);
+        stage[row * PITCH + i % 4u] = side_$n(columns, columns.first + row - ROWS, c);
       }
     }
     workgroupBarrier();
@@ -59,6 +65,8 @@ fn product(rows: Side, columns: Side, index: u32) -> Scores {
   }
   return scores;
 }
+#endfor
+#endfor
 
 // Rows 4y … 4y+3 of a column. Written whole, since writing one component may touch the others; turned about so that the
 // invocations that write neighbouring columns meet different banks.
@@ -74,13 +82,14 @@ fn put_tile(scores: Scores, index: u32) {
 }
 
 // results += tile · side. The first barrier inside also makes the tile whole.
-fn accumulate(results: ptr<function, Results>, side: Side, index: u32) {
+#for m 0 $SOURCES
+fn accumulate_$m(results: ptr<function, Results>, side: Side, index: u32) {
   let x = index % 16u;
   let y = index / 16u;
 #for b 0 $BLOCKS
   for (var half_tile = 0u; half_tile < 2u; half_tile++) {
     workgroupBarrier();
-    stage[index] = side_at(side, side.first + 16u * half_tile + y, $(16 * b)u + x);
+    stage[index] = side_$m(side, side.first + 16u * half_tile + y, $(16 * b)u + x);
     workgroupBarrier();
     for (var j = 0u; j < 16u; j++) {
       let weights = tile[tile_at(16u * half_tile + j, y)];
@@ -92,6 +101,7 @@ fn accumulate(results: ptr<function, Results>, side: Side, index: u32) {
   }
 #endfor
 }
+#endfor
 
 // From the smallest begin to the largest end of the ranges that are not empty.
 fn widest(range: vec2<u32>, index: u32, limit: u32) -> vec2<u32> {

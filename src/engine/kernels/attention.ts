@@ -114,6 +114,7 @@ export function attention<T>(
       defines: {
         ...elements(shape.headDim, [shape.q, shape.k, shape.v, shape.o]),
         ...(decodes ? decoding : defines),
+        SOURCES: 3,
         LSE: lse !== undefined,
       },
       params: {
@@ -185,7 +186,7 @@ export function attentionBackward<T>(
     },
     {
       shader: `attention_dq_${ending}`,
-      defines: { ...elements(shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dq]), ...defines },
+      defines: { ...elements(shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dq]), ...defines, SOURCES: 4 },
       params: { ...params, dq_stride: shape.dq.stride, dq_offset: shape.dq.offset },
       buffers: { q, k, v, d_o: dO, stats, key_ranges: keyRanges, dq },
       grid: [Math.ceil(queries / rows), heads, 1],
@@ -197,6 +198,7 @@ export function attentionBackward<T>(
       defines: {
         ...elements(shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dk, shape.dv]),
         ...defines,
+        SOURCES: 4,
         SHARED: dk === dv,
       },
       params: {
