@@ -139,7 +139,7 @@ export class TrainingRun {
         adapter: parseLoraConfig(recorder.run.adapter),
         samplePrompts: project.prompts.filter((prompt) => prompt.trim() !== '').slice(0, SAMPLED_PROMPTS),
         signal: this.#stop.signal,
-        pause: () => this.#waitAtGate(),
+        pause: () => (this.#gate ? this.#waitAtGate() : undefined),
         ...(resume ? { resume } : {}),
       });
       const lost = device.lost.then(({ message }) => {

@@ -23,8 +23,8 @@ export interface RunOptions {
   examples: Examples;
   resume?: RunState | undefined;
   signal?: AbortSignal | undefined;
-  /** Awaited before each step: a promise that is still open holds the run. */
-  pause?: (() => Promise<void>) | undefined;
+  /** Asked before each step: a promise holds the run, its checkpoint written, until it resolves. */
+  pause?: (() => Promise<void> | undefined) | undefined;
   /** Up to this step none is submitted before the event of the last was taken: its gradient is still on the device. */
   settle?: number | undefined;
   /** What the model says at this moment, for each prompt. */
@@ -97,7 +97,14 @@ export class TrainingRun {
     trainer.restartClock();
     try {
       while (trainer.step < total) {
-        await pause?.();
+        const held = pause?.();
+        if (held) {
+          if (previous) yield event(await previous);
+          previous = undefined;
+          if (this.#step > 0) yield await this.#checkpoint();
+          await held;
+          trainer.restartClock();
+        }
         if (signal?.aborted) {
           reason = 'stopped';
           break;

@@ -46,7 +46,8 @@ export type TrainOptions = LearningData & {
   resume?: Uint8Array<ArrayBuffer>;
   samplePrompts?: string[];
   signal?: AbortSignal;
-  pause?: () => Promise<void>;
+  /** Asked before each step: a promise holds the run, its checkpoint written, until it resolves. */
+  pause?: () => Promise<void> | undefined;
   /** Bytes on the device that the run may take. */
   memoryBudget?: number;
   /** Up to this step none is begun before the event of the last was taken, so that `currentGradients` is that step's. */
