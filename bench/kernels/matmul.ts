@@ -21,7 +21,7 @@ import {
   type Variant,
 } from '../../src/engine/kernels/matmul.ts';
 import { library } from '../../src/engine/kernels/matmul_library.ts';
-import { PLAIN_STEP } from '../../src/engine/kernels/run.ts';
+import { IDLE_STEP } from '../../src/engine/wgsl.ts';
 import {
   FIRST_BUFFER_BINDING,
   PARAMS_BINDING,
@@ -94,7 +94,7 @@ function uniform(bytes: ArrayBuffer): GPUBuffer {
 }
 
 const stepBytes = new ArrayBuffer(4 * STEP_FIELDS.length);
-packFields(STEP_FIELDS, PLAIN_STEP, new DataView(stepBytes));
+packFields(STEP_FIELDS, IDLE_STEP, new DataView(stepBytes));
 const stepBuffer = uniform(stepBytes);
 
 async function time(list: KernelCall<string>[]): Promise<{ seconds: number; compile: number; first: number }> {

@@ -18,18 +18,6 @@ import { FIRST_BUFFER_BINDING, PARAMS_BINDING, STEP_BINDING, STEP_FIELDS, expand
 /** Scalars that change from run to run; see STEP_FIELDS. */
 export type StepValues = Readonly<Record<string, number>>;
 
-/** What a run uses that neither learns nor scales anything. */
-export const IDLE_STEP = {
-  learning_rate: 0,
-  bias_correction1: 1,
-  bias_correction2: 1,
-  loss_scale: 1,
-  strength: 1,
-  accumulate: 0,
-  seed: 0,
-  pad: 0,
-} satisfies StepValues;
-
 export type InputData = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
 
 /** What a program reads that outlives it. */

@@ -4,6 +4,7 @@ import type { MatmulOp, MatmulShape, Variant } from './kernels/matmul.ts';
 import { candidates, linear, linearBackward } from './kernels/matmul.ts';
 import { runKernels } from './kernels/run.ts';
 import { SHADERS } from './kernels/shaders.ts';
+import { BYTES_PER_ELEMENT } from './tensor.ts';
 import { choiceKey } from './kernels/choices.ts';
 
 /** Ways of one op on one shape that are timed; the first is what would be used untimed. */
@@ -13,8 +14,6 @@ const TRIAL_SECONDS = 0.02;
 
 /** A larger matrix is timed as one of this size: it is made of the same tiles, and a vocabulary's would fill the memory. */
 const MOST = { m: 4096, n: 8192, k: 8192 };
-
-const WORDS = { f32: 1, bf16: 0.5, f16: 0.5 } as const;
 
 /** The big products; the skinny ones have one form. */
 function trial(
@@ -28,7 +27,7 @@ function trial(
   const n = Math.min(shape.n, MOST.n);
   const k = Math.min(shape.k, MOST.k);
   // linearBackward's candidates are asked for by its output: n columns, sums of k terms.
-  const weights = Math.ceil(n * k * WORDS[weightType]);
+  const weights = Math.ceil(n * k * (BYTES_PER_ELEMENT[weightType] / 4));
   if (op === 'linear') {
     const call = linear<string>({ x: 'a', w: 'w', y: 'out' }, { m, n, k, weightType }, device.target, variant);
     return { call, sizes: { a: m * k, w: weights, out: m * n } };

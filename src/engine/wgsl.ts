@@ -189,6 +189,18 @@ export const STEP_FIELDS: readonly ParamField[] = [...STEP_STRUCT.matchAll(/(\w+
   type: match[2] as 'f32' | 'u32',
 }));
 
+/** What a run uses that neither learns nor scales anything. */
+export const IDLE_STEP = {
+  learning_rate: 0,
+  bias_correction1: 1,
+  bias_correction2: 1,
+  loss_scale: 1,
+  strength: 1,
+  accumulate: 0,
+  seed: 0,
+  pad: 0,
+};
+
 /**
  * Expands a shader. Numeric and boolean defines are not declared in the WGSL by themselves: write `$NAME`.
  * @param baked values for the fields of `struct Params`: given, `p` becomes a constant instead of a uniform.

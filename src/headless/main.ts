@@ -28,15 +28,15 @@ function need(value: string | undefined, what: string): string {
   return value;
 }
 
-async function openDevice(): Promise<{ gpu: GPU; device: Device }> {
+async function openDevice(): Promise<Device> {
   const gpu = await openNodeGpu();
   const family = process.env['ATHANOR_KERNEL_FAMILY'];
-  return { gpu, device: await Device.open(gpu, family === 'cpu' || family === 'gpu' ? { family } : {}) };
+  return Device.open(gpu, family === 'cpu' || family === 'gpu' ? { family } : {});
 }
 
 async function train(path: string, out: string, gradients: string | undefined): Promise<void> {
   const job = readJob(path);
-  const { gpu, device } = await openDevice();
+  const device = await openDevice();
   const model = await VoiceModel.load(device, new NodeFolder(job.base), { precision: job.precision });
   const from = await startingAdapter(job);
   const data = await learningData(job, model);
@@ -110,7 +110,6 @@ async function train(path: string, out: string, gradients: string | undefined): 
   };
   writeFileSync(join(out, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
   print(summary);
-  void gpu;
 }
 
 function readVersion(): string {
@@ -124,7 +123,7 @@ function readVersion(): string {
 
 async function generate(path: string, out: string): Promise<void> {
   const job = readJob(path);
-  const { device } = await openDevice();
+  const device = await openDevice();
   const model = await VoiceModel.load(device, new NodeFolder(job.base), { precision: job.precision });
   await model.useAdapter((await startingAdapter(job)) ?? null);
   const request = generateRequest(job.generate);
@@ -143,7 +142,7 @@ async function run(
   folder: string,
   options: Record<'component' | 'in' | 'out' | 'adapter' | 'precision', string | undefined>,
 ): Promise<void> {
-  const { device } = await openDevice();
+  const device = await openDevice();
   const precision = options.precision;
   const model = await VoiceModel.load(device, new NodeFolder(folder), {
     ...(precision !== undefined && { precision }),
@@ -157,7 +156,7 @@ async function run(
 
 async function plan(path: string): Promise<void> {
   const job = readJob(path);
-  const { device } = await openDevice();
+  const device = await openDevice();
   const model = await VoiceModel.load(device, new NodeFolder(job.base), { precision: job.precision });
   const from = await startingAdapter(job);
   print(model.plan({ ...(await learningData(job, model)), recipe: job.recipe, adapter: from?.config ?? job.lora }));

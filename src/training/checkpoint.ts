@@ -1,19 +1,13 @@
 import { UserError } from '../engine/errors.ts';
 import { parseLoraConfig } from '../adapters/config.ts';
 import type { LoraConfig } from '../adapters/config.ts';
+import type { FlatTensor } from '../adapters/layout.ts';
 import { MemoryFolder } from '../models/files/folder.ts';
 import { isJsonObject } from '../models/files/json.ts';
 import { parseSafetensors, writeSafetensors } from '../models/files/safetensors.ts';
 import type { TensorData } from '../models/files/safetensors.ts';
 import { parseRecipe, recipeToJSON } from './recipe.ts';
 import type { Recipe } from './recipe.ts';
-
-/** One adapter tensor's place in the flat buffers, in their order. */
-export interface FlatTensor {
-  /** PEFT's tensor name. */
-  name: string;
-  shape: readonly number[];
-}
 
 /** Everything a run needs to go on as if it had not stopped. */
 export interface RunState {

@@ -4,7 +4,8 @@ import { makeTensor } from '../engine/graph.ts';
 import type { KernelTarget } from '../engine/kernels/kernel.ts';
 import { OPTIMIZER_STATE, adamW, gradientNorm, gradientNormScratch } from '../engine/kernels/optimizer.ts';
 import type { Operand } from '../engine/ops/types.ts';
-import { IDLE_STEP, Program, ProgramPlan } from '../engine/program.ts';
+import { Program, ProgramPlan } from '../engine/program.ts';
+import { IDLE_STEP } from '../engine/wgsl.ts';
 import type { Recipe } from './recipe.ts';
 
 export interface UpdateResult {

@@ -1,20 +1,16 @@
 import type { Device } from '../device.ts';
-import { FIRST_BUFFER_BINDING, PARAMS_BINDING, STEP_BINDING, STEP_FIELDS, expandShader, packFields } from '../wgsl.ts';
+import {
+  FIRST_BUFFER_BINDING,
+  IDLE_STEP,
+  PARAMS_BINDING,
+  STEP_BINDING,
+  STEP_FIELDS,
+  expandShader,
+  packFields,
+} from '../wgsl.ts';
 import type { KernelCall } from './kernel.ts';
 
 type Data = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
-
-/** Values of the Step uniform where a kernel stands alone. */
-export const PLAIN_STEP = {
-  learning_rate: 0,
-  bias_correction1: 1,
-  bias_correction2: 1,
-  loss_scale: 1,
-  strength: 1,
-  accumulate: 0,
-  seed: 0,
-  pad: 0,
-};
 
 /**
  * Runs kernels by themselves: uploads `data` by name (a number: so many zeros), dispatches the calls in order (their buffers are those names), and reads
@@ -27,7 +23,7 @@ export async function runKernels(
   calls: readonly KernelCall<string>[],
   data: Readonly<Record<string, Data | number>>,
   read: readonly string[],
-  options: { step?: Partial<typeof PLAIN_STEP>; repeat?: number } = {},
+  options: { step?: Partial<typeof IDLE_STEP>; repeat?: number } = {},
 ): Promise<{ results: Record<string, Float32Array<ArrayBuffer>>; seconds: number }> {
   const gpu = device.gpu;
   gpu.pushErrorScope('validation');
@@ -44,7 +40,7 @@ export async function runKernels(
     return buffer;
   };
   const stepBytes = new ArrayBuffer(4 * STEP_FIELDS.length);
-  packFields(STEP_FIELDS, { ...PLAIN_STEP, ...options.step }, new DataView(stepBytes));
+  packFields(STEP_FIELDS, { ...IDLE_STEP, ...options.step }, new DataView(stepBytes));
   const stepBuffer = uniform(stepBytes);
   const uniforms: GPUBuffer[] = [stepBuffer];
   const ready: { pipeline: GPUComputePipeline; group: GPUBindGroup; grid: readonly [number, number, number] }[] = [];

@@ -1,5 +1,6 @@
 import { UserError } from '../../engine/errors.ts';
-import { IDLE_STEP, Program } from '../../engine/program.ts';
+import { Program } from '../../engine/program.ts';
+import { IDLE_STEP } from '../../engine/wgsl.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import type { TensorData } from '../../models/files/safetensors.ts';
 import { makeBatch, readTokenRows } from './examples.ts';

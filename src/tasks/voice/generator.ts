@@ -1,6 +1,7 @@
 import type { AdapterBuffers } from '../../engine/adapter-buffers.ts';
 import type { Device } from '../../engine/device.ts';
-import { IDLE_STEP, Program, ProgramPlan } from '../../engine/program.ts';
+import { Program, ProgramPlan } from '../../engine/program.ts';
+import { IDLE_STEP } from '../../engine/wgsl.ts';
 import type { WeightStore } from '../../engine/weights.ts';
 import type { VoiceGraphOptions } from './graphs.ts';
 import { generationGraph } from './graphs.ts';

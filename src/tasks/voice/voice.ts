@@ -22,6 +22,7 @@ import type { Examples } from './examples.ts';
 import { makeExamples, tokenRows } from './examples.ts';
 import type { Talk } from './generator.ts';
 import { Generator, generationBytes } from './generator.ts';
+import { IGNORED } from './packing.ts';
 import { planTraining } from './plan.ts';
 import { checkSampling, greedy, sampleToken } from './sampling.ts';
 import { TrainingRun } from './training-run.ts';
@@ -148,7 +149,7 @@ export class VoiceModel {
       tokens: Array.from(inputIds, (id, i) => ({
         id,
         text: this.tokenizer.tokenText(id),
-        trained: labels[i] !== -100,
+        trained: labels[i] !== IGNORED,
       })),
     }));
   }
