@@ -85,5 +85,7 @@ test.each([
   }
   // It takes a second or two where nothing else runs; the bound leaves room for a machine that is busy.
   expect(seconds).toBeLessThan(25);
-  expect(turns).toBeGreaterThan(20);
+  // Slices are 16 ms of work: a faster machine needs fewer of them, so what counts is the time between two turns.
+  expect(turns).toBeGreaterThan(0);
+  expect((1000 * seconds) / turns).toBeLessThan(100);
 });
