@@ -6,7 +6,7 @@ import { MemoryFolder } from '../models/files/folder.ts';
 import { isJsonObject } from '../models/files/json.ts';
 import { parseSafetensors, writeSafetensors } from '../models/files/safetensors.ts';
 import type { TensorData } from '../models/files/safetensors.ts';
-import { parseRecipe, recipeToJSON } from './recipe.ts';
+import { parseRecipe, recipeToJSON, TASKS } from './recipe.ts';
 import type { Recipe } from './recipe.ts';
 
 /** Everything a run needs to go on as if it had not stopped. */
@@ -73,7 +73,7 @@ export function encodeRunState(state: RunState): Uint8Array<ArrayBuffer> {
   };
   const tensors = [flat('adapter', adapter), flat('exp_avg', firstMoment), flat('exp_avg_sq', secondMoment)];
   if (best) tensors.push(flat('best', best));
-  const json = JSON.stringify({ ...progress, recipe: recipeToJSON(recipe), lora, layout });
+  const json = JSON.stringify({ ...progress, task: recipe.task, recipe: recipeToJSON(recipe), lora, layout });
   const data = tensors.map((tensor) => tensor.data as Float32Array);
   return writeSafetensors(tensors, {
     format: FORMAT,
@@ -154,6 +154,9 @@ function parseProgress(state: unknown): Progress | null {
     Array.isArray(value['shape']) &&
     value['shape'].every(isCount);
   if (!evaluations.every(isEvaluation) || !layout.every(isFlatTensor)) return null;
+  // States of before there were several tasks name none.
+  const task = TASKS.find((name) => name === (state['task'] ?? 'voice'));
+  if (!task) return null;
   return {
     step,
     totalSteps,
@@ -164,7 +167,7 @@ function parseProgress(state: unknown): Progress | null {
     bestLoss: bestLoss as number | null,
     evaluations: evaluations as { step: number; loss: number }[],
     layout: layout as FlatTensor[],
-    recipe: parseRecipe(state['recipe']),
+    recipe: parseRecipe(state['recipe'], task),
     lora: parseLoraConfig(state['lora'], 'The saved run'),
   };
 }

@@ -1,9 +1,22 @@
 import type { Recipe } from './recipe.ts';
 
+export const TASKS = ['voice', 'look'] as const;
+/** What can be taught. */
+export type Task = (typeof TASKS)[number];
+
 interface FieldBase<T> {
-  /** Name in the file: transformers' TrainingArguments or TRL's SFTConfig where they have the setting. */
-  name: keyof Recipe;
+  /**
+   * Name in the file: transformers' TrainingArguments, TRL's SFTConfig, or diffusers' and kohya's training scripts where
+   * they have the setting.
+   */
+  name: Exclude<keyof Recipe, 'task'>;
   default: T;
+  /** Tasks that have the setting; all where it is left out. */
+  tasks?: readonly Task[];
+  /** Where a task's default is another. */
+  defaults?: Partial<Record<Task, T>>;
+  /** Help that differs from task to task. */
+  helps?: Partial<Record<Task, string>>;
   /** Plain words. */
   label: string;
   /** What experts call it. */
@@ -30,14 +43,22 @@ export interface ChoiceField extends FieldBase<string> {
   choices: readonly { value: string; label: string }[];
 }
 
-export type RecipeField = NumberField | BooleanField | ChoiceField;
+export interface TextField extends FieldBase<string> {
+  type: 'text';
+}
 
-/** Every setting of a run: the form and the file format are made from this table. Defaults suit 100 to 1000 exchanges. */
-export const RECIPE_FIELDS: readonly RecipeField[] = [
+export type RecipeField = NumberField | BooleanField | ChoiceField | TextField;
+
+/** Settings of every task. Defaults suit a voice of 100 to 1000 exchanges. */
+export const COMMON_FIELDS: readonly RecipeField[] = [
   {
     name: 'num_train_epochs',
     type: 'number',
     default: 3,
+    defaults: { look: 100 },
+    helps: {
+      look: 'How often every picture is seen. Likenesses usually need 60 to 150 times; stop where the samples stop getting closer, for later ones get stiff.',
+    },
     min: 0.01,
     max: 10_000,
     step: 0.5,
@@ -62,6 +83,10 @@ export const RECIPE_FIELDS: readonly RecipeField[] = [
     name: 'learning_rate',
     type: 'number',
     default: 2e-4,
+    defaults: { look: 1e-4 },
+    helps: {
+      look: 'How far each update goes. 1e-4 is usual for photos; lower it where the samples turn harsh or noisy, raise it where nothing changes.',
+    },
     min: 0,
     max: 1,
     step: 1e-5,
@@ -74,6 +99,7 @@ export const RECIPE_FIELDS: readonly RecipeField[] = [
     name: 'per_device_train_batch_size',
     type: 'integer',
     default: 2,
+    defaults: { look: 1 },
     min: 1,
     max: 1024,
     step: 1,
@@ -86,6 +112,7 @@ export const RECIPE_FIELDS: readonly RecipeField[] = [
     name: 'gradient_accumulation_steps',
     type: 'integer',
     default: 4,
+    defaults: { look: 1 },
     min: 1,
     max: 1024,
     step: 1,
@@ -98,6 +125,7 @@ export const RECIPE_FIELDS: readonly RecipeField[] = [
     name: 'max_length',
     type: 'integer',
     default: 1024,
+    tasks: ['voice'],
     min: 8,
     max: 131_072,
     step: 64,
@@ -110,6 +138,7 @@ export const RECIPE_FIELDS: readonly RecipeField[] = [
     name: 'lr_scheduler_type',
     type: 'choice',
     default: 'linear',
+    defaults: { look: 'cosine' },
     choices: [
       { value: 'linear', label: 'Falling evenly' },
       { value: 'cosine', label: 'Falling along a cosine' },
@@ -149,6 +178,7 @@ export const RECIPE_FIELDS: readonly RecipeField[] = [
     name: 'packing',
     type: 'boolean',
     default: true,
+    tasks: ['voice'],
     label: 'Fill up short examples',
     term: 'Packing',
     group: 'more',
@@ -227,6 +257,10 @@ export const RECIPE_FIELDS: readonly RecipeField[] = [
     name: 'eval_share',
     type: 'number',
     default: 0.1,
+    defaults: { look: 0 },
+    helps: {
+      look: 'Share of the pictures that is kept aside and only measured. With so few pictures each is worth more in the training, and the samples tell more than this number does.',
+    },
     min: 0,
     max: 0.5,
     step: 0.01,
@@ -239,6 +273,7 @@ export const RECIPE_FIELDS: readonly RecipeField[] = [
     name: 'eval_steps',
     type: 'integer',
     default: 20,
+    defaults: { look: 100 },
     min: 0,
     max: 10_000_000,
     step: 1,
@@ -251,6 +286,7 @@ export const RECIPE_FIELDS: readonly RecipeField[] = [
     name: 'early_stopping_patience',
     type: 'integer',
     default: 3,
+    defaults: { look: 0 },
     min: 0,
     max: 1000,
     step: 1,
@@ -263,6 +299,7 @@ export const RECIPE_FIELDS: readonly RecipeField[] = [
     name: 'load_best_model_at_end',
     type: 'boolean',
     default: true,
+    defaults: { look: false },
     label: 'Keep the best',
     term: 'Load best at end',
     group: 'more',
@@ -272,6 +309,7 @@ export const RECIPE_FIELDS: readonly RecipeField[] = [
     name: 'save_steps',
     type: 'integer',
     default: 50,
+    defaults: { look: 250 },
     min: 0,
     max: 10_000_000,
     step: 1,
@@ -284,6 +322,7 @@ export const RECIPE_FIELDS: readonly RecipeField[] = [
     name: 'sample_steps',
     type: 'integer',
     default: 25,
+    defaults: { look: 250 },
     min: 0,
     max: 10_000_000,
     step: 1,

@@ -1,17 +1,20 @@
 import { UserError } from '../engine/errors.ts';
 import { didYouMean, isJsonObject, shown } from '../models/files/json.ts';
-import { RECIPE_FIELDS } from './recipe-fields.ts';
-import type { RecipeField } from './recipe-fields.ts';
+import { COMMON_FIELDS, TASKS } from './recipe-fields.ts';
+import { LOOK_FIELDS } from './recipe-fields-look.ts';
+import type { RecipeField, Task } from './recipe-fields.ts';
 import type { SchedulerType } from './schedule.ts';
 
-export { RECIPE_FIELDS } from './recipe-fields.ts';
-export type { BooleanField, ChoiceField, NumberField, RecipeField } from './recipe-fields.ts';
+export { TASKS } from './recipe-fields.ts';
+export type { BooleanField, ChoiceField, NumberField, RecipeField, Task, TextField } from './recipe-fields.ts';
 
 /**
- * A run's settings, under the names of transformers' TrainingArguments and TRL's SFTConfig; eval_share and
- * sample_steps are our own. What each does stands in RECIPE_FIELDS.
+ * A run's settings, under the names of transformers' TrainingArguments, TRL's SFTConfig and diffusers' training scripts;
+ * eval_share, sample_steps and their kind are our own. What each does stands in recipeFields. Fields that the task does not
+ * have keep their defaults.
  */
 export interface Recipe {
+  task: Task;
   max_steps: number;
   num_train_epochs: number;
   per_device_train_batch_size: number;
@@ -35,13 +38,46 @@ export interface Recipe {
   load_best_model_at_end: boolean;
   save_steps: number;
   sample_steps: number;
+  resolution: number;
+  train_text_encoder: boolean;
+  text_encoder_lr: number;
+  snr_gamma: number;
+  noise_offset: number;
+  random_flip: boolean;
+  caption_dropout_rate: number;
+  shuffle_caption: boolean;
+  masked_loss: boolean;
+  with_prior_preservation: boolean;
+  class_prompt: string;
+  num_class_images: number;
+  prior_loss_weight: number;
+  sample_inference_steps: number;
+  sample_guidance_scale: number;
 }
 
-const NAMES: readonly string[] = RECIPE_FIELDS.map((field) => field.name);
+const ALL_FIELDS: readonly RecipeField[] = [...COMMON_FIELDS, ...LOOK_FIELDS];
 
-export const DEFAULT_RECIPE: Readonly<Recipe> = Object.fromEntries(
-  RECIPE_FIELDS.map((field) => [field.name, field.default]),
-) as unknown as Recipe;
+function ofTask(field: RecipeField, task: Task): RecipeField {
+  // A field's default and its task's are of one type.
+  return {
+    ...field,
+    default: field.defaults?.[task] ?? field.default,
+    help: field.helps?.[task] ?? field.help,
+  } as RecipeField;
+}
+
+const FIELDS = Object.fromEntries(
+  TASKS.map((task) => [
+    task,
+    ALL_FIELDS.filter(({ tasks = TASKS }) => tasks.includes(task)).map((field) => ofTask(field, task)),
+  ]),
+) as unknown as Readonly<Record<Task, readonly RecipeField[]>>;
+
+/** Every setting of a task's run, with its defaults: the form and the file format are made from this table. */
+export const recipeFields = (task: Task): readonly RecipeField[] => FIELDS[task];
+
+/** The longest text that a setting may hold. */
+const MOST_CHARACTERS = 2000;
 
 function checkField(field: RecipeField, value: unknown): void {
   const wrong = (must: string): UserError =>
@@ -49,6 +85,10 @@ function checkField(field: RecipeField, value: unknown): void {
   switch (field.type) {
     case 'boolean':
       if (typeof value !== 'boolean') throw wrong('true or false');
+      return;
+    case 'text':
+      if (typeof value !== 'string' || value.length > MOST_CHARACTERS)
+        throw wrong(`text of at most ${MOST_CHARACTERS} characters`);
       return;
     case 'choice': {
       const names = field.choices.map((choice) => choice.value);
@@ -69,13 +109,15 @@ function checkField(field: RecipeField, value: unknown): void {
  * Checks a recipe from a form or a file. Missing fields take their defaults. Throws UserError naming an unknown field,
  * a wrong type or a value out of range.
  */
-export function parseRecipe(value: unknown): Recipe {
+export function parseRecipe(value: unknown, task: Task = 'voice'): Recipe {
   if (!isJsonObject(value)) throw new UserError('A recipe must be an object with fields such as learning_rate.');
-  const unknown = Object.keys(value).find((name) => !NAMES.includes(name));
+  const names: readonly string[] = FIELDS[task].map((field) => field.name);
+  const unknown = Object.keys(value).find((name) => !names.includes(name));
   if (unknown !== undefined)
-    throw new UserError(`A recipe has no field ${shown(unknown)}.${didYouMean(unknown, NAMES)}`);
-  const recipe: Record<string, unknown> = {};
-  for (const field of RECIPE_FIELDS) {
+    throw new UserError(`A recipe has no field ${shown(unknown)}.${didYouMean(unknown, names)}`);
+  const recipe: Record<string, unknown> = { task };
+  for (const field of ALL_FIELDS) recipe[field.name] = field.default;
+  for (const field of FIELDS[task]) {
     const given = value[field.name] ?? field.default;
     checkField(field, given);
     recipe[field.name] = given;
@@ -91,9 +133,9 @@ export function parseRecipe(value: unknown): Recipe {
   return recipe as unknown as Recipe;
 }
 
-/** All fields in the table's order; parseRecipe of it gives the same recipe. */
+/** All fields of its task in the table's order; parseRecipe of it gives the same recipe. */
 export function recipeToJSON(recipe: Recipe): Record<string, unknown> {
-  return Object.fromEntries(RECIPE_FIELDS.map((field) => [field.name, recipe[field.name]]));
+  return Object.fromEntries(FIELDS[recipe.task].map((field) => [field.name, recipe[field.name]]));
 }
 
 /**

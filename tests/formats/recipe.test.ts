@@ -1,13 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../src/engine/errors.ts';
-import {
-  DEFAULT_RECIPE,
-  parseRecipe,
-  RECIPE_FIELDS,
-  recipeToJSON,
-  totalSteps,
-  warmupSteps,
-} from '../../src/training/recipe.ts';
+import { parseRecipe, recipeFields, recipeToJSON, TASKS, totalSteps, warmupSteps } from '../../src/training/recipe.ts';
 import { learningRate } from '../../src/training/schedule.ts';
 import type { ScheduleOptions } from '../../src/training/schedule.ts';
 import { fixture } from '../support/disk-folder.ts';
@@ -24,14 +17,25 @@ test('learning rates are those of transformers', () => {
   }
 });
 
-test('each field explains itself, and its default is allowed', () => {
-  expect(parseRecipe({})).toEqual(DEFAULT_RECIPE);
-  for (const field of RECIPE_FIELDS) {
-    expect(parseRecipe({ [field.name]: field.default })[field.name]).toBe(field.default);
+test.each(TASKS)('each field of a %s explains itself, and its default is allowed', (task) => {
+  const fields = recipeFields(task);
+  const defaults = parseRecipe({}, task);
+  expect(defaults.task).toBe(task);
+  for (const field of fields) {
+    expect(defaults[field.name]).toBe(field.default);
+    expect(parseRecipe({ [field.name]: field.default }, task)).toEqual(defaults);
     expect(field.help.length).toBeGreaterThan(30);
     expect(field.help).toMatch(/[.)]$/);
   }
-  expect(new Set(RECIPE_FIELDS.map(({ name }) => name)).size).toBe(RECIPE_FIELDS.length);
+  expect(new Set(fields.map(({ name }) => name)).size).toBe(fields.length);
+});
+
+test('a task takes its own fields alone, with its own defaults', () => {
+  expect(() => parseRecipe({ snr_gamma: 5 }, 'voice')).toThrow('A recipe has no field “snr_gamma”.');
+  expect(() => parseRecipe({ packing: true }, 'look')).toThrow('A recipe has no field “packing”.');
+  expect(parseRecipe({}, 'look')).toMatchObject({ learning_rate: 1e-4, per_device_train_batch_size: 1, snr_gamma: 5 });
+  expect(parseRecipe({ class_prompt: 'a photo of a dog' }, 'look').class_prompt).toBe('a photo of a dog');
+  expect(() => parseRecipe({ class_prompt: 3 }, 'look')).toThrow('class_prompt must be text');
 });
 
 test('a recipe survives its file', () => {
@@ -43,7 +47,9 @@ test('a recipe survives its file', () => {
     seed: 4294967295,
   });
   expect(parseRecipe(JSON.parse(JSON.stringify(recipeToJSON(recipe))))).toEqual(recipe);
-  expect(Object.keys(recipeToJSON(recipe))).toEqual(RECIPE_FIELDS.map(({ name }) => name));
+  expect(Object.keys(recipeToJSON(recipe))).toEqual(recipeFields('voice').map(({ name }) => name));
+  const look = parseRecipe({ snr_gamma: 0, random_flip: true }, 'look');
+  expect(parseRecipe(JSON.parse(JSON.stringify(recipeToJSON(look))), 'look')).toEqual(look);
 });
 
 describe('what is wrong is named', () => {
