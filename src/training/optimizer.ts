@@ -5,6 +5,7 @@ import type { KernelTarget } from '../engine/kernels/kernel.ts';
 import { OPTIMIZER_STATE, adamW, gradientNorm, gradientNormScratch } from '../engine/kernels/optimizer.ts';
 import type { Operand } from '../engine/ops/types.ts';
 import { Program, ProgramPlan } from '../engine/program.ts';
+import type { SharedArenas } from '../engine/shared-arenas.ts';
 import { IDLE_STEP } from '../engine/wgsl.ts';
 import type { Recipe } from './recipe.ts';
 
@@ -48,8 +49,14 @@ export class Optimizer {
     return new ProgramPlan(calls, new Map(), new Map([['state', state]]), Infinity);
   }
 
-  static async build(device: Device, plan: ProgramPlan, adapter: AdapterBuffers, recipe: Recipe): Promise<Optimizer> {
-    return new Optimizer(await Program.build(device, plan, { adapter }), recipe);
+  static async build(
+    device: Device,
+    plan: ProgramPlan,
+    adapter: AdapterBuffers,
+    recipe: Recipe,
+    arenas?: SharedArenas,
+  ): Promise<Optimizer> {
+    return new Optimizer(await Program.build(device, plan, { adapter }, arenas), recipe);
   }
 
   /**

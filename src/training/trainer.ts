@@ -4,6 +4,7 @@ import { UserError } from '../engine/errors.ts';
 import type { InputData, ProgramPlan } from '../engine/program.ts';
 import { Program } from '../engine/program.ts';
 import { IDLE_STEP } from '../engine/wgsl.ts';
+import type { SharedArenas } from '../engine/shared-arenas.ts';
 import type { WeightStore } from '../engine/weights.ts';
 import type { UpdateResult } from './optimizer.ts';
 import { Optimizer } from './optimizer.ts';
@@ -13,6 +14,8 @@ import { learningRate } from './schedule.ts';
 
 /** What one run of the model's program takes. */
 export interface Batch {
+  /** Which of the plan's programs: batches of other sizes need programs of their own. Default: the one called ''. */
+  program?: string;
   inputs: Readonly<Record<string, InputData>>;
   /** Positions that carry loss. */
   labelTokens: number;
@@ -29,11 +32,28 @@ export interface StepResult {
   seconds: number;
 }
 
-/** Programs and their memory, decided before anything is allocated. `evaluate` is left out without held-out data. */
+/** Programs and their memory, decided before anything is allocated. All of them take turns in the same arenas. */
 export interface TrainerPlan {
-  micro: ProgramPlan;
+  /** By `Batch.program`: loss and gradients of a batch. */
+  micro: ReadonlyMap<string, ProgramPlan>;
   update: ProgramPlan;
-  evaluate?: ProgramPlan | undefined;
+  /** By `Batch.program`: the loss alone. Empty without held-out data. */
+  evaluate: ReadonlyMap<string, ProgramPlan>;
+  arenas: SharedArenas;
+}
+
+/** Bytes of a plan's programs on the device. */
+export function plannedBytes({ micro, update, evaluate, arenas }: TrainerPlan): number {
+  const plans = [...micro.values(), update, ...evaluate.values()];
+  return arenas.bytes + plans.reduce((sum, plan) => sum + plan.ioBytes, 0);
+}
+
+type Programs = ReadonlyMap<string, Program>;
+
+function programOf(programs: Programs, { program = '' }: Batch): Program {
+  const found = programs.get(program);
+  if (!found) throw new Error(`the run was planned without the program “${program}”`);
+  return found;
 }
 
 function withResolver(): { promise: Promise<void>; resolve: () => void } {
@@ -47,9 +67,10 @@ export class Trainer {
   readonly device: Device;
   readonly recipe: Recipe;
   readonly totalSteps: number;
-  readonly #micro: Program;
-  readonly #evaluate: Program | undefined;
+  readonly #micro: Programs;
+  readonly #evaluate: Programs;
   readonly #optimizer: Optimizer;
+  readonly #arenas: SharedArenas;
   /** Optimiser steps submitted so far. */
   #step: number;
   #lastDone = performance.now();
@@ -60,9 +81,10 @@ export class Trainer {
     device: Device;
     recipe: Recipe;
     totalSteps: number;
-    micro: Program;
-    evaluate: Program | undefined;
+    micro: Programs;
+    evaluate: Programs;
     optimizer: Optimizer;
+    arenas: SharedArenas;
     step: number;
   }) {
     this.device = parts.device;
@@ -71,6 +93,7 @@ export class Trainer {
     this.#micro = parts.micro;
     this.#evaluate = parts.evaluate;
     this.#optimizer = parts.optimizer;
+    this.#arenas = parts.arenas;
     this.#step = parts.step;
   }
 
@@ -82,12 +105,22 @@ export class Trainer {
   ): Promise<Trainer> {
     const built: { destroy(): void }[] = [];
     try {
-      const micro = await Program.build(device, plan.micro, resources);
-      built.push(micro);
-      const evaluate = plan.evaluate && (await Program.build(device, plan.evaluate, resources));
-      if (evaluate) built.push(evaluate);
-      const optimizer = await Optimizer.build(device, plan.update, resources.adapter, options.recipe);
-      return new Trainer({ device, ...options, micro, evaluate, optimizer, step: options.step ?? 0 });
+      const { arenas } = plan;
+      built.push(arenas);
+      await arenas.allocate(device);
+      const buildAll = async (plans: ReadonlyMap<string, ProgramPlan>): Promise<Programs> => {
+        const programs = new Map<string, Program>();
+        for (const [name, each] of plans) {
+          const program = await Program.build(device, each, resources, arenas);
+          built.push(program);
+          programs.set(name, program);
+        }
+        return programs;
+      };
+      const micro = await buildAll(plan.micro);
+      const evaluate = await buildAll(plan.evaluate);
+      const optimizer = await Optimizer.build(device, plan.update, resources.adapter, options.recipe, arenas);
+      return new Trainer({ device, ...options, micro, evaluate, optimizer, arenas, step: options.step ?? 0 });
     } catch (error) {
       for (const part of built) part.destroy();
       throw error;
@@ -100,7 +133,8 @@ export class Trainer {
 
   /** Milliseconds of encoding and submitting in the last step. */
   get encodeMilliseconds(): number {
-    return this.#micro.encodeMilliseconds + this.#optimizer.program.encodeMilliseconds;
+    const micro = [...this.#micro.values()].reduce((sum, program) => sum + program.encodeMilliseconds, 0);
+    return micro + this.#optimizer.program.encodeMilliseconds;
   }
 
   /**
@@ -130,10 +164,11 @@ export class Trainer {
     const running: Promise<Record<string, Float32Array>>[] = [];
     let updating: Promise<UpdateResult>;
     try {
-      for (const [i, { inputs }] of batches.entries()) {
-        await this.#micro.ready();
+      for (const [i, batch] of batches.entries()) {
+        const program = programOf(this.#micro, batch);
+        await program.ready();
         running.push(
-          this.#micro.start(inputs, {
+          program.start(batch.inputs, {
             ...IDLE_STEP,
             learning_rate: rate,
             loss_scale: labelTokens > 0 ? 1 / labelTokens : 0,
@@ -169,14 +204,12 @@ export class Trainer {
 
   /** Mean loss over label tokens of batches that are not learnt from. */
   async evaluate(batches: readonly Batch[]): Promise<number> {
-    const program = this.#evaluate;
-    if (!program) throw new Error('the run was planned without held-out data');
     let sum = 0;
     let tokens = 0;
-    for (const { inputs, labelTokens } of batches) {
-      const { loss } = await program.run(inputs, IDLE_STEP);
+    for (const batch of batches) {
+      const { loss } = await programOf(this.#evaluate, batch).run(batch.inputs, IDLE_STEP);
       sum += loss![0]!;
-      tokens += labelTokens;
+      tokens += batch.labelTokens;
     }
     return sum / Math.max(1, tokens);
   }
@@ -189,8 +222,8 @@ export class Trainer {
   /** Frees everything, once the step on its way is through: its buffers must outlive it. */
   async destroy(): Promise<void> {
     await this.idle();
-    this.#micro.destroy();
-    this.#evaluate?.destroy();
+    for (const program of [...this.#micro.values(), ...this.#evaluate.values()]) program.destroy();
     this.#optimizer.destroy();
+    this.#arenas.destroy();
   }
 }

@@ -1,9 +1,13 @@
 import { AdapterBuffers } from '../../engine/adapter-buffers.ts';
 import type { LoraLayout } from '../../adapters/layout.ts';
+import { SharedArenas } from '../../engine/shared-arenas.ts';
+import type { ProgramPlan } from '../../engine/program.ts';
 import { Optimizer } from '../../training/optimizer.ts';
+import { fewestRecomputed } from '../../training/recompute.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { totalSteps } from '../../training/recipe.ts';
 import type { TrainerPlan } from '../../training/trainer.ts';
+import { plannedBytes } from '../../training/trainer.ts';
 import type { VoiceBase } from './base.ts';
 import type { Examples } from './examples.ts';
 import { headChunk, lossGraph } from './graphs.ts';
@@ -46,38 +50,37 @@ export function planTraining(
   });
   const evaluate = examples.heldOut.length > 0 ? base.planOf(lossGraph(plain, tokens, chunk)) : undefined;
   const adapterBytes = AdapterBuffers.plan(layout.flat, true);
-  const fixed = base.weights.bytes + adapterBytes + update.totalBytes + (evaluate?.totalBytes ?? 0) + sampleBytes;
-  const micro = (recompute: number) => base.planOf(lossGraph(options, tokens, chunk, recompute));
-  let recomputed = 0;
-  let plan = micro(0);
-  if (fixed + plan.totalBytes > budget) {
-    // More recomputed blocks never need more memory: the fewest that fit.
-    let [enough, tooFew] = [config.layers, 0];
-    while (enough - tooFew > 1) {
-      const middle = (enough + tooFew) >> 1;
-      if (fixed + micro(middle).totalBytes <= budget) enough = middle;
-      else tooFew = middle;
-    }
-    recomputed = enough;
-    plan = micro(recomputed);
-  }
+  const fixed = base.weights.bytes + adapterBytes + sampleBytes;
+  const trainerPlan = (recompute: number): TrainerPlan & { main: ProgramPlan } => {
+    const main = base.planOf(lossGraph(options, tokens, chunk, recompute));
+    return {
+      main,
+      micro: new Map([['', main]]),
+      update,
+      evaluate: new Map(evaluate && [['', evaluate]]),
+      arenas: new SharedArenas([main, update, ...(evaluate ? [evaluate] : [])]),
+    };
+  };
+  const { plan, recomputed } = fewestRecomputed(
+    config.layers,
+    trainerPlan,
+    (candidate) => fixed + plannedBytes(candidate) <= budget,
+  );
+  const { main, ...programs } = plan;
   const accumulation = recipe.gradient_accumulation_steps;
-  const arenas = plan.arenaBytes + update.arenaBytes + (evaluate?.arenaBytes ?? 0);
   return {
-    micro: plan,
-    update,
-    evaluate,
+    ...programs,
     report: {
       frozenBytes: base.weights.bytes,
       adapterBytes,
-      activationBytes: plan.keptBytes,
-      workspaceBytes: arenas - plan.keptBytes,
+      activationBytes: main.keptBytes,
+      workspaceBytes: plan.arenas.bytes - main.keptBytes,
       sampleBytes,
-      ioBytes: plan.ioBytes + update.ioBytes + (evaluate?.ioBytes ?? 0),
-      totalBytes: fixed + plan.totalBytes,
-      dispatchesPerStep: plan.dispatches.length * accumulation + update.dispatches.length,
-      flopsPerStep: plan.flops * accumulation + update.flops,
-      bytesMovedPerStep: plan.bytesMoved * accumulation + update.bytesMoved,
+      ioBytes: plannedBytes(plan) - plan.arenas.bytes,
+      totalBytes: fixed + plannedBytes(plan),
+      dispatchesPerStep: main.dispatches.length * accumulation + update.dispatches.length,
+      flopsPerStep: main.flops * accumulation + update.flops,
+      bytesMovedPerStep: main.bytesMoved * accumulation + update.bytesMoved,
       recomputedBlocks: recomputed,
       adapterParameters: layout.parameterCount,
       tokensPerStep: tokens * accumulation,
