@@ -1,6 +1,16 @@
 import { deleteBase, listBases } from '../storage/bases.ts';
-import type { BaseRecord } from '../storage/records.ts';
-import { EMBEDDED_BASE, EMBEDDED_NAME, type LoadedBase, type PlanAnswer } from '../worker/protocol.ts';
+import type { BaseRecord, Task } from '../storage/records.ts';
+import type { LookInfo } from '../tasks/look/types.ts';
+import type { ModelInfo } from '../tasks/voice/types.ts';
+import {
+  EMBEDDED_BASE,
+  EMBEDDED_LOOK,
+  EMBEDDED_LOOK_NAME,
+  EMBEDDED_NAME,
+  isLook,
+  type LoadedBase,
+  type PlanAnswer,
+} from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { openProject } from './project.svelte.ts';
 import { callback, dataWorker, errorMessage, modelWorker, onWorkerEvent } from './workers.ts';
@@ -48,6 +58,18 @@ class Bases {
     return this.#loaded;
   }
 
+  /** What the loaded base says of itself where it is this one and speaks; else undefined. */
+  voice(baseId: string | null): ModelInfo | undefined {
+    const loaded = this.#loaded;
+    return loaded && loaded.baseId === baseId && !isLook(loaded.info) ? loaded.info : undefined;
+  }
+
+  /** The same of a base that draws. */
+  look(baseId: string | null): LookInfo | undefined {
+    const loaded = this.#loaded;
+    return loaded && loaded.baseId === baseId && isLook(loaded.info) ? loaded.info : undefined;
+  }
+
   get loading(): { baseId: string; fraction: number } | null {
     return this.#loading;
   }
@@ -75,6 +97,7 @@ class Bases {
   name(baseId: string | null): string {
     if (baseId === null) return '';
     if (baseId === EMBEDDED_BASE) return EMBEDDED_NAME;
+    if (baseId === EMBEDDED_LOOK) return EMBEDDED_LOOK_NAME;
     return this.#list.find((base) => base.id === baseId)?.name ?? 'a base that is no longer here';
   }
 
@@ -139,7 +162,7 @@ class Bases {
   }
 
   /** Streams a picked or dropped folder into the browser's storage. Returns the base's id, or null. */
-  async add(name: string, files: { path: string; file: File }[]): Promise<string | null> {
+  async add(task: Task, name: string, files: { path: string; file: File }[]): Promise<string | null> {
     this.#error = '';
     const totalBytes = files.reduce((sum, { file }) => sum + file.size, 0);
     const began = performance.now();
@@ -147,6 +170,7 @@ class Bases {
     this.#arrival = { name, doneBytes: 0, totalBytes, secondsLeft: NaN };
     try {
       const base = await dataWorker().importBase(
+        task,
         name,
         files,
         callback((doneBytes: number) => {

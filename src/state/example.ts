@@ -26,7 +26,7 @@ export async function makeExample(): Promise<string> {
     description: string;
     prompts: string[];
   };
-  const project = await projects.create(title);
+  const project = await projects.create('voice', title);
   await saveProject({
     ...project,
     baseId: EMBEDDED_BASE,

@@ -165,7 +165,7 @@ export class Playground {
 
   #request(column: ColumnId, turn: number, seed: number): Omit<GenerateRequest, 'signal'> {
     const { do_sample, temperature, top_k, top_p, max_new_tokens } = this.#sampling;
-    const chat = bases.loaded?.info.hasChatTemplate ?? true;
+    const chat = bases.voice(openProject.project?.baseId ?? null)?.hasChatTemplate ?? true;
     const background = column === 'prompt' ? (openProject.project?.ask.background.trim() ?? '') : '';
     return {
       ...(chat

@@ -1,6 +1,6 @@
 import { getProject, saveProject } from '../storage/projects.ts';
 import { getDataset } from '../storage/datasets.ts';
-import type { AskRecord, DatasetRecord, Json, ProjectRecord } from '../storage/records.ts';
+import type { AskRecord, DatasetRecord, Json, LookRecord, ProjectRecord } from '../storage/records.ts';
 import { parseLoraConfig, type LoraConfig } from '../adapters/config.ts';
 import { parseRecipe, type Recipe } from '../training/recipe.ts';
 import { announcer } from './announcer.svelte.ts';
@@ -43,11 +43,12 @@ class OpenProject {
   }
 
   readonly recipe: Recipe = $derived.by(() => {
+    const task = this.#project?.task ?? 'voice';
     try {
-      return parseRecipe(this.#project?.recipe ?? {});
+      return parseRecipe(this.#project?.recipe ?? {}, task);
     } catch {
       // A recipe that an older version of the page wrote and this one refuses: the defaults stand in, and the form shows them.
-      return parseRecipe({});
+      return parseRecipe({}, task);
     }
   });
 
@@ -94,11 +95,15 @@ class OpenProject {
     if (this.#project) this.update({ ask: { ...this.#project.ask, ...fields } }, typing);
   }
 
+  updateLook(fields: Partial<LookRecord>): void {
+    if (this.#project) this.update({ look: { ...this.#project.look, ...fields } });
+  }
+
   /** Sets one field of the recipe; UserError where it is out of range. The default is kept as "not set". */
   setRecipe(name: keyof Recipe, value: Json): void {
     if (!this.#project) return;
     const recipe = { ...this.#project.recipe, [name]: value };
-    parseRecipe(recipe);
+    parseRecipe(recipe, this.#project.task);
     this.update({ recipe });
   }
 

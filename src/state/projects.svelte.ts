@@ -1,7 +1,8 @@
 import { createProject, deleteProject, getProject, listProjects, saveProject } from '../storage/projects.ts';
 import { getDataset } from '../storage/datasets.ts';
+import { readPictures, readThumbnail } from '../storage/pictures.ts';
 import { listRuns, readHistory } from '../storage/runs.ts';
-import type { ProjectRecord, RunRecord } from '../storage/records.ts';
+import type { ProjectRecord, RunRecord, Task } from '../storage/records.ts';
 import { announcer } from './announcer.svelte.ts';
 import { formatLoss, plural } from './format.ts';
 import { lockedRuns } from './locks.ts';
@@ -14,6 +15,8 @@ export interface ProjectCard {
   training: boolean;
   /** Up to 40 losses of the newest run, for the drawing. */
   curve: number[];
+  /** Of a look: its newest sample, or its first picture. */
+  picture: Blob | null;
 }
 
 const CURVE_POINTS = 40;
@@ -35,22 +38,32 @@ export function runState(run: RunRecord, alive: boolean): string {
   }
 }
 
+async function firstPicture(project: ProjectRecord): Promise<Blob | null> {
+  if (project.task !== 'look' || !project.datasetId) return null;
+  const [row] = await readPictures(project.datasetId);
+  return row ? ((await readThumbnail(project.datasetId, row.id)) ?? null) : null;
+}
+
 async function describe(project: ProjectRecord, alive: ReadonlySet<string>): Promise<ProjectCard> {
   const [run] = await listRuns(project.id);
   if (run) {
     const training = alive.has(project.id);
-    const { steps } = await readHistory(run.id);
+    const { steps, pictures } = await readHistory(run.id);
     const every = Math.max(1, Math.ceil(steps.length / CURVE_POINTS));
     const curve = steps.filter((_, i) => i % every === 0).map((point) => point.loss);
-    return { project, state: runState(run, training), training, curve };
+    const picture = pictures.at(-1)?.tuned ?? (await firstPicture(project));
+    return { project, state: runState(run, training), training, curve, picture };
   }
   const dataset = project.datasetId ? await getDataset(project.datasetId) : undefined;
+  const what = project.task === 'look' ? 'picture' : 'row';
   const state = !dataset?.rowCount
-    ? 'Needs data'
+    ? project.task === 'look'
+      ? 'Needs pictures'
+      : 'Needs data'
     : project.baseId === null
-      ? `${plural(dataset.rowCount, 'row')}; needs a base`
+      ? `${plural(dataset.rowCount, what)}; needs a base`
       : 'Ready to train';
-  return { project, state, training: false, curve: [] };
+  return { project, state, training: false, curve: [], picture: await firstPicture(project) };
 }
 
 /** The visitor's projects, as Home shows them. */
@@ -88,11 +101,11 @@ class Projects {
     this.#loaded = true;
   }
 
-  async create(name: string): Promise<ProjectRecord> {
+  async create(task: Task, name: string): Promise<ProjectRecord> {
     const taken = new Set(this.#cards.map((card) => card.project.name));
     let free = name;
     for (let n = 2; taken.has(free); n++) free = `${name} ${n}`;
-    const project = await createProject(free);
+    const project = await createProject(task, free);
     await this.load();
     return project;
   }

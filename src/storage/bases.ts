@@ -2,7 +2,7 @@ import { UserError } from '../engine/errors.ts';
 import { database, newId } from './database.ts';
 import { formatBytes, kept, storageError } from './errors.ts';
 import { OpfsFolder } from './folders.ts';
-import type { BaseRecord } from './records.ts';
+import type { BaseRecord, Task } from './records.ts';
 
 /** A file to be kept: what it is called inside the folder, and where its bytes come from. */
 export interface IncomingFile {
@@ -126,7 +126,7 @@ function sameFiles(base: BaseRecord, files: readonly IncomingFile[]): boolean {
 export async function importBase(
   name: string,
   incoming: readonly IncomingFile[],
-  options: { onProgress?: (progress: ImportProgress) => void; signal?: AbortSignal } = {},
+  options: { task?: Task; onProgress?: (progress: ImportProgress) => void; signal?: AbortSignal } = {},
 ): Promise<BaseRecord> {
   const files = [...incoming].sort((a, b) => (a.path < b.path ? -1 : 1));
   const totalBytes = files.reduce((sum, file) => sum + file.file.size, 0);
@@ -134,6 +134,7 @@ export async function importBase(
   const known = (await listBases()).find((base) => base.name === name && sameFiles(base, files));
   const base: BaseRecord = known ?? {
     id: newId(),
+    task: options.task ?? 'voice',
     name,
     createdAt: Date.now(),
     bytes: totalBytes,

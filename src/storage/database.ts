@@ -6,6 +6,8 @@ import type {
   DatasetRecord,
   Json,
   MetricsRecord,
+  PictureFileRecord,
+  PictureRowsRecord,
   ProjectRecord,
   RowChunkRecord,
   RunRecord,
@@ -21,12 +23,14 @@ interface Schema extends DBSchema {
   checkpoints: { key: [string, number]; value: CheckpointInfo };
   checkpointBytes: { key: [string, number]; value: Uint8Array<ArrayBuffer> };
   settings: { key: string; value: Json };
+  pictureRows: { key: string; value: PictureRowsRecord };
+  pictureFiles: { key: [string, string]; value: PictureFileRecord };
 }
 
 export type Database = IDBPDatabase<Schema>;
 
 const NAME = 'athanor';
-const VERSION = 1;
+const VERSION = 2;
 
 let opened: Promise<Database> | null = null;
 
@@ -48,6 +52,10 @@ export function database(): Promise<Database> {
         db.createObjectStore('checkpointBytes');
         db.createObjectStore('settings');
       }
+      if (from < 2) {
+        db.createObjectStore('pictureRows', { keyPath: 'datasetId' });
+        db.createObjectStore('pictureFiles', { keyPath: ['datasetId', 'id'] });
+      }
     },
     blocking(_current, _blocked, event) {
       (event.target as IDBDatabase).close();
@@ -63,9 +71,10 @@ export function database(): Promise<Database> {
   return opened;
 }
 
-/** All keys of a compound key [id, number] that begin with this id. */
+/** All keys of a compound key [id, number or string] that begin with this id. */
 export function keysOf(id: string): IDBKeyRange {
-  return IDBKeyRange.bound([id, -Infinity], [id, Infinity]);
+  // Arrays come after every number and string in the database's order.
+  return IDBKeyRange.bound([id, -Infinity], [id, []]);
 }
 
 /** A random id, also where crypto.randomUUID is missing (pages not served over https). */

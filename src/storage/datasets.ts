@@ -11,6 +11,11 @@ export async function getDataset(id: string): Promise<DatasetRecord | undefined>
   return (await database()).get('datasets', id);
 }
 
+/** The data set of a project that does not name it: its first import was broken off. */
+export async function findDataset(projectId: string): Promise<DatasetRecord | undefined> {
+  return (await database()).getFromIndex('datasets', 'project', projectId);
+}
+
 /** The rows of a data set, in order, as they lie in chunks. */
 export async function readChunks(datasetId: string): Promise<TrainingRow[][]> {
   const chunks = await (await database()).getAll('rows', keysOf(datasetId));
@@ -77,6 +82,8 @@ export async function writeDataset(record: DatasetRecord, rows: readonly Trainin
 export async function deleteDataset(id: string): Promise<void> {
   const db = await database();
   await db.delete('rows', keysOf(id));
+  await db.delete('pictureFiles', keysOf(id));
+  await db.delete('pictureRows', id);
   await db.delete('datasets', id);
 }
 

@@ -1,21 +1,22 @@
 import { database, newId } from './database.ts';
 import { deleteDataset } from './datasets.ts';
 import { kept } from './errors.ts';
-import { newProject, type Json, type ProjectRecord } from './records.ts';
+import { newProject, readProject, type Json, type ProjectRecord, type Task } from './records.ts';
 import { deleteRun, listRuns } from './runs.ts';
 
 /** All projects, the last changed first. */
 export async function listProjects(): Promise<ProjectRecord[]> {
   const projects = await (await database()).getAll('projects');
-  return projects.sort((a, b) => b.changedAt - a.changedAt);
+  return projects.map(readProject).sort((a, b) => b.changedAt - a.changedAt);
 }
 
 export async function getProject(id: string): Promise<ProjectRecord | undefined> {
-  return (await database()).get('projects', id);
+  const record = await (await database()).get('projects', id);
+  return record && readProject(record);
 }
 
-export async function createProject(name: string): Promise<ProjectRecord> {
-  const project = newProject(newId(), name, Date.now());
+export async function createProject(task: Task, name: string): Promise<ProjectRecord> {
+  const project = newProject(newId(), task, name, Date.now());
   await saveProject(project);
   return project;
 }
@@ -29,9 +30,8 @@ export async function saveProject(project: ProjectRecord): Promise<void> {
 /** Deletes a project with its data set, runs and checkpoints. Bases stay: other projects may use them. */
 export async function deleteProject(id: string): Promise<void> {
   const db = await database();
-  const project = await db.get('projects', id);
   for (const run of await listRuns(id)) await deleteRun(run.id);
-  if (project?.datasetId) await deleteDataset(project.datasetId);
+  for (const dataset of await db.getAllKeysFromIndex('datasets', 'project', id)) await deleteDataset(dataset);
   await db.delete('projects', id);
 }
 

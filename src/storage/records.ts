@@ -1,4 +1,5 @@
 import type { FileReport, SkipCounts, SkippedExample, TrainingRow } from '../datasets/rows.ts';
+import type { PictureRow } from '../datasets/pictures/types.ts';
 
 /**
  * What IndexedDB keeps. Recipes and adapter configurations are kept as plain JSON: the layers above own their shape
@@ -7,7 +8,8 @@ import type { FileReport, SkipCounts, SkippedExample, TrainingRow } from '../dat
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
 
-export type BaseSource = 'embedded' | 'disk';
+/** What a project teaches. */
+export type Task = 'voice' | 'look';
 
 /** What the first step asks: would words do? */
 export interface AskRecord {
@@ -30,9 +32,17 @@ export interface VoteCounts {
   worse: number;
 }
 
+/** What only a look has. */
+export interface LookRecord {
+  /** The made-up word that will call the subject; empty where a style is taught without one. */
+  triggerWord: string;
+  /** Seed of the pictures drawn along the way. */
+  sampleSeed: number;
+}
+
 export interface ProjectRecord {
   id: string;
-  task: 'voice';
+  task: Task;
   name: string;
   createdAt: number;
   changedAt: number;
@@ -44,9 +54,10 @@ export interface ProjectRecord {
   adapter: JsonObject;
   /** Prompts that are answered along the way and offered on Try. */
   prompts: string[];
-  /** A real person's way of speaking is taught: the page and the model card say what that asks for. */
+  /** A real person's way of speaking, or likeness, is taught: the page and the model card say what that asks for. */
   realPerson: boolean;
   votes: VoteCounts;
+  look: LookRecord;
 }
 
 /** A data set without its rows, which lie in chunks of their own. */
@@ -61,6 +72,36 @@ export interface DatasetRecord {
   examples: SkippedExample[];
   warnings: string[];
   changedAt: number;
+  /** Of pictures: what their files take; their rows and files lie in stores of their own. */
+  pictureBytes?: number;
+  /** Of pictures: files that were left out, in the order in which they came. */
+  leftOut?: LeftOutFile[];
+}
+
+/** A file that did not become a picture, and the sentence that says why. */
+export interface LeftOutFile {
+  file: string;
+  /** A few words, the same for all files with the same trouble. */
+  reason: string;
+  message: string;
+}
+
+/** The pictures of a data set, in order. */
+export interface PictureRowsRecord {
+  datasetId: string;
+  rows: PictureRow[];
+}
+
+/** The pixels of one picture of a data set. */
+export interface PictureFileRecord {
+  datasetId: string;
+  /** The row's id. */
+  id: string;
+  /** Turned as its EXIF says, without metadata, at most as large as training can use. */
+  picture: Blob;
+  thumbnail: Blob;
+  /** A grey PNG over the whole picture, of its shape, at any size: white is learnt, black is not. Null: all is learnt. */
+  mask: Blob | null;
 }
 
 export interface RowChunkRecord {
@@ -92,6 +133,7 @@ export interface RunRecord {
   reason: string;
   /** Seconds of training, without pauses. */
   seconds: number;
+  /** Tokens seen; of a look, pictures. */
   tokens: number;
 }
 
@@ -100,6 +142,7 @@ export interface StepPoint {
   loss: number;
   learningRate: number;
   gradNorm: number;
+  /** Tokens of the step; of a look, pictures. */
   tokens: number;
   seconds: number;
 }
@@ -116,6 +159,15 @@ export interface SamplePoint {
   tuned: string;
 }
 
+/** A prompt drawn on the way by the base and by what it had become, on the same seed; both PNG. */
+export interface PictureSamplePoint {
+  step: number;
+  prompt: string;
+  seed: number;
+  base: Blob;
+  tuned: Blob;
+}
+
 /** A piece of a run's history, appended as it happens. */
 export interface MetricsRecord {
   runId: string;
@@ -123,12 +175,15 @@ export interface MetricsRecord {
   steps: StepPoint[];
   evaluations: EvaluationPoint[];
   samples: SamplePoint[];
+  /** Of a look; absent in records of voices. */
+  pictures?: PictureSamplePoint[];
 }
 
 export interface RunHistory {
   steps: StepPoint[];
   evaluations: EvaluationPoint[];
   samples: SamplePoint[];
+  pictures: PictureSamplePoint[];
 }
 
 /** A checkpoint without its bytes, which lie apart: lists must not read them. */
@@ -142,6 +197,8 @@ export interface CheckpointInfo {
 /** A base whose weights lie in OPFS. File number i lies under the name i: what a file is called is never a path. */
 export interface BaseRecord {
   id: string;
+  /** What it can be taught; absent where it was kept before there were looks: a voice. */
+  task?: Task;
   name: string;
   createdAt: number;
   bytes: number;
@@ -154,10 +211,10 @@ export function emptyAsk(): AskRecord {
   return { wish: '', beyondWords: false, unsteady: false, tooLong: false, background: '', answered: false };
 }
 
-export function newProject(id: string, name: string, now: number): ProjectRecord {
+export function newProject(id: string, task: Task, name: string, now: number): ProjectRecord {
   return {
     id,
-    task: 'voice',
+    task,
     name,
     createdAt: now,
     changedAt: now,
@@ -169,5 +226,16 @@ export function newProject(id: string, name: string, now: number): ProjectRecord
     prompts: [],
     realPerson: false,
     votes: { better: 0, same: 0, worse: 0 },
+    look: emptyLook(),
   };
+}
+
+export function emptyLook(): LookRecord {
+  return { triggerWord: '', sampleSeed: 1 };
+}
+
+/** A project as the database has it, with what older versions of the page did not write yet. */
+export function readProject(record: ProjectRecord): ProjectRecord {
+  const known: Partial<ProjectRecord> = record;
+  return { ...record, task: known.task ?? 'voice', look: { ...emptyLook(), ...known.look } };
 }

@@ -31,7 +31,23 @@ export async function readHistory(runId: string): Promise<RunHistory> {
     steps: records.flatMap((record) => record.steps),
     evaluations: records.flatMap((record) => record.evaluations),
     samples: records.flatMap((record) => record.samples),
+    pictures: records.flatMap((record) => record.pictures ?? []),
   };
+}
+
+/** What the pictures drawn along the way take. */
+export async function samplePictureBytes(runId: string): Promise<number> {
+  const { pictures } = await readHistory(runId);
+  return pictures.reduce((sum, { base, tuned }) => sum + base.size + tuned.size, 0);
+}
+
+/** Forgets the pictures drawn along the way; the rest of the run stays. */
+export async function deleteSamplePictures(runId: string): Promise<void> {
+  const write = (await database()).transaction('metrics', 'readwrite');
+  for (const record of await write.store.getAll(keysOf(runId))) {
+    if (record.pictures?.length) await write.store.put({ ...record, pictures: [] });
+  }
+  await write.done;
 }
 
 /**
@@ -49,6 +65,7 @@ export async function rewindHistory(runId: string, step: number): Promise<number
         steps: upTo(record.steps),
         evaluations: upTo(record.evaluations),
         samples: upTo(record.samples),
+        ...(record.pictures ? { pictures: upTo(record.pictures) } : {}),
       }),
     ),
     write.done,

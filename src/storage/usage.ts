@@ -1,11 +1,11 @@
 import { database } from './database.ts';
-import { deleteCheckpoints, listCheckpoints, listRuns } from './runs.ts';
+import { deleteCheckpoints, deleteSamplePictures, listCheckpoints, listRuns, samplePictureBytes } from './runs.ts';
 import { listBases } from './bases.ts';
 
 /** What one thing takes on this machine. */
 export interface UsageItem {
-  kind: 'base' | 'data' | 'checkpoints';
-  /** Id of the base, or of the project whose data or checkpoints these are. */
+  kind: 'base' | 'data' | 'checkpoints' | 'samples';
+  /** Id of the base, or of the project whose data, checkpoints or drawn samples these are. */
   id: string;
   name: string;
   bytes: number;
@@ -27,12 +27,15 @@ export async function storageUsage(): Promise<StorageUsage> {
     const { id, name } = project;
     const dataset = project.datasetId ? await db.get('datasets', project.datasetId) : undefined;
     // Text is mostly one byte a character in IndexedDB where it is Latin, two elsewhere: two is the safe side.
-    if (dataset) items.push({ kind: 'data', id, name, bytes: dataset.characters * 2 });
+    if (dataset) items.push({ kind: 'data', id, name, bytes: dataset.characters * 2 + (dataset.pictureBytes ?? 0) });
     let bytes = 0;
+    let drawn = 0;
     for (const run of await listRuns(id)) {
       for (const checkpoint of await listCheckpoints(run.id)) bytes += checkpoint.size;
+      if (project.task === 'look') drawn += await samplePictureBytes(run.id);
     }
     if (bytes > 0) items.push({ kind: 'checkpoints', id, name, bytes });
+    if (drawn > 0) items.push({ kind: 'samples', id, name, bytes: drawn });
   }
   const { usage = 0, quota = 0 } = await navigator.storage.estimate();
   const persisted = await navigator.storage.persisted();
@@ -52,4 +55,9 @@ export async function askToPersist(): Promise<boolean> {
 /** Deletes all checkpoints of a project. */
 export async function deleteProjectCheckpoints(projectId: string): Promise<void> {
   for (const run of await listRuns(projectId)) await deleteCheckpoints(run.id);
+}
+
+/** Deletes the pictures that a project's runs drew along the way. */
+export async function deleteProjectSamples(projectId: string): Promise<void> {
+  for (const run of await listRuns(projectId)) await deleteSamplePictures(run.id);
 }

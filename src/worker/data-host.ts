@@ -14,7 +14,7 @@ import { importBase, type IncomingFile } from '../storage/bases.ts';
 import { chunkRows, getDataset, readChunks, updateRows, writeDataset } from '../storage/datasets.ts';
 import { newId } from '../storage/database.ts';
 import { getProject } from '../storage/projects.ts';
-import type { BaseRecord, DatasetRecord } from '../storage/records.ts';
+import type { BaseRecord, DatasetRecord, Task } from '../storage/records.ts';
 import { errorMessage, isAbort } from './errors.ts';
 
 /** Skipped things kept for showing; their counts are complete. */
@@ -211,12 +211,18 @@ export class DataHost {
   }
 
   /** Streams a model folder into OPFS. */
-  async importBase(name: string, files: IncomingFile[], onProgress: (doneBytes: number) => void): Promise<BaseRecord> {
+  async importBase(
+    task: Task,
+    name: string,
+    files: IncomingFile[],
+    onProgress: (doneBytes: number) => void,
+  ): Promise<BaseRecord> {
     const abort = new AbortController();
     this.#addingBase = abort;
     let told = 0;
     try {
       return await importBase(name, files, {
+        task,
         signal: abort.signal,
         onProgress: ({ doneBytes, totalBytes }) => {
           const now = performance.now();

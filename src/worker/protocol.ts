@@ -1,5 +1,13 @@
 import type { ModelInfo, PlanReport } from '../tasks/voice/types.ts';
-import type { EvaluationPoint, RunRecord, SamplePoint, StepPoint } from '../storage/records.ts';
+import type { DrawRequest, LookInfo, LookTrainingEvent } from '../tasks/look/types.ts';
+import type {
+  EvaluationPoint,
+  PictureSamplePoint,
+  RunRecord,
+  SamplePoint,
+  StepPoint,
+  Task,
+} from '../storage/records.ts';
 
 /** The base that comes with the page; every other id names a record in the database. */
 export const EMBEDDED_BASE = 'embedded:voice';
@@ -13,6 +21,30 @@ export const EMBEDDED_FILES: readonly string[] = [
   'tokenizer.json',
   'tokenizer_config.json',
 ];
+
+/** The image base that comes with the page. */
+export const EMBEDDED_LOOK = 'embedded:look';
+export const EMBEDDED_LOOK_NAME = 'the small look of this page';
+export const EMBEDDED_LOOK_PATH = 'embedded/look/';
+export const EMBEDDED_LOOK_FILES: readonly string[] = [
+  'model_index.json',
+  'scheduler/scheduler_config.json',
+  'text_encoder/config.json',
+  'text_encoder/model.safetensors',
+  'tokenizer/merges.txt',
+  'tokenizer/special_tokens_map.json',
+  'tokenizer/tokenizer_config.json',
+  'tokenizer/vocab.json',
+  'unet/config.json',
+  'unet/diffusion_pytorch_model.safetensors',
+  'vae/config.json',
+  'vae/diffusion_pytorch_model.safetensors',
+];
+
+/** The base that comes with the page for a task. */
+export function embeddedBase(task: Task): string {
+  return task === 'look' ? EMBEDDED_LOOK : EMBEDDED_BASE;
+}
 
 /** Of a project's prompts, so many are answered along the way: each costs two answers a time. */
 export const SAMPLED_PROMPTS = 3;
@@ -35,7 +67,12 @@ export interface GpuReport {
 
 export interface LoadedBase {
   baseId: string;
-  info: ModelInfo;
+  info: ModelInfo | LookInfo;
+}
+
+/** Whether what is loaded draws. */
+export function isLook(info: ModelInfo | LookInfo): info is LookInfo {
+  return 'task' in info;
 }
 
 /** How a plan is judged against this device. */
@@ -55,7 +92,22 @@ export type WorkerEvent =
   | { type: 'unloaded' }
   | { type: 'device-lost'; message: string }
   | { type: 'run'; run: RunRecord; phase: RunPhase }
-  | { type: 'metrics'; runId: string; steps: StepPoint[]; evaluations: EvaluationPoint[]; samples: SamplePoint[] }
+  | {
+      type: 'metrics';
+      runId: string;
+      steps: StepPoint[];
+      evaluations: EvaluationPoint[];
+      samples: SamplePoint[];
+      pictures?: PictureSamplePoint[];
+    }
+  /** What a look does before its first step. */
+  | {
+      type: 'prepare';
+      runId: string;
+      what: Extract<LookTrainingEvent, { type: 'prepare' }>['what'];
+      done: number;
+      total: number;
+    }
   | { type: 'checkpoint'; runId: string; step: number }
   /** Something that does not stop the run but that the person should know. */
   | { type: 'notice'; runId: string; message: string };
@@ -69,6 +121,30 @@ export interface TrainRequest {
   projectId: string;
   /** Go on from this run's checkpoint; null begins a new run. */
   resume: { runId: string; step: number } | null;
+}
+
+/** What is heard while pictures are drawn. */
+export type DrawProgress =
+  /** Denoising steps done of all, over all pictures. */
+  | { type: 'progress'; done: number; total: number; image: number }
+  | { type: 'image'; image: number; seed: number; width: number; height: number; png: Uint8Array<ArrayBuffer> };
+
+/** What the model worker does for a look, beside what it does for every task. */
+export interface LookCalls {
+  /** Draws; `id` names the drawing for `cancel`. `whole` where it ended by itself. */
+  draw(
+    id: number,
+    baseId: string,
+    choice: AdapterChoice,
+    request: Omit<DrawRequest, 'signal'>,
+    onEvent: (event: DrawProgress) => void,
+  ): Promise<{ whole: boolean }>;
+  /** kohya's and diffusers' file of a checkpoint, by name. */
+  exportLook(
+    baseId: string,
+    choice: { runId: string; step: number },
+    options: { name: string; triggerWord: string; preview?: Uint8Array<ArrayBuffer> },
+  ): Promise<Map<string, Uint8Array<ArrayBuffer>>>;
 }
 
 /** The lock that a run holds for as long as it lives, so that no second tab trains the same project. */

@@ -69,7 +69,7 @@ describe('the small curve', () => {
 });
 
 describe('the model card', () => {
-  const project = { ...newProject('p', 'My *voice*', 0), realPerson: false };
+  const project = { ...newProject('p', 'voice', 'My *voice*', 0), realPerson: false };
   const run: RunRecord = {
     id: 'r',
     projectId: 'p',
