@@ -1,5 +1,5 @@
 import type { Pixels } from '../../datasets/pictures/types.ts';
-import type { PlanReport } from '../voice/types.ts';
+import type { RunEvent } from '../../training/run.ts';
 
 export type SchedulerName =
   'DDIMScheduler' | 'EulerDiscreteScheduler' | 'EulerAncestralDiscreteScheduler' | 'DPMSolverMultistepScheduler';
@@ -50,23 +50,12 @@ export type DrawEvent =
   | { type: 'progress'; done: number; total: number; image: number }
   | { type: 'image'; image: number; seed: number; pixels: Pixels };
 
-export type LookTrainingEvent =
-  | { type: 'ready'; plan: PlanReport; measuredBytes: number; step: number; totalSteps: number }
-  /** Pictures and captions become latents and text states, class pictures are drawn: before the first step. */
-  | { type: 'prepare'; what: 'latents' | 'captions' | 'class pictures'; done: number; total: number }
-  | {
-      type: 'step';
-      /** From 1. */
-      step: number;
-      totalSteps: number;
-      epoch: number;
-      loss: number;
-      gradNorm: number;
-      learningRate: number;
-      labelTokens: number;
-      seconds: number;
-    }
-  | { type: 'evaluation'; step: number; loss: number; best: boolean }
-  | { type: 'checkpoint'; step: number; bytes: Uint8Array<ArrayBuffer> }
-  | { type: 'sample'; step: number; prompt: string; seed: number; base: Pixels; tuned: Pixels }
-  | { type: 'done'; step: number; reason: 'finished' | 'stopped' | 'early-stop'; bestStep: number };
+/** Pictures and captions become latents and text states, and class pictures are drawn, before the first step. */
+export interface PrepareEvent {
+  type: 'prepare';
+  what: 'latents' | 'captions' | 'class pictures';
+  done: number;
+  total: number;
+}
+
+export type LookTrainingEvent = PrepareEvent | RunEvent<{ prompt: string; seed: number; base: Pixels; tuned: Pixels }>;

@@ -5,6 +5,7 @@ import type { ModelFolder } from '../../models/files/folder.ts';
 import { parseSafetensors } from '../../models/files/safetensors.ts';
 import type { Tokenizer } from '../../models/tokenizer.ts';
 import type { Recipe } from '../../training/recipe.ts';
+import type { RunData } from '../../training/run.ts';
 import type { Batch } from '../../training/trainer.ts';
 import type { FitReport, PackedSequence, TokenRow } from './packing.ts';
 import { IGNORED, packRows, padRow, padRows, shuffledOrder, splitHeldOut, tokenRanges } from './packing.ts';
@@ -186,4 +187,12 @@ export function heldOutBatches(examples: Examples, recipe: Recipe): Batch[] {
     batches.push(makeBatch(examples.heldOut.slice(first, first + size), size, examples.length));
   }
   return batches;
+}
+
+export function runData(examples: Examples, recipe: Recipe): RunData {
+  return {
+    count: examples.training.length,
+    batches: (index) => stepBatches(examples, recipe, index),
+    heldOut: heldOutBatches(examples, recipe),
+  };
 }

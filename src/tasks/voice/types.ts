@@ -1,5 +1,6 @@
 import type { Message } from '../../datasets/rows.ts';
 import type { LoraConfig } from '../../adapters/config.ts';
+import type { RunEvent } from '../../training/run.ts';
 
 /** What the page shows about a loaded base. */
 export interface ModelInfo {
@@ -41,48 +42,7 @@ export interface GenerateChunk {
   tokenIds: number[];
 }
 
-/** Bytes by kind, work by step; known before anything is allocated. */
-export interface PlanReport {
-  frozenBytes: number;
-  /** Adapter, its gradient and both moments. */
-  adapterBytes: number;
-  /** Activations kept from forward to backward. */
-  activationBytes: number;
-  workspaceBytes: number;
-  /** Samples along the way: key/value caches and the programs that speak. */
-  sampleBytes: number;
-  /** Batch inputs, kernel parameters, read-back. */
-  ioBytes: number;
-  totalBytes: number;
-  dispatchesPerStep: number;
-  flopsPerStep: number;
-  bytesMovedPerStep: number;
-  /** Blocks whose activations are computed again in the backward pass. */
-  recomputedBlocks: number;
-  adapterParameters: number;
-  tokensPerStep: number;
-  totalSteps: number;
-}
-
-export type TrainingEvent =
-  | { type: 'ready'; plan: PlanReport; measuredBytes: number; step: number; totalSteps: number }
-  | {
-      type: 'step';
-      /** From 1. */
-      step: number;
-      totalSteps: number;
-      epoch: number;
-      loss: number;
-      gradNorm: number;
-      learningRate: number;
-      labelTokens: number;
-      seconds: number;
-    }
-  | { type: 'evaluation'; step: number; loss: number; best: boolean }
-  /** What must be stored so that the run can go on from here. */
-  | { type: 'checkpoint'; step: number; bytes: Uint8Array<ArrayBuffer> }
-  | { type: 'sample'; step: number; prompt: string; base: string; tuned: string }
-  | { type: 'done'; step: number; reason: 'finished' | 'stopped' | 'early-stop'; bestStep: number };
+export type TrainingEvent = RunEvent<{ prompt: string; base: string; tuned: string }>;
 
 /** Where one token of a training row carries loss. */
 export interface TokenPreview {
@@ -91,3 +51,4 @@ export interface TokenPreview {
 }
 
 export type { LoraConfig, Message };
+export type { PlanReport } from '../../training/plan-report.ts';

@@ -16,16 +16,16 @@ import { parsePrecision } from '../../models/weights.ts';
 import type { RunState } from '../../training/checkpoint.ts';
 import { decodeRunState } from '../../training/checkpoint.ts';
 import type { Recipe } from '../../training/recipe.ts';
+import { TrainingRun } from '../../training/run.ts';
 import { VoiceBase } from './base.ts';
 import { doraMagnitudes } from './dora.ts';
 import type { Examples } from './examples.ts';
-import { makeExamples, tokenRows } from './examples.ts';
+import { makeExamples, runData, tokenRows } from './examples.ts';
 import type { Talk } from './generator.ts';
 import { Generator, generationBytes } from './generator.ts';
 import { IGNORED } from './packing.ts';
 import { planTraining } from './plan.ts';
 import { checkSampling, greedy, sampleToken } from './sampling.ts';
-import { TrainingRun } from './training-run.ts';
 import type { GenerateChunk, GenerateRequest, ModelInfo, PlanReport, TokenPreview, TrainingEvent } from './types.ts';
 
 export interface LoadOptions {
@@ -279,13 +279,14 @@ export class VoiceModel {
     }
     await this.#speaker().prepare(talks);
     const run = new TrainingRun({
-      base: this.base,
+      device,
+      weights: this.base.weights,
       layout,
       adapter: buffers,
       plan,
       recipe,
       lora,
-      examples,
+      data: runData(examples, recipe),
       resume,
       signal,
       pause,

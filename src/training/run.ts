@@ -1,46 +1,65 @@
-import type { LoraConfig } from '../../adapters/config.ts';
-import type { LoraLayout } from '../../adapters/layout.ts';
-import type { AdapterBuffers } from '../../engine/adapter-buffers.ts';
-import { UserError } from '../../engine/errors.ts';
-import type { RunState } from '../../training/checkpoint.ts';
-import { encodeRunState } from '../../training/checkpoint.ts';
-import type { Recipe } from '../../training/recipe.ts';
-import type { StepResult } from '../../training/trainer.ts';
-import { Trainer } from '../../training/trainer.ts';
-import type { VoiceBase } from './base.ts';
-import type { Examples } from './examples.ts';
-import { heldOutBatches, stepBatches } from './examples.ts';
-import type { VoicePlan } from './plan.ts';
-import type { TrainingEvent } from './types.ts';
+import type { LoraConfig } from '../adapters/config.ts';
+import type { LoraLayout } from '../adapters/layout.ts';
+import type { AdapterBuffers } from '../engine/adapter-buffers.ts';
+import type { Device } from '../engine/device.ts';
+import { UserError } from '../engine/errors.ts';
+import type { WeightStore } from '../engine/weights.ts';
+import type { RunState } from './checkpoint.ts';
+import { encodeRunState } from './checkpoint.ts';
+import type { PlanReport } from './plan-report.ts';
+import type { Recipe } from './recipe.ts';
+import type { Batch, StepResult, TrainerPlan } from './trainer.ts';
+import { Trainer } from './trainer.ts';
 
-export interface RunOptions {
-  base: VoiceBase;
+/** What a run tells, in order; `S` is a task's kind of sample. */
+export type RunEvent<S> =
+  | { type: 'ready'; plan: PlanReport; measuredBytes: number; step: number; totalSteps: number }
+  | ({ type: 'step'; totalSteps: number; epoch: number } & StepResult)
+  | { type: 'evaluation'; step: number; loss: number; best: boolean }
+  /** What must be stored so that the run can go on from here. */
+  | { type: 'checkpoint'; step: number; bytes: Uint8Array<ArrayBuffer> }
+  | ({ type: 'sample'; step: number } & S)
+  | { type: 'done'; step: number; reason: 'finished' | 'stopped' | 'early-stop'; bestStep: number };
+
+/** What is learnt from, as batches. */
+export interface RunData {
+  /** Examples of an epoch. */
+  count: number;
+  /** The batches of one optimiser step, `index` from 0; the same ones whenever it is asked. */
+  batches(index: number): Batch[];
+  /** Batches whose loss is only measured; none where nothing is held out. */
+  heldOut: readonly Batch[];
+}
+
+export interface RunOptions<S> {
+  device: Device;
+  weights: WeightStore;
   layout: LoraLayout;
   adapter: AdapterBuffers;
-  plan: VoicePlan;
+  plan: TrainerPlan & { report: PlanReport };
   recipe: Recipe;
   lora: LoraConfig;
-  examples: Examples;
+  data: RunData;
   resume?: RunState | undefined;
   signal?: AbortSignal | undefined;
   /** Asked before each step: a promise holds the run, its checkpoint written, until it resolves. */
   pause?: (() => Promise<void> | undefined) | undefined;
   /** Up to this step none is submitted before the event of the last was taken: its gradient is still on the device. */
   settle?: number | undefined;
-  /** What the model says at this moment, for each prompt. */
-  sample?: (() => AsyncIterable<{ prompt: string; base: string; tuned: string }>) | undefined;
+  /** What the model makes at this moment, for each prompt. */
+  sample?: (() => AsyncIterable<S>) | undefined;
 }
 
 /** One run: steps, held-out losses, samples and checkpoints as events, in order. */
-export class TrainingRun {
-  readonly #options: RunOptions;
+export class TrainingRun<S extends object> {
+  readonly #options: RunOptions<S>;
   readonly #evaluations: { step: number; loss: number }[];
   #bestStep: number;
   #bestLoss: number | null;
   #best: Float32Array<ArrayBuffer> | null;
   #step: number;
 
-  constructor(options: RunOptions) {
+  constructor(options: RunOptions<S>) {
     this.#options = options;
     const { resume } = options;
     this.#step = resume?.step ?? 0;
@@ -50,8 +69,8 @@ export class TrainingRun {
     this.#best = resume?.best ?? null;
   }
 
-  async *events(): AsyncGenerator<TrainingEvent> {
-    const { base, plan, recipe, adapter, examples, layout, resume } = this.#options;
+  async *events(): AsyncGenerator<RunEvent<S>> {
+    const { device, weights, plan, recipe, adapter, layout, resume } = this.#options;
     const total = plan.report.totalSteps;
     if (resume && resume.step >= total) {
       throw new UserError(`This run already made its ${total} steps. Raise max_steps to go on.`);
@@ -61,7 +80,6 @@ export class TrainingRun {
       adapter.write('moment1', layout.fromTensorOrder(resume.firstMoment));
       adapter.write('moment2', layout.fromTensorOrder(resume.secondMoment));
     }
-    const { device, weights } = base;
     const trainer = await Trainer.build(
       device,
       plan,
@@ -78,17 +96,16 @@ export class TrainingRun {
       };
       // A checkpoint is written after everything else that was due at its step.
       if (!resume) yield* this.#boundary(trainer, true);
-      yield* this.#train(trainer, total, examples);
+      yield* this.#train(trainer, total);
     } finally {
       await trainer.destroy();
     }
   }
 
-  async *#train(trainer: Trainer, total: number, examples: Examples): AsyncGenerator<TrainingEvent> {
-    const { recipe, signal, pause, settle = 0 } = this.#options;
-    const perEpoch =
-      examples.training.length / (recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps);
-    const event = (result: StepResult): TrainingEvent => {
+  async *#train(trainer: Trainer, total: number): AsyncGenerator<RunEvent<S>> {
+    const { recipe, data, signal, pause, settle = 0 } = this.#options;
+    const perEpoch = data.count / (recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps);
+    const event = (result: StepResult): RunEvent<S> => {
       this.#step = result.step;
       return { type: 'step', totalSteps: total, epoch: result.step / perEpoch, ...result };
     };
@@ -110,7 +127,7 @@ export class TrainingRun {
           break;
         }
         // The next step is on its way to the device before the results of the last one are looked at.
-        const current = trainer.submit(stepBatches(examples, recipe, trainer.step));
+        const current = trainer.submit(data.batches(trainer.step));
         current.catch(() => undefined);
         if (previous) yield event(await previous);
         previous = current;
@@ -155,12 +172,12 @@ export class TrainingRun {
   }
 
   /** What is due between two steps. Before the first: the untrained losses and samples, to compare with. */
-  async *#boundary(trainer: Trainer, isStart: boolean): AsyncGenerator<TrainingEvent> {
-    const { recipe, examples, plan, sample } = this.#options;
+  async *#boundary(trainer: Trainer, isStart: boolean): AsyncGenerator<RunEvent<S>> {
+    const { recipe, data, plan, sample } = this.#options;
     const step = this.#step;
     const isLast = step === plan.report.totalSteps;
-    if (examples.heldOut.length > 0 && (isStart || isLast || this.#isDue(recipe.eval_steps, step))) {
-      const loss = await trainer.evaluate(heldOutBatches(examples, recipe));
+    if (data.heldOut.length > 0 && (isStart || isLast || this.#isDue(recipe.eval_steps, step))) {
+      const loss = await trainer.evaluate(data.heldOut);
       const best = this.#bestLoss === null || loss < this.#bestLoss;
       this.#evaluations.push({ step, loss });
       if (best) {
@@ -171,7 +188,7 @@ export class TrainingRun {
       yield { type: 'evaluation', step, loss, best };
     }
     if (sample && (isStart || isLast || this.#isDue(recipe.sample_steps, step))) {
-      for await (const { prompt, base, tuned } of sample()) yield { type: 'sample', step, prompt, base, tuned };
+      for await (const made of sample()) yield { type: 'sample', step, ...made };
     }
     if (!isStart && !isLast && this.#isDue(recipe.save_steps, step)) yield await this.#checkpoint();
   }
@@ -188,15 +205,15 @@ export class TrainingRun {
     return this.#options.layout.toTensorOrder(await this.#options.adapter.read(name));
   }
 
-  async #checkpoint(): Promise<TrainingEvent> {
-    const { recipe, lora, layout, plan, examples } = this.#options;
+  async #checkpoint(): Promise<RunEvent<S>> {
+    const { recipe, lora, layout, plan, data } = this.#options;
     const perStep = recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps;
     const used = this.#step * perStep;
     const bytes = encodeRunState({
       step: this.#step,
       totalSteps: plan.report.totalSteps,
-      epoch: Math.floor(used / examples.training.length),
-      position: used % examples.training.length,
+      epoch: Math.floor(used / data.count),
+      position: used % data.count,
       seed: recipe.seed,
       recipe,
       lora,
