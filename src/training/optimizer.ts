@@ -26,8 +26,16 @@ export class Optimizer {
     this.#recipe = recipe;
   }
 
-  /** @param count elements of each flat buffer, gaps included (they stay zero) */
-  static plan(count: number, recipe: Recipe, target: KernelTarget): ProgramPlan {
+  /**
+   * @param count elements of each flat buffer, gaps included (they stay zero)
+   * @param slow so many elements at its beginning learn at `rate` times the learning rate
+   */
+  static plan(
+    count: number,
+    recipe: Recipe,
+    target: KernelTarget,
+    slow?: { count: number; rate: number },
+  ): ProgramPlan {
     const flat = (key: string) => makeTensor('flat', { shape: [count] }, key);
     const gradients = flat('gradients');
     const scratch = makeTensor('intermediate', { shape: [gradientNormScratch(target, count)], label: 'norm scratch' });
@@ -42,6 +50,7 @@ export class Optimizer {
           beta2: recipe.adam_beta2,
           eps: recipe.adam_epsilon,
           weightDecay: recipe.weight_decay,
+          slow,
         },
         { weights: flat('parameters'), gradients, first: flat('moment1'), second: flat('moment2'), state },
       ),

@@ -114,6 +114,36 @@ describe.each(FAMILIES)('optimiser, %s family', (family) => {
     }
   });
 
+  test('a beginning that learns at its own rate does as a buffer of its own would', async () => {
+    const [count, slow, rate] = [1000, 260, 0.1];
+    const data = {
+      g: random.normal(count),
+      p: random.normal(count),
+      m: random.normal(count),
+      v: random.normal(count).map(Math.abs),
+    };
+    const step = async (lr: number, own?: { count: number; rate: number }) =>
+      (
+        await runOn(
+          family,
+          (target) =>
+            adamW(
+              target,
+              { count, ...settings, slow: own },
+              { weights: 'p', gradients: 'g', first: 'm', second: 'v', state: 'state' },
+            ),
+          { ...data, state: Float32Array.of(1, 1, 0, 0) },
+          ['p'],
+          { learning_rate: lr, bias_correction1: 0.2, bias_correction2: 0.01 },
+        )
+      )['p']!;
+    const both = await step(1e-2, { count: slow, rate });
+    const [fast, slowly] = [await step(1e-2), await step(1e-2 * rate)];
+    expect(both.subarray(slow), note).toEqual(fast.subarray(slow));
+    expect(normError(both.subarray(0, slow), slowly.subarray(0, slow)), note).toBeLessThan(1e-7);
+    expect(both.subarray(0, slow), note).not.toEqual(fast.subarray(0, slow));
+  });
+
   test.each([1, 3, 1000, 70001])('sum of %i values, set or added', async (count) => {
     const x = random.normal(count).map((value) => value + 1);
     const expected = x.reduce((sum, value) => sum + value, 0);

@@ -76,6 +76,8 @@ export interface AdamWShape {
   beta2: number;
   eps: number;
   weightDecay: number;
+  /** The first `count` parameters (a multiple of four) learn at `rate` times the learning rate. */
+  slow?: { count: number; rate: number } | undefined;
 }
 
 /**
@@ -87,7 +89,7 @@ export function adamW<T>(
   shape: AdamWShape,
   buffers: { weights: T; gradients: T; first: T; second: T; state: T },
 ): KernelCall<T>[] {
-  const { count, beta1, beta2, eps, weightDecay } = shape;
+  const { count, beta1, beta2, eps, weightDecay, slow } = shape;
   const vector = vectorWidth(count);
   const lanes = 64;
   return [
@@ -103,6 +105,8 @@ export function adamW<T>(
         rest2: 1 - beta2,
         eps,
         weight_decay: weightDecay,
+        slow: (slow?.count ?? 0) / vector,
+        slow_rate: slow?.rate ?? 1,
       },
       buffers,
       grid: linearGrid(Math.ceil(count / vector / lanes)),
