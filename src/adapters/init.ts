@@ -1,10 +1,12 @@
 import type { LoraConfig } from './config.ts';
 import type { LoraTensors } from './peft.ts';
 import { RandomStream } from './random.ts';
+import { kernelArea } from './targets.ts';
 import type { LoraTarget } from './targets.ts';
 
 /**
- * A and B as PEFT starts them: B zero; A uniform in ±1/√in (kaiming_uniform with a = √5, as in a fresh nn.Linear), or,
+ * A and B as PEFT starts them: B zero; A uniform in ±1/√in (kaiming_uniform with a = √5, as in a fresh nn.Linear; a
+ * convolution's in counts the pixels of its kernel), or,
  * for "gaussian", normal with standard deviation 1 / r. The numbers depend on the seed, the module's name and the
  * position alone (Philox, see random.ts), not on the machine or on which other modules there are. DoRA's magnitude
  * needs the weights and is the caller's.
@@ -15,13 +17,15 @@ export function initLora(
   seed: number,
 ): Map<string, LoraTensors> {
   return new Map(
-    targets.map(({ name, r, inFeatures, outFeatures }): [string, LoraTensors] => {
+    targets.map(({ name, r, inFeatures, outFeatures, kernel }): [string, LoraTensors] => {
       const random = new RandomStream(seed, `${name}.lora_A`);
-      const bound = 1 / Math.sqrt(inFeatures);
+      const fanIn = inFeatures * kernelArea({ kernel });
+      const bound = 1 / Math.sqrt(fanIn);
       const draw = init === 'gaussian' ? () => random.normal() / r : () => bound * (2 * random.uniform() - 1);
-      const A = new Float32Array(r * inFeatures);
+      const A = new Float32Array(r * fanIn);
       for (let i = 0; i < A.length; i++) A[i] = draw();
-      return [name, { A, B: new Float32Array(outFeatures * r), r, inFeatures, outFeatures }];
+      const B = new Float32Array(outFeatures * r);
+      return [name, { A, B, r, inFeatures, outFeatures, ...(kernel && { kernel }) }];
     }),
   );
 }

@@ -3,8 +3,9 @@ import { FlatLayout } from '../engine/adapter-buffers.ts';
 import { loraSegments } from '../engine/kernels/matmul.ts';
 import type { AdapterHook, LoraGroup, Projection } from '../models/builder.ts';
 import type { LoraConfig } from './config.ts';
-import type { LoraTensors } from './peft.ts';
-import { peftTensorName } from './peft.ts';
+import type { LoraPart, LoraTensors } from './peft.ts';
+import { loraShapes, peftTensorName } from './peft.ts';
+import { kernelArea } from './targets.ts';
 import type { LoraTarget } from './targets.ts';
 
 /** One adapter tensor under PEFT's name. */
@@ -19,6 +20,29 @@ interface Place {
   a: number;
   b: number;
   magnitude: number | undefined;
+}
+
+const lengthOfA = (target: LoraTarget): number => target.r * target.inFeatures * kernelArea(target);
+
+/**
+ * A convolution's A between the order of files, [r, in, pixels of the kernel], and the device's, [r, pixels, in], where it is
+ * a matrix over unfolded pixels.
+ */
+function permuteA(a: Float32Array<ArrayBuffer>, target: LoraTarget, to: 'device' | 'file'): Float32Array<ArrayBuffer> {
+  const pixels = kernelArea(target);
+  if (pixels === 1) return a;
+  const { r, inFeatures } = target;
+  const [rows, columns] = to === 'device' ? [inFeatures, pixels] : [pixels, inFeatures];
+  const out = new Float32Array(a.length);
+  for (let rank = 0; rank < r; rank++) {
+    const start = rank * rows * columns;
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        out[start + column * rows + row] = a[start + row * columns + column]!;
+      }
+    }
+  }
+  return out;
 }
 
 /**
@@ -61,11 +85,12 @@ export class LoraLayout implements AdapterHook {
     const rank = layers.reduce((sum, layer) => sum + layer.rank, 0);
     if (rank === 0) return undefined;
     const segments = loraSegments(layers);
-    const inFeatures = projections[0]!.inFeatures;
+    // Layers that share their A are linear; a convolution stands alone.
+    const columns = projections[0]!.inFeatures * kernelArea(this.#targets.get(projections[0]!.name) ?? {});
     const a = `${key}.A`;
     const b = `${key}.B`;
     const magnitude = this.#useDora ? `${key}.magnitude` : undefined;
-    this.flat.add(a, rank * inFeatures);
+    this.flat.add(a, rank * columns);
     this.flat.add(
       b,
       layers.reduce((sum, layer) => sum + layer.columns * layer.rank, 0),
@@ -77,7 +102,7 @@ export class LoraLayout implements AdapterHook {
       if (!target) return;
       this.#places.set(name, {
         target,
-        a: start(a) + segments[i]!.hOffset * inFeatures,
+        a: start(a) + segments[i]!.hOffset * columns,
         b: start(b) + segments[i]!.bOffset,
         magnitude: magnitude === undefined ? undefined : start(magnitude),
       });
@@ -97,13 +122,13 @@ export class LoraLayout implements AdapterHook {
       const module = tensors.get(name);
       if (!module) throw new UserError(`The adapter has no tensors for ${name}, which its configuration names.`);
       const { r, inFeatures, outFeatures } = place.target;
-      if (module.A.length !== r * inFeatures || module.B.length !== outFeatures * r) {
+      if (module.A.length !== lengthOfA(place.target) || module.B.length !== outFeatures * r) {
         throw new UserError(
           `The adapter's tensors for ${name} are of rank ${module.r} for ${module.inFeatures} to ${module.outFeatures} features; ` +
             `this base needs rank ${r} for ${inFeatures} to ${outFeatures}. It was made for another base.`,
         );
       }
-      flat.set(module.A, place.a);
+      flat.set(permuteA(module.A, place.target, 'device'), place.a);
       flat.set(module.B, place.b);
       if (place.magnitude !== undefined) {
         if (module.magnitude?.length !== outFeatures)
@@ -118,14 +143,15 @@ export class LoraLayout implements AdapterHook {
   unpack(flat: Float32Array<ArrayBuffer>): Map<string, LoraTensors> {
     const tensors = new Map<string, LoraTensors>();
     for (const [name, { target, a, b, magnitude }] of this.#places) {
-      const { r, inFeatures, outFeatures } = target;
+      const { r, inFeatures, outFeatures, kernel } = target;
       tensors.set(name, {
-        A: flat.slice(a, a + r * inFeatures),
+        A: permuteA(flat.slice(a, a + lengthOfA(target)), target, 'file'),
         B: flat.slice(b, b + outFeatures * r),
         ...(magnitude !== undefined && { magnitude: flat.slice(magnitude, magnitude + outFeatures) }),
         r,
         inFeatures,
         outFeatures,
+        ...(kernel && { kernel }),
       });
     }
     return tensors;
@@ -133,18 +159,18 @@ export class LoraLayout implements AdapterHook {
 
   /** The trained tensors under PEFT's names in the order of the forward pass, without the gaps between them. */
   get tensors(): FlatTensor[] {
-    return [...this.#places].flatMap(([name, { target, magnitude }]) => [
-      { name: peftTensorName(name, 'A'), shape: [target.r, target.inFeatures] },
-      { name: peftTensorName(name, 'B'), shape: [target.outFeatures, target.r] },
-      ...(magnitude === undefined ? [] : [{ name: peftTensorName(name, 'magnitude'), shape: [target.outFeatures] }]),
-    ]);
+    return [...this.#places].flatMap(([name, { target, magnitude }]) => {
+      const shapes = loraShapes(target);
+      const parts: LoraPart[] = magnitude === undefined ? ['A', 'B'] : ['A', 'B', 'magnitude'];
+      return parts.map((part) => ({ name: peftTensorName(name, part), shape: shapes[part] }));
+    });
   }
 
-  *#ranges(): Generator<[offset: number, length: number]> {
+  *#ranges(): Generator<{ target: LoraTarget; offset: number; length: number; isA: boolean }> {
     for (const { target, a, b, magnitude } of this.#places.values()) {
-      yield [a, target.r * target.inFeatures];
-      yield [b, target.outFeatures * target.r];
-      if (magnitude !== undefined) yield [magnitude, target.outFeatures];
+      yield { target, offset: a, length: lengthOfA(target), isA: true };
+      yield { target, offset: b, length: target.outFeatures * target.r, isA: false };
+      if (magnitude !== undefined) yield { target, offset: magnitude, length: target.outFeatures, isA: false };
     }
   }
 
@@ -152,8 +178,9 @@ export class LoraLayout implements AdapterHook {
   toTensorOrder(flat: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
     const values = new Float32Array(this.parameterCount);
     let at = 0;
-    for (const [offset, length] of this.#ranges()) {
-      values.set(flat.subarray(offset, offset + length), at);
+    for (const { target, offset, length, isA } of this.#ranges()) {
+      const range = flat.subarray(offset, offset + length);
+      values.set(isA ? permuteA(range, target, 'file') : range, at);
       at += length;
     }
     return values;
@@ -165,8 +192,9 @@ export class LoraLayout implements AdapterHook {
       throw new UserError('The checkpoint was made with other adapter settings.');
     const flat = new Float32Array(this.flat.length);
     let at = 0;
-    for (const [offset, length] of this.#ranges()) {
-      flat.set(values.subarray(at, at + length), offset);
+    for (const { target, offset, length, isA } of this.#ranges()) {
+      const range = values.subarray(at, at + length);
+      flat.set(isA ? permuteA(range, target, 'device') : range, offset);
       at += length;
     }
     return flat;

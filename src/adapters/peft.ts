@@ -8,20 +8,34 @@ import { parseSafetensors, writeSafetensors } from '../models/files/safetensors.
 import type { TensorData, TensorEntry } from '../models/files/safetensors.ts';
 import { isAllLinear, parseLoraConfig } from './config.ts';
 import type { LoraConfig } from './config.ts';
-import { loraScale } from './targets.ts';
+import { kernelArea, loraScale, loraTarget } from './targets.ts';
 import type { AdaptableModule, LoraTarget } from './targets.ts';
 
-/** One adapted linear layer, row-major. */
+/** One adapted linear layer or convolution, row-major, as files have it. */
 export interface LoraTensors {
-  /** [r, inFeatures] */
+  /** [r, inFeatures]; of a convolution [r, inFeatures, height, width] */
   A: Float32Array<ArrayBuffer>;
-  /** [outFeatures, r] */
+  /** [outFeatures, r]; of a convolution [outFeatures, r, 1, 1] */
   B: Float32Array<ArrayBuffer>;
-  /** DoRA's [outFeatures]. */
+  /** DoRA's [outFeatures]; of a convolution [1, outFeatures, 1, 1] */
   magnitude?: Float32Array<ArrayBuffer>;
   r: number;
   inFeatures: number;
   outFeatures: number;
+  /** Of a convolution, 1 by 1 included: [height, width]. */
+  kernel?: readonly [number, number];
+}
+
+/** The shapes that the tensors of a module have in a file. */
+export function loraShapes({
+  r,
+  inFeatures,
+  outFeatures,
+  kernel,
+}: Pick<LoraTensors, 'r' | 'inFeatures' | 'outFeatures' | 'kernel'>): Record<LoraPart, number[]> {
+  return kernel
+    ? { A: [r, inFeatures, ...kernel], B: [outFeatures, r, 1, 1], magnitude: [1, outFeatures, 1, 1] }
+    : { A: [r, inFeatures], B: [outFeatures, r], magnitude: [outFeatures] };
 }
 
 export interface Adapter {
@@ -43,17 +57,31 @@ const SUFFIX: Readonly<Record<LoraPart, string>> = {
   magnitude: '.lora_magnitude_vector',
 };
 
+/** PEFT's ending of a tensor's name, behind its module's. */
+export function partSuffix(part: LoraPart): string {
+  return SUFFIX[part];
+}
+
 /** PEFT's name of a tensor in its file, e.g. base_model.model.<module>.lora_A.weight. */
 export function peftTensorName(module: string, part: LoraPart): string {
   return PREFIX + module + SUFFIX[part];
+}
+
+export interface PeftReading {
+  /** Whether layers may be convolutions. */
+  convolutions?: boolean;
+  /** Path of the adapter inside the folder, '' or ending in a slash; else the one adapter of the folder is found. */
+  prefix?: string;
 }
 
 /**
  * Reads adapter_config.json and adapter_model.safetensors (F32, F16 or BF16). An adapter saved under a name of its own
  * lies in a sub-folder; where there is exactly one, it is taken. Throws UserError naming whatever does not agree.
  */
-export async function readPeftFolder(folder: ModelFolder): Promise<Adapter> {
-  const prefix = adapterPrefix(folder);
+export async function readPeftFolder(
+  folder: ModelFolder,
+  { convolutions = false, prefix = adapterPrefix(folder) }: PeftReading = {},
+): Promise<Adapter> {
   const config = parseLoraConfig(await readJson(folder, prefix + CONFIG_FILE), `${CONFIG_FILE} in “${folder.name}”`, {
     trained: true,
   });
@@ -76,7 +104,9 @@ export async function readPeftFolder(folder: ModelFolder): Promise<Adapter> {
   }
   if (modules.size === 0) throw new UserError(`${WEIGHTS_FILE} in “${folder.name}” holds no tensors.`);
   const tensors = new Map<string, LoraTensors>();
-  for (const [module, parts] of modules) tensors.set(module, await readModule(folder, config, module, parts));
+  for (const [module, parts] of modules) {
+    tensors.set(module, await readModule(folder, config, module, parts, convolutions));
+  }
   return { config, tensors };
 }
 
@@ -118,6 +148,7 @@ async function readModule(
   config: LoraConfig,
   module: string,
   parts: Partial<Record<LoraPart, TensorEntry>>,
+  convolutions: boolean,
 ): Promise<LoraTensors> {
   const wrong = (why: string): UserError => new UserError(`The adapter “${folder.name}” is not sound: ${why}.`);
   const { A, B, magnitude } = parts;
@@ -126,7 +157,9 @@ async function readModule(
       `${shown(module)} has ${A ? 'lora_A but no lora_B' : B ? 'lora_B but no lora_A' : 'neither lora_A nor lora_B'}`,
     );
   const shape = (entry: TensorEntry): string => `[${entry.shape.join(', ')}]`;
-  if (A.shape.length !== 2 || B.shape.length !== 2) {
+  const kernel = A.shape.length === 4 ? ([A.shape[2]!, A.shape[3]!] as const) : undefined;
+  const isConvolution = kernel !== undefined && B.shape.length === 4 && B.shape[2] === 1 && B.shape[3] === 1;
+  if (!(convolutions && isConvolution) && (A.shape.length !== 2 || B.shape.length !== 2)) {
     throw wrong(
       `${shown(module)} has lora_A of shape ${shape(A)} and lora_B of shape ${shape(B)}; linear layers have two dimensions`,
     );
@@ -139,7 +172,8 @@ async function readModule(
       `${shown(module)} should have rank ${expected} by its ${CONFIG_FILE}, but lora_A is ${shape(A)} and lora_B ${shape(B)}`,
     );
   }
-  if (inFeatures === 0 || outFeatures === 0) throw wrong(`${shown(module)} has an empty tensor`);
+  if (inFeatures === 0 || outFeatures === 0 || kernelArea({ kernel }) === 0)
+    throw wrong(`${shown(module)} has an empty tensor`);
   if (config.use_dora !== (magnitude !== undefined)) {
     throw wrong(
       config.use_dora
@@ -156,18 +190,19 @@ async function readModule(
     if (!values.every(Number.isFinite)) throw wrong(`tensor ${shown(entry.name)} holds values that are not finite`);
     return values;
   };
-  const tensors: LoraTensors = { A: await floats(A), B: await floats(B), r, inFeatures, outFeatures };
+  const sizes = { r, inFeatures, outFeatures, ...(kernel && { kernel }) };
+  const tensors: LoraTensors = { A: await floats(A), B: await floats(B), ...sizes };
   if (magnitude) tensors.magnitude = await floats(magnitude);
   return tensors;
 }
 
 /**
  * The layers of a base that an adapter applies to. Throws UserError naming a layer that the base does not have, or
- * that has another size there.
+ * that has another size there. A linear layer and a convolution of 1 by 1 are taken for each other: files differ in it.
  */
 export function matchAdapter(adapter: Adapter, modules: readonly AdaptableModule[]): LoraTarget[] {
   const byName = new Map(modules.map((module) => [module.name, module]));
-  for (const [name, { inFeatures, outFeatures }] of adapter.tensors) {
+  for (const [name, tensors] of adapter.tensors) {
     const module = byName.get(name);
     if (!module)
       throw new UserError(
@@ -178,15 +213,15 @@ export function matchAdapter(adapter: Adapter, modules: readonly AdaptableModule
         `The adapter changes ${shown(name)}, which is no linear layer inside the blocks. That is not supported.`,
       );
     }
-    if (module.inFeatures !== inFeatures || module.outFeatures !== outFeatures) {
+    const size = ({ inFeatures, outFeatures, kernel }: AdaptableModule | LoraTensors): string =>
+      [outFeatures, inFeatures, ...(kernel && kernelArea({ kernel }) > 1 ? kernel : [])].join(' × ');
+    if (size(module) !== size(tensors)) {
       throw new UserError(
-        `The adapter takes ${shown(name)} to be ${outFeatures} × ${inFeatures}; this base has ${module.outFeatures} × ${module.inFeatures}. It was made for another base.`,
+        `The adapter takes ${shown(name)} to be ${size(tensors)}; this base has ${size(module)}. It was made for another base.`,
       );
     }
   }
-  return modules.flatMap(({ name, inFeatures, outFeatures }) =>
-    adapter.tensors.has(name) ? [{ name, inFeatures, outFeatures, ...loraScale(adapter.config, name) }] : [],
-  );
+  return modules.flatMap((module) => (adapter.tensors.has(module.name) ? [loraTarget(adapter.config, module)] : []));
 }
 
 export interface ModelCard {
@@ -211,15 +246,16 @@ export function writePeftFolder(adapter: Adapter, card: ModelCard = {}): Map<str
   ]);
 }
 
-function tensorData(module: string, { A, B, magnitude, r, inFeatures, outFeatures }: LoraTensors): TensorData[] {
-  const tensor = (part: LoraPart, shape: readonly number[], data: Float32Array): TensorData => ({
+function tensorData(module: string, tensors: LoraTensors): TensorData[] {
+  const shapes = loraShapes(tensors);
+  const tensor = (part: LoraPart, data: Float32Array): TensorData => ({
     name: peftTensorName(module, part),
     dtype: 'F32',
-    shape,
+    shape: shapes[part],
     data,
   });
-  const pair = [tensor('A', [r, inFeatures], A), tensor('B', [outFeatures, r], B)];
-  return magnitude ? [...pair, tensor('magnitude', [outFeatures], magnitude)] : pair;
+  const pair = [tensor('A', tensors.A), tensor('B', tensors.B)];
+  return tensors.magnitude ? [...pair, tensor('magnitude', tensors.magnitude)] : pair;
 }
 
 /** adapter_config.json with every field that PEFT 0.21 writes, so that it loads without a warning. */

@@ -8,25 +8,46 @@ export interface AdaptableModule {
   name: string;
   inFeatures: number;
   outFeatures: number;
+  /** A convolution's [height, width]; inFeatures and outFeatures are its channels then. */
+  kernel?: readonly [number, number];
   /** output: the classifier head, left out by all-linear. embedding and other (norms): refused. Default linear. */
   kind?: 'linear' | 'output' | 'embedding' | 'other';
 }
 
-/** A linear layer that gets an adapter: y = W x + scale · B (A x). */
+/** A linear layer or convolution that gets an adapter: y = W x + scale · B (A x); a convolution's A has its kernel, B is 1 by 1. */
 export interface LoraTarget {
   name: string;
   inFeatures: number;
   outFeatures: number;
+  kernel?: readonly [number, number];
   r: number;
   alpha: number;
   /** alpha / r, or alpha / √r with rsLoRA. */
   scale: number;
 }
 
+/** Rows of a weight matrix that one output sees: inFeatures, for a convolution times the pixels of its kernel. */
+export function kernelArea({ kernel }: { kernel?: readonly [number, number] | undefined }): number {
+  return kernel ? kernel[0] * kernel[1] : 1;
+}
+
+// A look with a pattern for each of its layers asks for the same expressions hundreds of thousands of times.
+const compiled = new Map<string, RegExp>();
+
+function matcher(pattern: string): RegExp {
+  let expression = compiled.get(pattern);
+  if (!expression) {
+    expression = compilePattern(`(.*\\.)?(${pattern})`, 'a pattern');
+    if (compiled.size >= 10_000) compiled.clear();
+    compiled.set(pattern, expression);
+  }
+  return expression;
+}
+
 /** r, alpha and scale of one module: the first pattern that the name ends in, or matches, decides (PEFT's get_pattern_key). */
 export function loraScale(config: LoraConfig, module: string): { r: number; alpha: number; scale: number } {
   const pick = (table: Record<string, number>, otherwise: number): number => {
-    const key = Object.keys(table).find((pattern) => compilePattern(`(.*\\.)?(${pattern})`, 'a pattern').test(module));
+    const key = Object.keys(table).find((pattern) => matcher(pattern).test(module));
     return key === undefined ? otherwise : table[key]!;
   };
   const r = pick(config.rank_pattern, config.r);
@@ -35,7 +56,7 @@ export function loraScale(config: LoraConfig, module: string): { r: number; alph
 }
 
 /** PEFT 0.21's check_target_module_exists. */
-function isTargeted(config: LoraConfig, { name, kind = 'linear' }: AdaptableModule): boolean {
+function isTargeted(config: LoraConfig, { name, kernel, kind = 'linear' }: AdaptableModule): boolean {
   const named = (list: readonly string[]): boolean => list.some((item) => name === item || name.endsWith(`.${item}`));
   const { target_modules: targets, exclude_modules: excluded } = config;
   if (
@@ -44,7 +65,8 @@ function isTargeted(config: LoraConfig, { name, kind = 'linear' }: AdaptableModu
     return false;
   }
   if (typeof targets === 'string') {
-    return isAllLinear(targets) ? kind === 'linear' : compilePattern(targets, 'target_modules').test(name);
+    // PEFT's shorthand means nn.Linear: a convolution of 1 by 1 has to be named.
+    return isAllLinear(targets) ? kind === 'linear' && !kernel : compilePattern(targets, 'target_modules').test(name);
   }
   if (targets.includes(name)) return true;
   return named(targets) && isInLayers(config, name);
@@ -63,6 +85,16 @@ function isInLayers({ layers_to_transform: layers, layers_pattern: pattern }: Lo
   return typeof layers === 'number' ? layers === Number(found) : layers.includes(Number(found));
 }
 
+/** Throws UserError where DoRA is asked for on a convolution that looks at more than one pixel. */
+export function loraTarget(config: LoraConfig, { name, inFeatures, outFeatures, kernel }: AdaptableModule): LoraTarget {
+  if (config.use_dora && kernelArea({ kernel }) > 1) {
+    throw new UserError(
+      `DoRA is supported on linear layers and 1 × 1 convolutions only, and ${shown(name)} is a convolution of ${kernel!.join(' × ')}. Turn DoRA off, or leave such layers out.`,
+    );
+  }
+  return { name, inFeatures, outFeatures, ...(kernel && { kernel }), ...loraScale(config, name) };
+}
+
 /**
  * The modules that PEFT 0.21 would adapt, in the order given. Throws UserError where none matches, where something
  * matches that is no linear layer, and where the output layer does.
@@ -71,14 +103,14 @@ export function resolveTargets(config: LoraConfig, modules: readonly AdaptableMo
   const targets: LoraTarget[] = [];
   for (const module of modules) {
     if (!isTargeted(config, module)) continue;
-    const { name, inFeatures, outFeatures, kind = 'linear' } = module;
+    const { name, kind = 'linear' } = module;
     if (kind !== 'linear') {
       const what = { output: 'the output layer', embedding: 'an embedding', other: 'not a linear layer' }[kind];
       throw new UserError(
         `target_modules asks for ${shown(name)}, which is ${what}. Only linear layers inside the blocks can be adapted.`,
       );
     }
-    targets.push({ name, inFeatures, outFeatures, ...loraScale(config, name) });
+    targets.push(loraTarget(config, module));
   }
   if (targets.length === 0) {
     const names = [
