@@ -7,7 +7,7 @@ import type { SharedArenas } from './shared-arenas.ts';
 import { arenaUsage } from './shared-arenas.ts';
 import type { Tensor } from './tensor.ts';
 import { byteSize } from './tensor.ts';
-import type { WeightStore } from './weights.ts';
+import type { WeightSlices } from './weights.ts';
 import { FIRST_BUFFER_BINDING, PARAMS_BINDING, STEP_BINDING, STEP_FIELDS, packFields } from './wgsl.ts';
 
 export { ProgramPlan } from './program-plan.ts';
@@ -19,7 +19,7 @@ export type InputData = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | I
 
 /** What a program reads that outlives it. */
 export interface Resources {
-  weights?: WeightStore;
+  weights?: WeightSlices;
   adapter?: AdapterBuffers;
   states?: ReadonlyMap<string, GPUBuffer>;
 }

@@ -10,6 +10,12 @@ export interface WeightSource {
   stream(name: string, shape: readonly number[], dtype: WeightSpec['dtype']): AsyncIterable<Uint8Array<ArrayBuffer>>;
 }
 
+/** Where a program finds the frozen weights it reads: one model's, or several together. */
+export interface WeightSlices {
+  /** @param key of a weight, of one of its parts, or of one of the tensors that a weight stacks */
+  slice(key: string): BufferSlice;
+}
+
 /** Buffers stay below this, so that one lost allocation costs little and every device can give them. */
 const SHARD_BYTES = 256 * 1024 * 1024;
 
@@ -19,7 +25,7 @@ interface Entry {
 }
 
 /** The frozen weights of one model on the device, shared by all of its programs, by weight key. */
-export class WeightStore {
+export class WeightStore implements WeightSlices {
   readonly #device: Device;
   readonly #entries = new Map<string, Entry>();
   readonly #buffers: GPUBuffer[] = [];

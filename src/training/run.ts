@@ -3,7 +3,7 @@ import type { LoraLayout } from '../adapters/layout.ts';
 import type { AdapterBuffers } from '../engine/adapter-buffers.ts';
 import type { Device } from '../engine/device.ts';
 import { UserError } from '../engine/errors.ts';
-import type { WeightStore } from '../engine/weights.ts';
+import type { WeightSlices } from '../engine/weights.ts';
 import type { RunState } from './checkpoint.ts';
 import { encodeRunState } from './checkpoint.ts';
 import type { PlanReport } from './plan-report.ts';
@@ -33,7 +33,7 @@ export interface RunData {
 
 export interface RunOptions<S> {
   device: Device;
-  weights: WeightStore;
+  weights: WeightSlices;
   layout: LoraLayout;
   adapter: AdapterBuffers;
   plan: TrainerPlan & { report: PlanReport };

@@ -5,7 +5,7 @@ import type { InputData, ProgramPlan } from '../engine/program.ts';
 import { Program } from '../engine/program.ts';
 import { IDLE_STEP } from '../engine/wgsl.ts';
 import type { SharedArenas } from '../engine/shared-arenas.ts';
-import type { WeightStore } from '../engine/weights.ts';
+import type { WeightSlices } from '../engine/weights.ts';
 import type { UpdateResult } from './optimizer.ts';
 import { Optimizer } from './optimizer.ts';
 import type { Recipe } from './recipe.ts';
@@ -100,7 +100,7 @@ export class Trainer {
   static async build(
     device: Device,
     plan: TrainerPlan,
-    resources: { weights: WeightStore; adapter: AdapterBuffers },
+    resources: { weights: WeightSlices; adapter: AdapterBuffers },
     options: { recipe: Recipe; totalSteps: number; step?: number },
   ): Promise<Trainer> {
     const built: { destroy(): void }[] = [];
