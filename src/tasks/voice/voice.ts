@@ -1,11 +1,10 @@
 import type { LoraConfig } from '../../adapters/config.ts';
 import { initLora } from '../../adapters/init.ts';
-import type { LoraLayout } from '../../adapters/layout.ts';
 import type { Adapter, LoraTensors } from '../../adapters/peft.ts';
-import { matchAdapter, readPeftFolder, writePeftFolder } from '../../adapters/peft.ts';
+import { readPeftFolder, writePeftFolder } from '../../adapters/peft.ts';
 import { RandomStream } from '../../adapters/random.ts';
 import type { Message, TrainingRow } from '../../datasets/rows.ts';
-import { AdapterBuffers } from '../../engine/adapter-buffers.ts';
+import type { AdapterBuffers } from '../../engine/adapter-buffers.ts';
 import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../engine/errors.ts';
 import { tune } from '../../engine/tuner.ts';
@@ -13,10 +12,10 @@ import type { AdapterHook } from '../../models/builder.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import { Tokenizer } from '../../models/tokenizer.ts';
 import { parsePrecision } from '../../models/weights.ts';
-import type { RunState } from '../../training/checkpoint.ts';
 import { decodeRunState } from '../../training/checkpoint.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { TrainingRun } from '../../training/run.ts';
+import { AdapterSlot, generationHook } from '../adapter-slot.ts';
 import { VoiceBase } from './base.ts';
 import { doraMagnitudes } from './dora.ts';
 import type { Examples } from './examples.ts';
@@ -57,32 +56,20 @@ export type TrainOptions = LearningData & {
   tune?: boolean;
 };
 
-interface ActiveAdapter {
-  config: LoraConfig;
-  layout: LoraLayout;
-  buffers: AdapterBuffers;
-}
-
 /** Length of the samples along the way. */
 const SAMPLE_TOKENS = 48;
-
-/** An adapter's part in a forward pass outside of training. */
-const generationHook = (layout: LoraLayout): AdapterHook => ({
-  grouped: layout.grouped,
-  dropout: 0,
-  group: layout.group.bind(layout),
-});
 
 /** A chat model on the device: it talks, is trained, and gives its adapter away. One thing at a time. */
 export class VoiceModel {
   readonly base: VoiceBase;
   readonly #tokenizer: Tokenizer | undefined;
-  #adapter: ActiveAdapter | undefined;
+  readonly #adapter: AdapterSlot;
   #generator: Generator | undefined;
 
   private constructor(base: VoiceBase, tokenizer: Tokenizer | undefined) {
     this.base = base;
     this.#tokenizer = tokenizer;
+    this.#adapter = new AdapterSlot(base, () => this.#dropGenerator());
   }
 
   /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
@@ -120,27 +107,10 @@ export class VoiceModel {
     this.#generator = undefined;
   }
 
-  async #activate(adapter: Adapter, training: boolean): Promise<ActiveAdapter> {
-    const { config, tensors } = adapter;
-    const layout = this.base.layout(matchAdapter(adapter, this.base.modules), config, training);
-    const flat = layout.pack(tensors);
-    this.#dropAdapter();
-    const buffers = await AdapterBuffers.create(this.base.device, layout.flat, training);
-    buffers.write('parameters', flat);
-    this.#adapter = { config, layout, buffers };
-    return this.#adapter;
-  }
-
-  #dropAdapter(): void {
-    this.#dropGenerator();
-    this.#adapter?.buffers.destroy();
-    this.#adapter = undefined;
-  }
-
   /** Puts an adapter (a PEFT folder, or one already read) beside the base, or takes it away. */
   async useAdapter(adapter: ModelFolder | Adapter | null): Promise<void> {
-    if (!adapter) return this.#dropAdapter();
-    await this.#activate('config' in adapter ? adapter : await readPeftFolder(adapter), false);
+    if (!adapter) return this.#adapter.drop();
+    await this.#adapter.activate('config' in adapter ? adapter : await readPeftFolder(adapter), false);
   }
 
   /** Which tokens of each row carry loss. */
@@ -193,11 +163,11 @@ export class VoiceModel {
   }
 
   get adapterBuffers(): AdapterBuffers | undefined {
-    return this.#adapter?.buffers;
+    return this.#adapter.buffers;
   }
 
   get hook(): AdapterHook | undefined {
-    return this.#adapter && generationHook(this.#adapter.layout);
+    return this.#adapter.hook;
   }
 
   #speaker(): Generator {
@@ -206,7 +176,7 @@ export class VoiceModel {
       base.device,
       base.graphOptions(this.hook),
       base.weights,
-      this.#adapter?.buffers,
+      this.#adapter.buffers,
     ));
   }
 
@@ -262,10 +232,10 @@ export class VoiceModel {
     const resume = options.resume && (await decodeRunState(options.resume));
     const examples = this.#examples(options, recipe);
     const start = resume
-      ? this.#resumed(resume)
+      ? this.#adapter.ofState(resume)
       : (options.from ?? (await this.#initialAdapter(options.adapter, recipe.seed)));
     const lora = start.config;
-    const { layout, buffers } = await this.#activate(start, true);
+    const { layout, buffers } = await this.#adapter.activate(start, true);
     const talks = this.#talks(options, recipe);
     const sampleBytes = generationBytes(this.base.graphOptions(this.hook), this.base.device, talks);
     const planned = () =>
@@ -302,12 +272,6 @@ export class VoiceModel {
     return { config, tensors };
   }
 
-  /** The adapter inside a checkpoint. */
-  #resumed(state: RunState): Adapter {
-    const layout = this.base.layout(this.base.targets(state.lora), state.lora, false);
-    return { config: state.lora, tensors: layout.unpack(layout.fromTensorOrder(state.adapter)) };
-  }
-
   /** Base and tuned on the same prompts, by likeliest token, so that a change is the training's. */
   async *#samples(
     prompts: readonly string[],
@@ -333,15 +297,12 @@ export class VoiceModel {
 
   /** The adapter as it is now. Throws UserError where there is none. */
   async currentAdapter(): Promise<Adapter> {
-    if (!this.#adapter) throw new UserError('There is no adapter yet. Train one first.');
-    const { config, layout, buffers } = this.#adapter;
-    return { config, tensors: layout.unpack(await buffers.read('parameters')) };
+    return this.#adapter.current();
   }
 
   /** Gradient of every adapter tensor as the last step left it, before clipping. */
   async currentGradients(): Promise<Map<string, LoraTensors>> {
-    if (!this.#adapter) throw new UserError('There is no adapter yet. Train one first.');
-    return this.#adapter.layout.unpack(await this.#adapter.buffers.read('gradients'));
+    return this.#adapter.gradients();
   }
 
   /** The adapter as a PEFT folder: file name to bytes. */
@@ -355,12 +316,12 @@ export class VoiceModel {
     bytes: Uint8Array<ArrayBuffer>,
     baseName: string,
   ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-    const { config, tensors } = this.#resumed(await decodeRunState(bytes));
+    const { config, tensors } = this.#adapter.ofState(await decodeRunState(bytes));
     return writePeftFolder({ config: { ...config, base_model_name_or_path: baseName }, tensors });
   }
 
   destroy(): void {
-    this.#dropAdapter();
+    this.#adapter.drop();
     this.base.destroy();
   }
 }
