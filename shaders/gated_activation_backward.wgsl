@@ -1,4 +1,4 @@
-// dgate = dy · up · act'(gate), dup = dy · act(gate), written packed like the input (gate | up).
+// dgate = dy · up · act'(gate), dup = dy · act(gate), written packed like the input.
 #include vector
 #include activation
 struct Params { rows: u32, width: u32 }
@@ -16,9 +16,16 @@ fn main(
   if (id.x >= p.width) { return; }
   for (var row = group.y; row < p.rows; row += groups.y) {
     let at = row * 2u * p.width + id.x;
-    let gate = x[at];
+#if GATE == first
+    let to_gate = at;
+    let to_up = at + p.width;
+#else
+    let to_gate = at + p.width;
+    let to_up = at;
+#endif
+    let gate = x[to_gate];
     let g = dy[row * p.width + id.x];
-    dx[at] = g * x[at + p.width] * activate_grad(gate);
-    dx[at + p.width] = g * activate(gate);
+    dx[to_gate] = g * x[to_up] * activate_grad(gate);
+    dx[to_up] = g * activate(gate);
   }
 }

@@ -1,10 +1,14 @@
-// y = an elementwise expression over operands of the same size, of one row (repeated down the rows) or of one number.
-struct Params { count: u32, columns: u32 }
+// y = an elementwise expression over operands of the same size, of one row (repeated down the rows), of one row for each
+// group of rows, or of one number.
+struct Params { count: u32, columns: u32$FIELDS }
 #params
 #if STRENGTH
 #step
 #endif
 alias V = $V;
+#if ERF
+#include erf
+#endif
 #for i 0 OPERANDS
 #buffer b$i: array<$(T$i)>, read
 #endfor

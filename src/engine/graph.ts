@@ -177,7 +177,7 @@ export class Graph {
   }
 
   /**
-   * Appends the gradient of the loss that `crossEntropyHead` nodes compute, towards every parameter and never towards weights.
+   * Appends the gradient of the sum of all losses (ops marked `isLoss`), towards every parameter and never towards weights.
    * @param recompute whether a block's activations are computed again instead of kept
    */
   backward(recompute: (block: number) => boolean = () => false): void {
@@ -195,7 +195,7 @@ export class Graph {
 
     for (const node of forward.reverse()) {
       if (!tensorsOf(node.inputs).some(needs)) continue;
-      const isLoss = node.op === 'crossEntropyHead';
+      const isLoss = (OPERATIONS[node.op] as OpDefinition<never>).isLoss ?? false;
       if (!isLoss && !tensorsOf(node.outputs).some((t) => sums.has(t))) continue;
       let replacement: Map<Tensor, Tensor> | undefined;
       if (node.block !== undefined && recompute(node.block)) {

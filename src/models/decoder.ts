@@ -102,7 +102,7 @@ export function decoder(b: ModelBuilder, config: DecoderConfig, inputs: DecoderI
       const attended = attention(b, config, layer, normed, inputs, x, cache);
       const again = b.norm(attended, `${prefix}.post_attention_layernorm.weight`, hiddenSize, eps);
       const gateUp = b.projections(again, [gate, up]);
-      const { y } = graph.emit('gatedActivation', { x: gateUp }, { activation: config.activation });
+      const { y } = graph.emit('gatedActivation', { x: gateUp }, { activation: config.activation, gate: 'first' });
       return b.projections(y, [down], attended);
     });
   }

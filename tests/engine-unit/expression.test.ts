@@ -4,14 +4,19 @@ import {
   binary,
   constant,
   derivative,
+  gelu,
+  geluTanh,
   operand,
   operations,
+  quickGelu,
+  silu,
   strength,
   substitute,
   toWgsl,
   unary,
   usesStrength,
 } from '../../src/engine/ops/expression.ts';
+import { erf } from '../support/erf.ts';
 import { Random } from '../support/matmul.ts';
 import { evaluate } from './interpreter.ts';
 import { newSeed } from './tiny.ts';
@@ -37,6 +42,7 @@ function randomExpression(random: Random, depth: number): Expression {
     sqrt: positive,
     tanh: inner,
     sigmoid: inner,
+    erf: inner,
   };
   const names = Object.keys(unaries) as Unary[];
   if (random.uniform() < 0.4) {
@@ -53,10 +59,11 @@ const point = (random: Random): number[] => Array.from({ length: OPERANDS }, () 
 function runWgsl(text: string, values: readonly number[]): number {
   const clamp = (x: number, low: number, high: number): number => Math.min(high, Math.max(low, x));
   const names = values.map((_, i) => `x${i}`);
-  const run = new Function('V', 'step', 'clamp', 'exp', 'log', 'sqrt', 'tanh', ...names, `return ${text};`) as (
+  const functions = { clamp, exp: Math.exp, log: Math.log, sqrt: Math.sqrt, tanh: Math.tanh, erf };
+  const run = new Function('V', 'step', ...Object.keys(functions), ...names, `return ${text};`) as (
     ...args: unknown[]
   ) => number;
-  return run((x: number) => x, { strength: STRENGTH }, clamp, Math.exp, Math.log, Math.sqrt, Math.tanh, ...values);
+  return run((x: number) => x, { strength: STRENGTH }, ...Object.values(functions), ...values);
 }
 
 const near = (a: number, b: number): number => Math.abs(a - b) / (1 + Math.abs(b));
@@ -145,12 +152,43 @@ describe('elementwise expressions', () => {
     expect(usesStrength(binary('mul', x, unary('exp', x)))).toBe(false);
   });
 
-  test('silu, written with sigmoid, has its known derivative', () => {
+  test('activations have the values that torch gives, and the slopes of their curves', () => {
     const x = operand(0);
-    const silu = binary('mul', x, unary('sigmoid', x));
-    for (const at of [-8, -1, 0, 0.5, 3, 20]) {
-      const s = 1 / (1 + Math.exp(-at));
-      expect(evaluate(derivative(silu, 0), [at], 1)).toBeCloseTo(s + at * s * (1 - s), 12);
+    // torch.nn.functional.silu, transformers' QuickGELUActivation, gelu(x), gelu(x, approximate='tanh') in float64.
+    const known = {
+      silu: {
+        '-4': -0.07194483984836623,
+        '-1': -0.2689414213699951,
+        '0.5': 0.3112296656009273,
+        '3': 2.8577223804672998,
+      },
+      quickGelu: {
+        '-4': -0.004414724139581062,
+        '-1': -0.1542042340671787,
+        '0.5': 0.35038843660638014,
+        '3': 2.981928690292214,
+      },
+      gelu: {
+        '-4': -0.00012668496733247991,
+        '-1': -0.15865525393145702,
+        '0.5': 0.34573123063700656,
+        '3': 2.99595030590511,
+      },
+      geluTanh: {
+        '-4': -7.024594819227126e-5,
+        '-1': -0.15880800939172324,
+        '0.5': 0.34571400982514394,
+        '3': 2.996362607918227,
+      },
+    };
+    const made = { silu, quickGelu, gelu, geluTanh };
+    for (const [name, values] of Object.entries(known) as [keyof typeof made, Record<string, number>][]) {
+      const e = made[name](x);
+      for (const [at, value] of Object.entries(values)) {
+        expect(evaluate(e, [Number(at)], 1), `${name}(${at})`).toBeCloseTo(value, 12);
+        const slope = (evaluate(e, [Number(at) + 1e-5], 1) - evaluate(e, [Number(at) - 1e-5], 1)) / 2e-5;
+        expect(evaluate(derivative(e, 0), [Number(at)], 1), `${name}'(${at})`).toBeCloseTo(slope, 8);
+      }
     }
   });
 });

@@ -2,7 +2,8 @@ import type { Graph } from '../../src/engine/graph.ts';
 import { operandsOf } from '../../src/engine/ops/elementwise.ts';
 import type { Expression } from '../../src/engine/ops/expression.ts';
 import type { Tensor } from '../../src/engine/tensor.ts';
-import { elementCount } from '../../src/engine/tensor.ts';
+import { elementCount, matrix } from '../../src/engine/tensor.ts';
+import { erf } from '../support/erf.ts';
 
 /** An elementwise expression at one element, in float64. */
 export function evaluate(e: Expression, operands: readonly number[], strength: number): number {
@@ -34,10 +35,12 @@ export function evaluate(e: Expression, operands: readonly number[], strength: n
       return Math.tanh(of(e.a));
     case 'sigmoid':
       return 1 / (1 + Math.exp(-of(e.a)));
+    case 'erf':
+      return erf(of(e.a));
   }
 }
 
-/** The outputs of a graph of map nodes, computed on the processor: operands of full size, one row or one number. */
+/** The outputs of a graph of map nodes, computed on the processor: operands of full size, one row, a row for a group, or one number. */
 export function runMaps(
   graph: Graph,
   inputs: ReadonlyMap<string, Float64Array>,
@@ -49,10 +52,13 @@ export function runMaps(
     if (node.op !== 'map') throw new Error(`the interpreter knows no ${node.op}`);
     const { y } = node.outputs;
     const operands = operandsOf(node.inputs).map((tensor) => values.get(tensor)!);
-    const columns = y.shape.at(-1)!;
+    const { rows, columns } = matrix(y);
     const count = elementCount(y.shape);
-    const at = (data: Float64Array, i: number): number =>
-      data[data.length === count ? i : data.length === columns ? i % columns : 0]!;
+    const at = (data: Float64Array, i: number): number => {
+      if (data.length === count || data.length === 1) return data[data.length === 1 ? 0 : i]!;
+      const row = Math.floor(Math.floor(i / columns) / (rows / (data.length / columns)));
+      return data[row * columns + (i % columns)]!;
+    };
     values.set(
       y,
       Float64Array.from({ length: count }, (_, i) =>

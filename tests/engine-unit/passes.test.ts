@@ -9,7 +9,7 @@ import { Random } from '../support/matmul.ts';
 import { runMaps } from './interpreter.ts';
 import { newSeed } from './tiny.ts';
 
-const [ROWS, COLUMNS] = [3, 5];
+const [ROWS, COLUMNS] = [6, 5];
 
 const STEPS: readonly [arity: number, expression: Expression][] = [
   [1, unary('sigmoid', operand(0))],
@@ -24,7 +24,7 @@ function randomMaps(random: Random) {
   const graph = new Graph();
   const inputs = new Map<string, Float64Array>();
   const pool: Tensor[] = [];
-  const shapes: readonly (readonly number[])[] = [[ROWS, COLUMNS], [ROWS, COLUMNS], [COLUMNS], [1]];
+  const shapes: readonly (readonly number[])[] = [[ROWS, COLUMNS], [ROWS, COLUMNS], [COLUMNS], [1], [2, COLUMNS]];
   shapes.forEach((shape, i) => {
     pool.push(graph.input(`in${i}`, shape));
     inputs.set(`in${i}`, Float64Array.from(random.normal(shape.reduce((a, b) => a * b))));
@@ -96,8 +96,8 @@ describe('fusing elementwise chains', () => {
     const once = lengthened(graph, x, 1);
     graph.output('y', graph.multiply(once, once));
     const inputs = new Map([
-      ['x', Float64Array.from({ length: 15 }, (_, i) => i / 7)],
-      ['z', new Float64Array(15)],
+      ['x', Float64Array.from({ length: ROWS * COLUMNS }, (_, i) => i / 7)],
+      ['z', new Float64Array(ROWS * COLUMNS)],
     ]);
     const before = runMaps(graph, inputs, 1);
     fuseMaps(graph);
@@ -141,10 +141,12 @@ describe('fusing elementwise chains', () => {
     let sum = graph.input('x0', [ROWS, COLUMNS]);
     for (let i = 1; i <= 12; i++) sum = graph.add(sum, graph.input(`x${i}`, [ROWS, COLUMNS]));
     graph.output('sum', sum);
-    const inputs = new Map([...graph.inputs.keys()].map((key, i) => [key, new Float64Array(15).fill(2 ** i)]));
+    const inputs = new Map(
+      [...graph.inputs.keys()].map((key, i) => [key, new Float64Array(ROWS * COLUMNS).fill(2 ** i)]),
+    );
     fuseMaps(graph);
     for (const node of graph.nodes) expect(operandsOf(node.inputs as { x0: Tensor }).length).toBeLessThanOrEqual(6);
     expect(graph.nodes).toHaveLength(3);
-    expect([...runMaps(graph, inputs, 1).get('sum')!]).toEqual(new Array(15).fill(2 ** 13 - 1));
+    expect([...runMaps(graph, inputs, 1).get('sum')!]).toEqual(new Array(ROWS * COLUMNS).fill(2 ** 13 - 1));
   });
 });

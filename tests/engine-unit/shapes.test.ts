@@ -41,7 +41,9 @@ describe('results have the shape that their op says', () => {
     expect(graph.emit('embedding', { ids: tensor(2, 3), table: weight(9, 4) }, { scale: 1 }).y.shape).toEqual([6, 4]);
     const norm = graph.emit('rmsNorm', { x: tensor(3, 8), weight: weight(8) }, { eps: 1e-6, offset: 0 });
     expect([norm.y.shape, norm.rstd.shape]).toEqual([[3, 8], [3]]);
-    expect(graph.emit('gatedActivation', { x: tensor(3, 10) }, { activation: 'silu' }).y.shape).toEqual([3, 5]);
+    expect(graph.emit('gatedActivation', { x: tensor(3, 10) }, { activation: 'silu', gate: 'first' }).y.shape).toEqual([
+      3, 5,
+    ]);
     expect(graph.emit('concat', { x0: tensor(3, 2), x1: tensor(3, 5), x2: tensor(3, 1) }, {}).y.shape).toEqual([3, 8]);
     expect(graph.emit('slice', { x: tensor(3, 8) }, { offset: 5, width: 3 }).y.shape).toEqual([3, 3]);
     expect(graph.emit('columnSum', { x: tensor(3, 8) }, {}).y.shape).toEqual([8]);
@@ -150,7 +152,11 @@ describe('what does not fit is refused', () => {
         ),
       'keyRanges',
     ],
-    ['gatedActivation', () => graph.emit('gatedActivation', { x: tensor(3, 9) }, { activation: 'silu' }), 'even'],
+    [
+      'gatedActivation',
+      () => graph.emit('gatedActivation', { x: tensor(3, 9) }, { activation: 'silu', gate: 'second' }),
+      'even',
+    ],
     ['map', () => graph.map(operand(0), [tensor(3, 8), tensor(3)]), 'does not stretch'],
     ['concat', () => graph.emit('concat', { x0: tensor(3, 8), x1: tensor(4, 8) }, {}), 'different numbers of rows'],
     ['slice', () => graph.emit('slice', { x: tensor(3, 8) }, { offset: 6, width: 3 }), 'outside of the matrix'],

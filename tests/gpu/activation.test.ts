@@ -4,28 +4,12 @@ import {
   gatedActivationBackward,
   type Activation,
 } from '../../src/engine/kernels/gated_activation.ts';
+import { erf } from '../support/erf.ts';
 import { FAMILIES, normError, runOn } from '../support/kernels.ts';
 import { Random } from '../support/matmul.ts';
 
 const seed = Math.floor(Math.random() * 2 ** 31);
 const random = new Random(seed);
-
-/** erf by its Taylor series (small |x|) or continued fraction of erfc, to about 1e-15. */
-function erf(x: number): number {
-  const a = Math.abs(x);
-  if (a < 2.5) {
-    let term = a;
-    let sum = a;
-    for (let n = 1; n < 80; n++) {
-      term *= (-a * a) / n;
-      sum += term / (2 * n + 1);
-    }
-    return (Math.sign(x) * 2 * sum) / Math.sqrt(Math.PI);
-  }
-  let fraction = a;
-  for (let n = 120; n >= 1; n--) fraction = a + n / 2 / fraction;
-  return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / fraction);
-}
 
 const functions: Record<Activation, (x: number) => number> = {
   silu: (x) => x / (1 + Math.exp(-x)),
@@ -42,15 +26,18 @@ const shapes = [
 ];
 
 describe.each(FAMILIES)('gated activations, %s family', (family) => {
-  test.each(shapes)('rows $rows, width $width', async ({ rows, width }) => {
+  const cases = shapes.flatMap((shape) => (['first', 'second'] as const).map((gate) => ({ ...shape, gate })));
+  test.each(cases)('rows $rows, width $width, gate $gate', async ({ rows, width, gate }) => {
+    const gateAt = gate === 'first' ? 0 : width;
+    const upAt = width - gateAt;
     for (const activation of Object.keys(functions) as Activation[]) {
       const f = functions[activation];
       const x = random.normal(rows * 2 * width).map((value) => 2 * value);
       // The ends, where exponentials overflow if they are let.
-      x[0] = activation === 'relu' ? 3 : -120;
-      if (rows > 1) x[2 * width] = 130;
+      x[gateAt] = activation === 'relu' ? 3 : -120;
+      if (rows > 1) x[2 * width + gateAt] = 130;
       const dy = random.normal(rows * width);
-      const shape = { rows, width, activation };
+      const shape = { rows, width, activation, gate };
       const got = await runOn(
         family,
         (target) => [
@@ -64,12 +51,13 @@ describe.each(FAMILIES)('gated activations, %s family', (family) => {
       const dx = new Float64Array(x.length);
       for (let row = 0; row < rows; row++) {
         for (let c = 0; c < width; c++) {
-          const gate = x[row * 2 * width + c]!;
-          const up = x[row * 2 * width + width + c]!;
+          const [toGate, toUp] = [row * 2 * width + gateAt + c, row * 2 * width + upAt + c];
+          const value = x[toGate]!;
+          const up = x[toUp]!;
           const g = dy[row * width + c]!;
-          y[row * width + c] = f(gate) * up;
-          dx[row * 2 * width + c] = g * up * ((f(gate + 1e-5) - f(gate - 1e-5)) / 2e-5);
-          dx[row * 2 * width + width + c] = g * f(gate);
+          y[row * width + c] = f(value) * up;
+          dx[toGate] = g * up * ((f(value + 1e-5) - f(value - 1e-5)) / 2e-5);
+          dx[toUp] = g * f(value);
         }
       }
       const note = `seed ${seed}, ${activation}`;
@@ -88,7 +76,7 @@ test('rows beyond one workgroup dimension', async () => {
   const x = random.normal(rows * 2 * width);
   const { y } = await runOn(
     'gpu',
-    (target) => gatedActivation(target, { rows, width, activation: 'silu' }, { x: 'x', y: 'y' }),
+    (target) => gatedActivation(target, { rows, width, activation: 'silu', gate: 'first' }, { x: 'x', y: 'y' }),
     { x, y: new Float32Array(rows * width) },
     ['y'],
   );

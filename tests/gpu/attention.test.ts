@@ -15,8 +15,8 @@ interface Case {
   heads: number;
   kvHeads: number;
   headDim: number;
-  /** q, k and v in one buffer, and so their gradients */
-  packed: boolean;
+  /** q, k and v in one buffer, and so their gradients; or k and v beside q */
+  packed: boolean | 'kv';
 }
 
 const sizes = [5, 12, 32, 64, 20];
@@ -30,6 +30,18 @@ const cases: Case[] = [
   { mask: 'causal', queries: 1, keys: 133, heads: 6, kvHeads: 2, headDim: 64, packed: false },
   { mask: 'causal', queries: 3, keys: 300, heads: 2, kvHeads: 1, headDim: 20, packed: false },
   { mask: 'causal', queries: 33, keys: 33, heads: 2, kvHeads: 2, headDim: 80, packed: true },
+  { mask: 'images', queries: 48, keys: 33, heads: 2, kvHeads: 2, headDim: 40, packed: 'kv' },
+  { mask: 'full', queries: 200, keys: 3, heads: 1, kvHeads: 1, headDim: 7, packed: 'kv' },
+  { mask: 'full', queries: 67, keys: 67, heads: 2, kvHeads: 2, headDim: 8, packed: true },
+  {
+    mask: 'images',
+    queries: random.int(3, 200),
+    keys: random.int(3, 80),
+    heads: 2,
+    kvHeads: 2,
+    headDim: random.int(4, 50),
+    packed: 'kv',
+  },
   {
     mask: 'causal',
     queries: random.int(2, 150),
@@ -45,6 +57,16 @@ const cases: Case[] = [
 function layout(c: Case) {
   const qWidth = c.heads * c.headDim;
   const kvWidth = c.kvHeads * c.headDim;
+  if (c.packed === 'kv') {
+    const stride = 2 * kvWidth;
+    return {
+      q: { stride: qWidth, offset: 0 },
+      k: { stride, offset: 0 },
+      v: { stride, offset: kvWidth },
+      names: { q: 'q', k: 'kv', v: 'kv' },
+      gradients: { dq: 'dq', dk: 'dkv', dv: 'dkv' },
+    };
+  }
   if (c.packed) {
     const stride = qWidth + 2 * kvWidth;
     return {

@@ -108,6 +108,11 @@ export const MASKS: Record<string, (queries: number, keys: number, t: number) =>
   window: (queries, keys, t) => [Math.max(0, keys - queries + t + 1 - 7), Math.max(0, keys - queries + t + 1)],
   // Segments of 11 tokens with a window of 5 inside.
   segments: (_queries, keys, t) => [Math.max(t - (t % 11), t - 4), Math.min(keys, t + 1)],
+  // Three images side by side, each with its own keys, as many of each as go round.
+  images: (queries, keys, t) => {
+    const image = Math.min(2, Math.floor(t / Math.floor(queries / 3)));
+    return [image * Math.floor(keys / 3), image === 2 ? keys : (image + 1) * Math.floor(keys / 3)];
+  },
   // The last third are padding, which sees nothing, and so is one row in the middle.
   padded: (queries, keys, t) => (t === 4 || 3 * t >= 2 * queries ? [0, 0] : [0, Math.min(keys, t + 1)]),
 };

@@ -140,14 +140,28 @@ export function attention<T>(
 }
 
 /**
- * dq, dk and dv from dO, with the forward's o and lse. queryRanges u32 [keys, 2]: key t is seen by the queries
+ * dq, dk and dv from dO, with the forward's o and lse; only dq, or only dk and dv (with queryRanges), where only those are
+ * given. queryRanges u32 [keys, 2]: key t is seen by the queries
  * queryRanges[t, 0] … queryRanges[t, 1] − 1, and it must be just those (rows with an empty key range may lie among them):
  * causal, windowed and packed segments all have such intervals. `stats` is scratch of attentionStats(shape) f32.
  */
 export function attentionBackward<T>(
   target: KernelTarget,
   shape: AttentionBackwardShape,
-  buffers: { q: T; k: T; v: T; o: T; dO: T; lse: T; keyRanges: T; queryRanges: T; stats: T; dq: T; dk: T; dv: T },
+  buffers: {
+    q: T;
+    k: T;
+    v: T;
+    o: T;
+    dO: T;
+    lse: T;
+    keyRanges: T;
+    stats: T;
+    dq?: T;
+    queryRanges?: T;
+    dk?: T;
+    dv?: T;
+  },
 ): KernelCall<T>[] {
   check(shape);
   const { q, k, v, o, dO, lse, keyRanges, queryRanges, stats, dq, dk, dv } = buffers;
@@ -168,7 +182,7 @@ export function attentionBackward<T>(
     d_stride: shape.dO.stride,
     d_offset: shape.dO.offset,
   };
-  return [
+  const calls: KernelCall<T>[] = [
     {
       shader: 'attention_delta',
       defines: { ...elements(shape.headDim, [shape.o, shape.dO]), WG: 32 },
@@ -184,7 +198,9 @@ export function attentionBackward<T>(
       flops: 2 * queries * heads * shape.headDim,
       bytes: 2 * bytes.query,
     },
-    {
+  ];
+  if (dq !== undefined) {
+    calls.push({
       shader: `attention_dq_${ending}`,
       defines: { ...elements(shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dq]), ...defines, SOURCES: 4 },
       params: { ...params, dq_stride: shape.dq.stride, dq_offset: shape.dq.offset },
@@ -192,8 +208,10 @@ export function attentionBackward<T>(
       grid: [Math.ceil(queries / rows), heads, 1],
       flops: 3 * product(shape),
       bytes: 3 * bytes.query + 2 * bytes.key,
-    },
-    {
+    });
+  }
+  if (dk !== undefined && dv !== undefined && queryRanges !== undefined) {
+    calls.push({
       shader: `attention_dkv_${ending}`,
       defines: {
         ...elements(shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dk, shape.dv]),
@@ -221,6 +239,7 @@ export function attentionBackward<T>(
       grid: [Math.ceil(keys / rows), kvHeads, 1],
       flops: 4 * product(shape),
       bytes: 2 * bytes.query + 4 * bytes.key,
-    },
-  ];
+    });
+  }
+  return calls;
 }

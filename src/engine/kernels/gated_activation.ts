@@ -4,11 +4,15 @@ import { columnRowGrid, vectorWidth } from './lanes.ts';
 /** As in the hub's `hidden_act`: gelu is the exact one with erf, gelu_tanh its approximation (gelu_pytorch_tanh). */
 export type Activation = 'silu' | 'gelu' | 'gelu_tanh' | 'relu';
 
+/** Which half of a row goes through the activation: gate | up as language models have it, or up | gate (GEGLU). */
+export type GatePlace = 'first' | 'second';
+
 export interface GatedActivationShape {
   rows: number;
-  /** F: columns of gate, and of up; the packed input has 2F (gate | up) */
+  /** F: columns of gate, and of up; the packed input has 2F */
   width: number;
   activation: Activation;
+  gate: GatePlace;
 }
 
 const LANES = 64;
@@ -17,7 +21,7 @@ function common(shape: GatedActivationShape) {
   const vector = vectorWidth(shape.width);
   const width = shape.width / vector;
   return {
-    defines: { WG: LANES, VECTOR: vector, ACTIVATION: shape.activation },
+    defines: { WG: LANES, VECTOR: vector, ACTIVATION: shape.activation, GATE: shape.gate },
     params: { rows: shape.rows, width },
     grid: columnRowGrid(Math.ceil(width / LANES), shape.rows),
     elements: shape.rows * shape.width,
@@ -34,7 +38,7 @@ export function gatedActivation<T>(
   return [{ shader: 'gated_activation', ...call, buffers, flops: 8 * elements, bytes: 12 * elements }];
 }
 
-/** dx[rows, 2F] = (dy · up · act'(gate) | dy · act(gate)). */
+/** dgate = dy · up · act'(gate) and dup = dy · act(gate), in dx[rows, 2F] as gate and up lie in x. */
 export function gatedActivationBackward<T>(
   _target: KernelTarget,
   shape: GatedActivationShape,

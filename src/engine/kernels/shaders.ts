@@ -6,9 +6,20 @@ import cross_entropy from '../../../shaders/cross_entropy.wgsl';
 import dora_norm from '../../../shaders/dora_norm.wgsl';
 import dropout from '../../../shaders/dropout.wgsl';
 import embedding from '../../../shaders/embedding.wgsl';
+import erf from '../../../shaders/erf.wgsl';
 import gated_activation from '../../../shaders/gated_activation.wgsl';
 import gated_activation_backward from '../../../shaders/gated_activation_backward.wgsl';
 import gradient_norm from '../../../shaders/gradient_norm.wgsl';
+import group_norm_apply from '../../../shaders/group_norm_apply.wgsl';
+import group_norm_backward_apply from '../../../shaders/group_norm_backward_apply.wgsl';
+import group_norm_backward_sums from '../../../shaders/group_norm_backward_sums.wgsl';
+import group_norm_common from '../../../shaders/group_norm_common.wgsl';
+import group_norm_finish from '../../../shaders/group_norm_finish.wgsl';
+import group_norm_gradient from '../../../shaders/group_norm_gradient.wgsl';
+import group_norm_pairs from '../../../shaders/group_norm_pairs.wgsl';
+import group_norm_sums from '../../../shaders/group_norm_sums.wgsl';
+import layer_norm from '../../../shaders/layer_norm.wgsl';
+import layer_norm_backward from '../../../shaders/layer_norm_backward.wgsl';
 import map from '../../../shaders/map.wgsl';
 import reduce_sum from '../../../shaders/reduce_sum.wgsl';
 import rms_norm from '../../../shaders/rms_norm.wgsl';
@@ -18,6 +29,8 @@ import rope_backward from '../../../shaders/rope_backward.wgsl';
 import rope_common from '../../../shaders/rope_common.wgsl';
 import row_reduce from '../../../shaders/row_reduce.wgsl';
 import scatter_rows from '../../../shaders/scatter_rows.wgsl';
+import softmax_rows from '../../../shaders/softmax_rows.wgsl';
+import squared_error from '../../../shaders/squared_error.wgsl';
 import stored_weight from '../../../shaders/stored_weight.wgsl';
 import vector from '../../../shaders/vector.wgsl';
 import { library as attention } from './attention_library.ts';
@@ -35,9 +48,20 @@ export const SHADERS: Readonly<Record<string, string>> = {
   dora_norm,
   dropout,
   embedding,
+  erf,
   gated_activation,
   gated_activation_backward,
   gradient_norm,
+  group_norm_apply,
+  group_norm_backward_apply,
+  group_norm_backward_sums,
+  group_norm_common,
+  group_norm_finish,
+  group_norm_gradient,
+  group_norm_pairs,
+  group_norm_sums,
+  layer_norm,
+  layer_norm_backward,
   map,
   reduce_sum,
   rms_norm,
@@ -47,6 +71,8 @@ export const SHADERS: Readonly<Record<string, string>> = {
   rope_common,
   row_reduce,
   scatter_rows,
+  softmax_rows,
+  squared_error,
   stored_weight,
   vector,
 };

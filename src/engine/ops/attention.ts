@@ -3,6 +3,7 @@ import { attention, attentionBackward, attentionStats } from '../kernels/attenti
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix } from '../tensor.ts';
 import type { AttentionAttributes, OpDefinition, Operand } from './types.ts';
+import { TILED_HEAD, WIDEST_HEAD, wideAttention } from './wide-attention.ts';
 
 function shapeOf(q: Tensor, k: Tensor, v: Tensor, attributes: AttentionAttributes): AttentionShape {
   const { heads, kvHeads, headDim, scale, qOffset, kOffset, vOffset } = attributes;
@@ -17,7 +18,7 @@ function shapeOf(q: Tensor, k: Tensor, v: Tensor, attributes: AttentionAttribute
     k: { stride: matrix(k).columns, offset: kOffset },
     v: { stride: matrix(v).columns, offset: vOffset },
     o: { stride: heads * headDim, offset: 0 },
-    density: 0.5,
+    density: attributes.density ?? (q === k ? 0.5 : 1),
   };
 }
 
@@ -30,6 +31,8 @@ export const attentionOp: OpDefinition<'attention'> = {
     if (heads % kvHeads !== 0 || !fits(q, qOffset, heads) || !fits(k, kOffset, kvHeads) || !fits(v, vOffset, kvHeads)) {
       throw new Error('attention: the heads do not fit the columns of q, k and v');
     }
+    if (headDim > TILED_HEAD && (heads > 1 || headDim > WIDEST_HEAD))
+      throw new Error(`attention: of heads of ${headDim} elements only one, of at most ${WIDEST_HEAD}`);
     if (matrix(k).rows !== matrix(v).rows) throw new Error('attention: as many keys as values');
     if (elementCount(keyRanges.shape) !== 2 * rows)
       throw new Error('attention: keyRanges are two numbers for each query');
@@ -43,45 +46,68 @@ export const attentionOp: OpDefinition<'attention'> = {
     const dO = gradient('o');
     if (!dO) return;
     const { q, k, v, queryRanges, keyRanges } = inputs;
-    if (q !== k || k !== v || !queryRanges)
-      throw new Error('attention: gradients need q, k and v in one matrix, and queryRanges');
-    if (!needs('q')) return;
-    accumulate('q', (previous) => {
-      const backward = { dO, o: outputs.o, lse: outputs.lse, qkv: q, queryRanges, keyRanges };
-      const { d } = graph.emit('attentionBackward', backward, attributes);
-      return previous ? graph.add(previous, d) : d;
-    });
+    const wants = { q: needs('q'), kv: needs('k') };
+    if (k !== v) throw new Error('attention: gradients need k and v in one matrix');
+    if (wants.kv && !queryRanges) throw new Error('attention: gradients of k and v need queryRanges');
+    if (attributes.headDim > TILED_HEAD)
+      throw new Error(`attention: no gradient for heads of more than ${TILED_HEAD} elements`);
+    if (!wants.q && !wants.kv) return;
+    // The gradients are written head by head: columns beside the heads would keep what lay there before.
+    const { heads, kvHeads, headDim } = attributes;
+    const columns = { q: heads * headDim, kv: 2 * kvHeads * headDim };
+    const filled = q === k ? matrix(q).columns === columns.q + columns.kv : matrix(q).columns === columns.q;
+    if (!filled || (q !== k && wants.kv && matrix(k).columns !== columns.kv))
+      throw new Error('attention: gradients need matrices without further columns');
+    const { dq, dkv } = graph.emit(
+      'attentionBackward',
+      {
+        dO,
+        o: outputs.o,
+        lse: outputs.lse,
+        q,
+        k,
+        v,
+        keyRanges,
+        ...(wants.kv && queryRanges && { queryRanges }),
+      },
+      { ...attributes, wants: !wants.kv ? 'q' : !wants.q ? 'kv' : 'both' },
+    );
+    if (dq) accumulate('q', (previous) => (previous ? graph.add(previous, dq) : dq));
+    if (dkv) accumulate('k', (previous) => (previous ? graph.add(previous, dkv) : dkv));
   },
-  kernels({ inputs, outputs, attributes, target }) {
+  kernels({ inputs, outputs, attributes, target, temporary }) {
     const { q, k, v, keyRanges } = inputs;
+    if (attributes.headDim > TILED_HEAD)
+      return wideAttention(target, attributes, { q, k, v, keyRanges, ...outputs }, temporary);
     return attention<Operand>(target, shapeOf(q, k, v, attributes), { q, k, v, keyRanges, ...outputs });
   },
 };
 
 export const attentionBackwardOp: OpDefinition<'attentionBackward'> = {
-  outputs: ({ qkv }) => ({ d: { shape: qkv.shape } }),
+  outputs: ({ q, k }, { wants }) =>
+    q === k
+      ? { dq: { shape: q.shape } }
+      : { ...(wants !== 'kv' && { dq: { shape: q.shape } }), ...(wants !== 'q' && { dkv: { shape: k.shape } }) },
   gradient: 'none',
   kernels({ inputs, outputs, attributes, target, temporary }) {
-    const { dO, o, lse, qkv, queryRanges, keyRanges } = inputs;
-    const shape = shapeOf(qkv, qkv, qkv, attributes);
-    const { q, k, v } = shape;
-    const { d } = outputs;
+    const { dO, o, lse, q, k, v, queryRanges, keyRanges } = inputs;
+    const shape = shapeOf(q, k, v, attributes);
+    const dq = outputs.dq;
+    const dkv = q === k ? dq : outputs.dkv;
     return attentionBackward<Operand>(
       target,
-      { ...shape, dO: shape.o, dq: q, dk: k, dv: v },
+      { ...shape, dO: shape.o, dq: shape.q, dk: shape.k, dv: shape.v },
       {
-        q: qkv,
-        k: qkv,
-        v: qkv,
+        q,
+        k,
+        v,
         o,
         dO,
         lse,
         keyRanges,
-        queryRanges,
         stats: temporary([attentionStats(shape)]),
-        dq: d,
-        dk: d,
-        dv: d,
+        ...(dq && { dq }),
+        ...(dkv && queryRanges && { queryRanges, dk: dkv, dv: dkv }),
       },
     );
   },

@@ -3,7 +3,7 @@ import { linearGrid } from '../kernels/kernel.ts';
 import { reduceSum } from '../kernels/optimizer.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix } from '../tensor.ts';
-import { binary, derivative, operand, operations, toWgsl, usesStrength } from './expression.ts';
+import { binary, derivative, operand, operations, toWgsl, uses, usesStrength } from './expression.ts';
 import type { Inputs, OpDefinition, Operand } from './types.ts';
 
 const LANES = 64;
@@ -11,13 +11,15 @@ const LANES = 64;
 export const operandsOf = (inputs: Inputs<'map'>): [Tensor, ...Tensor[]] =>
   (Object.values(inputs) as (Tensor | undefined)[]).filter((t) => t !== undefined) as [Tensor, ...Tensor[]];
 
-type Extent = 'full' | 'row' | 'number';
+type Extent = 'full' | 'row' | 'number' | 'group';
 
 function extent(tensor: Tensor, shape: readonly number[]): Extent {
   const count = elementCount(tensor.shape);
-  if (count === elementCount(shape)) return 'full';
+  const all = elementCount(shape);
+  if (count === all) return 'full';
   if (count === shape.at(-1)) return 'row';
   if (count === 1) return 'number';
+  if (tensor.shape.at(-1) === shape.at(-1) && all % count === 0) return 'group';
   throw new Error(`map: ${tensor.label} [${tensor.shape.join()}] does not stretch to [${shape.join()}]`);
 }
 
@@ -41,7 +43,7 @@ export const mapOp: OpDefinition<'map'> = {
       if (!needs(name)) return;
       const kind = extent(tensor, outputs.y.shape);
       if (kind === 'number') throw new Error('map: a single number cannot be trained');
-      // dx = dy ∂y/∂x; towards a row, summed over the rows
+      // dx = dy ∂y/∂x; towards a row, summed over the rows that read it
       const local = derivative(attributes.expression, i);
       const isOne = local.kind === 'constant' && local.value === 1;
       const full = isOne ? dy : graph.map(binary('mul', operand(tensors.length), local), [...tensors, dy]);
@@ -52,7 +54,8 @@ export const mapOp: OpDefinition<'map'> = {
       } else if (kind === 'full') {
         accumulate(name, (previous) => (previous ? graph.add(previous, full) : full));
       } else {
-        const { y } = graph.emit('columnSum', { x: full }, {});
+        const groups = matrix(tensor).rows;
+        const { y } = graph.emit('columnSum', { x: full }, kind === 'group' ? { groups } : {});
         accumulate(name, (previous) => (previous ? graph.add(previous, y) : y));
       }
     });
@@ -68,24 +71,30 @@ export const mapOp: OpDefinition<'map'> = {
     const defines: Record<string, string | number | boolean> = {
       V: vector === 4 ? 'vec4<f32>' : 'f32',
       OPERANDS: tensors.length,
-      ROWS: extents.includes('row'),
+      ROWS: extents.includes('row') || extents.includes('group'),
+      // Vectors of y that read one row of a group operand, for each such operand.
+      FIELDS: extents.map((kind, i) => (kind === 'group' ? `, group${i}: u32` : '')).join(''),
       EXPRESSION: toWgsl(attributes.expression),
+      ERF: uses(attributes.expression, 'erf'),
       STRENGTH: usesStrength(attributes.expression),
     };
     const reads: Record<Extent, (i: number) => string> = {
       full: (i) => `b${i}[i]`,
       row: (i) => `b${i}[c]`,
       number: (i) => `V(b${i}[0])`,
+      group: (i) => `b${i}[i / p.group${i} * p.columns + c]`,
     };
+    const params: Record<string, number> = { count, columns: columns / vector };
     extents.forEach((kind, i) => {
       defines[`T${i}`] = kind === 'number' ? 'f32' : String(defines['V']);
       defines[`LOAD${i}`] = reads[kind](i);
+      if (kind === 'group') params[`group${i}`] = count / matrix(tensors[i]!).rows;
     });
     return [
       {
         shader: 'map',
         defines,
-        params: { count, columns: columns / vector },
+        params,
         buffers: { ...Object.fromEntries(tensors.map((tensor, i) => [`b${i}`, tensor])), y },
         grid: linearGrid(Math.ceil(count / LANES)),
         flops: elementCount(y.shape) * operations(attributes.expression),
@@ -96,7 +105,7 @@ export const mapOp: OpDefinition<'map'> = {
 };
 
 /** Copies columns of one matrix into columns of another; all in elements. */
-function copyColumns(x: Tensor, y: Tensor, from: number, to: number, width: number): KernelCall<Operand> {
+export function copyColumns(x: Tensor, y: Tensor, from: number, to: number, width: number): KernelCall<Operand> {
   const { rows, columns: xStride } = matrix(x);
   const { columns: yStride } = matrix(y);
   const vector = [xStride, yStride, from, to, width].every((value) => value % 4 === 0) ? 4 : 1;
@@ -163,25 +172,50 @@ export const sliceOp: OpDefinition<'slice'> = {
   kernels: ({ inputs, outputs, attributes: { offset, width } }) => [copyColumns(inputs.x, outputs.y, offset, 0, width)],
 };
 
+/** Rows that one invocation adds up where there are not far more; longer columns are summed in two passes. */
+const SUM_ROWS = 128;
+
 export const columnSumOp: OpDefinition<'columnSum'> = {
-  outputs({ x, z }) {
+  outputs({ x, z }, { groups }) {
+    const { rows, columns } = matrix(x);
     if (z && elementCount(z.shape) !== elementCount(x.shape)) throw new Error('columnSum: x and z of one size');
-    return { y: { shape: [matrix(x).columns] } };
+    if (groups === undefined) return { y: { shape: [columns] } };
+    if (rows % groups !== 0) throw new Error(`columnSum: ${rows} rows are not ${groups} equal groups`);
+    return { y: { shape: [groups, columns] } };
   },
   gradient: 'none',
-  kernels({ inputs, outputs }) {
+  kernels({ inputs, outputs, attributes: { groups = 1 }, temporary }) {
     const { rows, columns } = matrix(inputs.x);
     const { x, z } = inputs;
-    return [
-      {
+    const perGroup = rows / groups;
+    const chunks = Math.ceil(perGroup / Math.max(SUM_ROWS, Math.sqrt(perGroup)));
+    const pass = (
+      from: { x: Tensor; z?: Tensor | undefined },
+      y: Tensor,
+      shape: { groupRows: number; chunks: number },
+    ): KernelCall<Operand> => {
+      const elements = groups * shape.groupRows * columns;
+      return {
         shader: 'column_sum',
-        defines: { PRODUCT: z !== undefined, GRADIENT: outputs.y.role === 'gradient' },
-        params: { rows, columns },
-        buffers: { x, y: outputs.y, ...(z && { z }) },
-        grid: [Math.ceil(columns / LANES), 1, 1],
-        flops: rows * columns * (z ? 2 : 1),
-        bytes: 4 * rows * columns * (z ? 2 : 1) + 4 * columns,
-      },
+        defines: { PRODUCT: from.z !== undefined, GRADIENT: y.role === 'gradient' },
+        params: {
+          columns,
+          chunks: shape.chunks,
+          group_rows: shape.groupRows,
+          chunk_rows: Math.ceil(shape.groupRows / shape.chunks),
+          count: groups * shape.chunks * columns,
+        },
+        buffers: { x: from.x, y, ...(from.z && { z: from.z }) },
+        grid: linearGrid(Math.ceil((groups * shape.chunks * columns) / LANES)),
+        flops: elements * (from.z ? 2 : 1),
+        bytes: 4 * elements * (from.z ? 2 : 1) + 4 * groups * shape.chunks * columns,
+      };
+    };
+    if (chunks === 1) return [pass({ x, z }, outputs.y, { groupRows: perGroup, chunks: 1 })];
+    const parts = temporary([groups * chunks, columns]);
+    return [
+      pass({ x, z }, parts, { groupRows: perGroup, chunks }),
+      pass({ x: parts }, outputs.y, { groupRows: chunks, chunks: 1 }),
     ];
   },
 };

@@ -2,7 +2,7 @@
  * Elementwise expressions: what the `map` op computes, as data, so that chains fuse by substitution and derivatives are
  * taken symbolically.
  */
-export type Unary = 'neg' | 'exp' | 'log' | 'sqrt' | 'tanh' | 'sigmoid';
+export type Unary = 'neg' | 'exp' | 'log' | 'sqrt' | 'tanh' | 'sigmoid' | 'erf';
 export type Binary = 'add' | 'sub' | 'mul' | 'div';
 export type Expression =
   | { readonly kind: 'operand'; readonly index: number }
@@ -29,6 +29,28 @@ export function binary(kind: Binary, a: Expression, b: Expression): Expression {
   return { kind, a, b };
 }
 
+/** x σ(x) */
+export const silu = (x: Expression): Expression => binary('mul', x, unary('sigmoid', x));
+
+/** x σ(1.702 x), the approximation of GELU in OpenAI's CLIP (Hendrycks and Gimpel, arXiv:1606.08415). */
+export const quickGelu = (x: Expression): Expression =>
+  binary('mul', x, unary('sigmoid', binary('mul', constant(1.702), x)));
+
+/** x (1 + erf(x / √2)) / 2, the exact GELU. */
+export const gelu = (x: Expression): Expression =>
+  binary(
+    'mul',
+    binary('mul', constant(0.5), x),
+    binary('add', constant(1), unary('erf', binary('mul', constant(Math.SQRT1_2), x))),
+  );
+
+/** The tanh form of GELU: (1 + tanh u) / 2 is σ(2u) with u = √(2/π) (x + 0.044715 x³). */
+export const geluTanh = (x: Expression): Expression => {
+  const cubic = binary('mul', constant(0.044715), binary('mul', x, binary('mul', x, x)));
+  const twice = binary('mul', constant(2 * Math.sqrt(2 / Math.PI)), binary('add', x, cubic));
+  return binary('mul', x, unary('sigmoid', twice));
+};
+
 /** Local derivatives with respect to a (and b), of e = kind(a, b). */
 const UNARY_RULES: { readonly [K in Unary]: (a: Expression, e: Expression) => Expression } = {
   neg: () => constant(-1),
@@ -39,6 +61,8 @@ const UNARY_RULES: { readonly [K in Unary]: (a: Expression, e: Expression) => Ex
   tanh: (_, e) => binary('sub', constant(1), binary('mul', e, e)),
   // σ (1 - σ)
   sigmoid: (_, e) => binary('mul', e, binary('sub', constant(1), e)),
+  // 2/√π exp(-a²)
+  erf: (a) => binary('mul', constant(2 / Math.sqrt(Math.PI)), unary('exp', unary('neg', binary('mul', a, a)))),
 };
 
 const BINARY_RULES: {
@@ -125,7 +149,10 @@ export function operations(e: Expression): number {
   return 1 + operations(e.a) + ('b' in e ? operations(e.b) : 0);
 }
 
-export function usesStrength(e: Expression): boolean {
-  if (e.kind === 'strength') return true;
-  return ('a' in e && usesStrength(e.a)) || ('b' in e && usesStrength(e.b));
+/** Whether a kind of expression occurs anywhere in e. */
+export function uses(e: Expression, kind: Expression['kind']): boolean {
+  if (e.kind === kind) return true;
+  return ('a' in e && uses(e.a, kind)) || ('b' in e && uses(e.b, kind));
 }
+
+export const usesStrength = (e: Expression): boolean => uses(e, 'strength');

@@ -1,18 +1,24 @@
 import { attentionBackwardOp, attentionOp } from './attention.ts';
 import { columnSumOp, concatOp, dropoutOp, mapOp, sliceOp, sumOp } from './elementwise.ts';
 import {
-  crossEntropyHeadOp,
   doraNormOp,
   embeddingOp,
   gatedActivationBackwardOp,
   gatedActivationOp,
   headNormRopeBackwardOp,
   headNormRopeOp,
-  rmsNormBackwardOp,
-  rmsNormOp,
   scatterRowsOp,
 } from './language.ts';
 import { linearBackwardOp, linearOp, loraGradientOp, loraUpBackwardOp } from './linear.ts';
+import { crossEntropyHeadOp, squaredErrorOp } from './loss.ts';
+import {
+  groupNormBackwardOp,
+  groupNormOp,
+  layerNormBackwardOp,
+  layerNormOp,
+  rmsNormBackwardOp,
+  rmsNormOp,
+} from './normalisation.ts';
 import type { OpTable } from './types.ts';
 
 /** Every op with its shape rule, gradient rule and kernels. A missing entry does not compile. */
@@ -24,6 +30,10 @@ export const OPERATIONS: OpTable = {
   loraGradient: loraGradientOp,
   rmsNorm: rmsNormOp,
   rmsNormBackward: rmsNormBackwardOp,
+  groupNorm: groupNormOp,
+  groupNormBackward: groupNormBackwardOp,
+  layerNorm: layerNormOp,
+  layerNormBackward: layerNormBackwardOp,
   headNormRope: headNormRopeOp,
   headNormRopeBackward: headNormRopeBackwardOp,
   attention: attentionOp,
@@ -37,6 +47,7 @@ export const OPERATIONS: OpTable = {
   dropout: dropoutOp,
   doraNorm: doraNormOp,
   crossEntropyHead: crossEntropyHeadOp,
+  squaredError: squaredErrorOp,
   sum: sumOp,
   scatterRows: scatterRowsOp,
 };

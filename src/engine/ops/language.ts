@@ -1,14 +1,10 @@
-import { crossEntropy } from '../kernels/cross_entropy.ts';
 import { embedding, scatterRows } from '../kernels/embedding.ts';
 import { gatedActivation, gatedActivationBackward } from '../kernels/gated_activation.ts';
-import type { KernelCall } from '../kernels/kernel.ts';
 import { linearGrid } from '../kernels/kernel.ts';
-import { linear, linearBackward } from '../kernels/matmul.ts';
-import { rmsNorm, rmsNormBackward } from '../kernels/rms_norm.ts';
 import { headNormRope, headNormRopeBackward } from '../kernels/rope.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix, weightType } from '../tensor.ts';
-import { expectColumns, weightParts } from './linear.ts';
+import { weightParts } from './linear.ts';
 import type { OpDefinition, Operand, RopeAttributes } from './types.ts';
 
 export const embeddingOp: OpDefinition<'embedding'> = {
@@ -30,51 +26,6 @@ export const embeddingOp: OpDefinition<'embedding'> = {
         { table: part, ids: inputs.ids, y: outputs.y },
       ),
     ),
-};
-
-export const rmsNormOp: OpDefinition<'rmsNorm'> = {
-  outputs({ x, weight }) {
-    const { rows, columns } = matrix(x);
-    if (elementCount(weight.shape) !== columns) throw new Error('rmsNorm: one weight for each column');
-    return { y: { shape: x.shape }, rstd: { shape: [rows] } };
-  },
-  // dx = rstd (w dy) - x rstd³/D Σ(w dy x)
-  gradient({ graph, inputs, outputs, attributes, gradient, accumulate }) {
-    const dy = gradient('y');
-    if (!dy) return;
-    const { x, weight } = inputs;
-    accumulate(
-      'x',
-      (add) =>
-        graph.emit(
-          'rmsNormBackward',
-          { dy, x, weight, rstd: outputs.rstd, ...(add && { add }) },
-          { offset: attributes.offset, eps: attributes.eps },
-        ).dx,
-    );
-  },
-  kernels({ inputs, outputs, attributes, target }) {
-    const { rows, columns: width } = matrix(inputs.x);
-    return rmsNorm<Operand>(
-      target,
-      { rows, width, weightType: weightType(inputs.weight), ...attributes },
-      { ...inputs, y: outputs.y },
-    );
-  },
-};
-
-export const rmsNormBackwardOp: OpDefinition<'rmsNormBackward'> = {
-  outputs: ({ x }) => ({ dx: { shape: x.shape } }),
-  gradient: 'none',
-  kernels({ inputs, outputs, attributes, target }) {
-    const { rows, columns: width } = matrix(inputs.x);
-    const { x, weight, dy, add } = inputs;
-    return rmsNormBackward<Operand>(
-      target,
-      { rows, width, weightType: weightType(weight), ...attributes },
-      { x, weight, dy, dx: outputs.dx, ...(add && { add }) },
-    );
-  },
 };
 
 function ropeShape(x: Tensor, attributes: RopeAttributes, weight: Tensor | undefined) {
@@ -201,74 +152,5 @@ export const doraNormOp: OpDefinition<'doraNorm'> = {
         bytes: 4 * rows * columns,
       },
     ];
-  },
-};
-
-export const crossEntropyHeadOp: OpDefinition<'crossEntropyHead'> = {
-  outputs({ x, weight, labels }, { withGradient, chunkRows }) {
-    const { rows } = matrix(x);
-    expectColumns('crossEntropyHead', x, matrix(weight).columns);
-    if (elementCount(labels.shape) !== rows) throw new Error('crossEntropyHead: one label for each row');
-    if (chunkRows < rows && chunkRows % 64 !== 0) throw new Error('crossEntropyHead: chunks are multiples of 64 rows');
-    return { loss: { shape: [rows] }, ...(withGradient && { dx: { shape: x.shape } }) };
-  },
-  // dx was computed on the way: it is the gradient of loss_scale · Σ loss.
-  gradient({ graph, outputs, accumulate }) {
-    const { dx } = outputs;
-    if (!dx) throw new Error('crossEntropyHead was built without gradient');
-    accumulate('x', (previous) => (previous ? graph.add(previous, dx) : dx));
-  },
-  kernels({ inputs, outputs, attributes, target, temporary }) {
-    const { x, weight, labels } = inputs;
-    const { rows, columns: k } = matrix(x);
-    const { rows: vocabulary } = matrix(weight);
-    const type = weightType(weight);
-    const chunk = Math.min(rows, attributes.chunkRows);
-    const logits = temporary([chunk, vocabulary]);
-    const calls: KernelCall<Operand>[] = [];
-    const rowsOf = (tensor: Tensor, first: number, count: number): Operand => ({
-      tensor,
-      offset: first * k * 4,
-      size: count * k * 4,
-    });
-    for (let first = 0; first < rows; first += chunk) {
-      const m = Math.min(chunk, rows - first);
-      for (const part of weightParts(weight)) {
-        calls.push(
-          linear<Operand>(
-            { x: rowsOf(x, first, m), w: part.part, y: logits },
-            { m, n: part.rows, k, weightType: type, yOffset: part.row, yStride: vocabulary },
-            target,
-          ),
-        );
-      }
-      const { dx } = outputs;
-      calls.push(
-        ...crossEntropy<Operand>(
-          target,
-          { rows: m, vocabulary, withGradient: dx !== undefined, firstRow: first },
-          { logits, labels, loss: outputs.loss },
-        ),
-      );
-      if (!dx) continue;
-      for (const part of weightParts(weight)) {
-        calls.push(
-          linearBackward<Operand>(
-            { dy: logits, w: part.part, dx: rowsOf(dx, first, m) },
-            {
-              m,
-              n: part.rows,
-              k,
-              weightType: type,
-              dyOffset: part.row,
-              dyStride: vocabulary,
-              accumulate: part.row > 0,
-            },
-            target,
-          ),
-        );
-      }
-    }
-    return calls;
   },
 };

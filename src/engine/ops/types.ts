@@ -1,4 +1,4 @@
-import type { Activation } from '../kernels/gated_activation.ts';
+import type { Activation, GatePlace } from '../kernels/gated_activation.ts';
 import type { KernelCall, KernelTarget } from '../kernels/kernel.ts';
 import type { LoraSegment } from '../kernels/matmul.ts';
 import type { DType, Tensor, TensorSpec } from '../tensor.ts';
@@ -14,6 +14,20 @@ export interface AttentionAttributes {
   qOffset: number;
   kOffset: number;
   vOffset: number;
+  /**
+   * Share of all query-key pairs that are seen, for the count of operations alone. Where nothing is said: half where q and k
+   * are one matrix (causal), else all.
+   */
+  density?: number;
+}
+
+export interface GroupNormAttributes {
+  /** Rows are pixels, those of an image one after the other, as many of each. */
+  images: number;
+  groups: number;
+  eps: number;
+  /** What follows the norm in the same kernel. */
+  activation: 'silu' | null;
 }
 
 export interface RopeAttributes {
@@ -74,24 +88,49 @@ export interface OpTypes {
     { dx: Tensor }
   >;
   /**
+   * y = norm(x) weight + bias, x [images · pixels, C]; each image's pixels × (C / groups) channels have mean 0 and variance 1
+   * before weight and bias (Wu and He, arXiv:1803.08494). stats [images · groups, 2]: mean and 1 / √(variance + eps).
+   */
+  groupNorm: Op<{ x: Tensor; weight: Tensor; bias: Tensor }, GroupNormAttributes, { y: Tensor; stats: Tensor }>;
+  groupNormBackward: Op<
+    { dy: Tensor; x: Tensor; weight: Tensor; bias: Tensor; stats: Tensor; add?: Tensor },
+    GroupNormAttributes,
+    { dx: Tensor }
+  >;
+  /** y = norm(x) weight + bias over each row; stats [rows, 2]: mean and 1 / √(variance + eps). */
+  layerNorm: Op<{ x: Tensor; weight: Tensor; bias: Tensor }, { eps: number }, { y: Tensor; stats: Tensor }>;
+  layerNormBackward: Op<
+    { dy: Tensor; x: Tensor; weight: Tensor; stats: Tensor; add?: Tensor },
+    { eps: number },
+    { dx: Tensor }
+  >;
+  /**
    * o = softmax(scale q kᵀ over the seen keys) v; lse = log of the softmax's denominator, [heads, queries]. For gradients
-   * queryRanges [keys, 2] says the same of each key: which queries see it.
+   * queryRanges [keys, 2] says the same of each key: which queries see it. Heads of 257 to 512 elements: one head, without
+   * gradient.
    */
   attention: Op<
     { q: Tensor; k: Tensor; v: Tensor; queryRanges?: Tensor } & KeyRanges,
     AttentionAttributes,
     { o: Tensor; lse: Tensor }
   >;
-  /** Only for q, k and v packed in one matrix; d is packed the same way. */
+  /**
+   * Where q, k and v are columns of one matrix, dq is shaped like it and covers all three. Else k and v are columns of one
+   * matrix, and dq is shaped like q, dkv like k; `wants` says which of the two somebody reads. queryRanges go with dkv and
+   * with one matrix.
+   */
   attentionBackward: Op<
-    { dO: Tensor; o: Tensor; lse: Tensor; qkv: Tensor; queryRanges: Tensor } & KeyRanges,
-    AttentionAttributes,
-    { d: Tensor }
+    { dO: Tensor; o: Tensor; lse: Tensor; q: Tensor; k: Tensor; v: Tensor; queryRanges?: Tensor } & KeyRanges,
+    AttentionAttributes & { wants: 'q' | 'kv' | 'both' },
+    { dq?: Tensor; dkv?: Tensor }
   >;
-  /** y = act(x[:, :F]) · x[:, F:] */
-  gatedActivation: Op<{ x: Tensor }, { activation: Activation }, { y: Tensor }>;
-  gatedActivationBackward: Op<{ dy: Tensor; x: Tensor }, { activation: Activation }, { dx: Tensor }>;
-  /** y = an elementwise expression over up to six operands, each full-sized, one row ([C]) or one number ([1]) */
+  /** y = act(x[:, :F]) · x[:, F:] with the gate first, y = x[:, :F] · act(x[:, F:]) with the gate second */
+  gatedActivation: Op<{ x: Tensor }, { activation: Activation; gate: GatePlace }, { y: Tensor }>;
+  gatedActivationBackward: Op<{ dy: Tensor; x: Tensor }, { activation: Activation; gate: GatePlace }, { dx: Tensor }>;
+  /**
+   * y = an elementwise expression over up to six operands, each full-sized, one row ([C]), one number ([1]) or one row for
+   * each group of rows ([G, C], where G divides the rows: row r reads row ⌊r / (rows / G)⌋)
+   */
   map: Op<
     { x0: Tensor; x1?: Tensor; x2?: Tensor; x3?: Tensor; x4?: Tensor; x5?: Tensor },
     { expression: Expression },
@@ -101,8 +140,11 @@ export interface OpTypes {
   concat: Op<{ x0: Tensor; x1?: Tensor; x2?: Tensor }, object, { y: Tensor }>;
   /** y = columns [offset, offset + width) of x */
   slice: Op<{ x: Tensor }, { offset: number; width: number }, { y: Tensor }>;
-  /** y[c] = Σ_t x[t, c] · z[t, c] (z = 1 where absent), added to or put into a gradient where the output is one */
-  columnSum: Op<{ x: Tensor; z?: Tensor }, object, { y: Tensor }>;
+  /**
+   * y[g, c] = Σ_t x[t, c] · z[t, c] (z = 1 where absent) over the rows of each of `groups` equal groups (default 1: y [C]),
+   * added to or put into a gradient where the output is one
+   */
+  columnSum: Op<{ x: Tensor; z?: Tensor }, { groups?: number }, { y: Tensor }>;
   /** y = x · keep / (1 - p), keep drawn from (step seed, salt, element) */
   dropout: Op<{ x: Tensor }, { p: number; salt: number }, { y: Tensor }>;
   /** norm[n] = ‖W[n] + scale B[n] A‖₂ (DoRA, arXiv:2402.09353); a constant in the gradient, as in PEFT */
@@ -114,6 +156,12 @@ export interface OpTypes {
   crossEntropyHead: Op<
     { x: Tensor; weight: Tensor; labels: Tensor },
     { withGradient: boolean; chunkRows: number },
+    { loss: Tensor; dx?: Tensor }
+  >;
+  /** loss[r] = weight[r] Σ_c (x[r, c] - target[r, c])²; dx is the gradient of loss_scale · Σ loss. */
+  squaredError: Op<
+    { x: Tensor; target: Tensor; weight: Tensor },
+    { withGradient: boolean },
     { loss: Tensor; dx?: Tensor }
   >;
   /** y = Σ x */
@@ -174,6 +222,8 @@ export interface OpDefinition<K extends OpName> {
   kernels(context: KernelContext<K>): KernelCall<Operand>[];
   /** Kept even when nobody reads an output: it writes a gradient or a state. */
   hasEffect?: boolean;
+  /** A loss: `backward` begins here, though nobody hands this op a gradient. */
+  isLoss?: true;
 }
 
 export type OpTable = { readonly [K in OpName]: OpDefinition<K> };

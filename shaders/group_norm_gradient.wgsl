@@ -1,0 +1,34 @@
+// What both passes of the backward need: g, the gradient towards x̂.
+#include group_norm_common
+#if ACTIVATION == silu
+#include activation
+#endif
+#buffer dy: array<V>, read
+#buffer x: array<V>, read
+#buffer weight: array<StoredWeight>, read
+#if ACTIVATION == silu
+#buffer bias: array<StoredWeight>, read
+#endif
+#buffer stats: array<vec2<f32>>, read
+#include group_norm_pairs
+
+// Of the V channels: mean, rstd, weight, bias.
+struct Channels { mean: V, rstd: V, weight: V, bias: V }
+
+fn channels_of(chunk: Chunk) -> Channels {
+  let stat = stats_of(chunk.image, chunk.column);
+  let at = weight_index(chunk.column);
+#if ACTIVATION == silu
+  return Channels(stat.x, stat.y, stored_weight(weight[at], chunk.column), stored_weight(bias[at], chunk.column));
+#else
+  return Channels(stat.x, stat.y, stored_weight(weight[at], chunk.column), V());
+#endif
+}
+
+fn gradient(channels: Channels, normal: V, upstream: V) -> V {
+#if ACTIVATION == silu
+  return upstream * channels.weight * activate_grad(normal * channels.weight + channels.bias);
+#else
+  return upstream * channels.weight;
+#endif
+}

@@ -1,0 +1,100 @@
+import { crossEntropy } from '../kernels/cross_entropy.ts';
+import type { KernelCall } from '../kernels/kernel.ts';
+import { linear, linearBackward } from '../kernels/matmul.ts';
+import { squaredError } from '../kernels/squared_error.ts';
+import type { Tensor } from '../tensor.ts';
+import { elementCount, matrix, weightType } from '../tensor.ts';
+import { expectColumns, weightParts } from './linear.ts';
+import type { OpDefinition, Operand } from './types.ts';
+
+export const crossEntropyHeadOp: OpDefinition<'crossEntropyHead'> = {
+  outputs({ x, weight, labels }, { withGradient, chunkRows }) {
+    const { rows } = matrix(x);
+    expectColumns('crossEntropyHead', x, matrix(weight).columns);
+    if (elementCount(labels.shape) !== rows) throw new Error('crossEntropyHead: one label for each row');
+    if (chunkRows < rows && chunkRows % 64 !== 0) throw new Error('crossEntropyHead: chunks are multiples of 64 rows');
+    return { loss: { shape: [rows] }, ...(withGradient && { dx: { shape: x.shape } }) };
+  },
+  isLoss: true,
+  // dx was computed on the way: it is the gradient of loss_scale · Σ loss.
+  gradient({ graph, outputs, accumulate }) {
+    const { dx } = outputs;
+    if (!dx) throw new Error('crossEntropyHead was built without gradient');
+    accumulate('x', (previous) => (previous ? graph.add(previous, dx) : dx));
+  },
+  kernels({ inputs, outputs, attributes, target, temporary }) {
+    const { x, weight, labels } = inputs;
+    const { rows, columns: k } = matrix(x);
+    const { rows: vocabulary } = matrix(weight);
+    const type = weightType(weight);
+    const chunk = Math.min(rows, attributes.chunkRows);
+    const logits = temporary([chunk, vocabulary]);
+    const calls: KernelCall<Operand>[] = [];
+    const rowsOf = (tensor: Tensor, first: number, count: number): Operand => ({
+      tensor,
+      offset: first * k * 4,
+      size: count * k * 4,
+    });
+    for (let first = 0; first < rows; first += chunk) {
+      const m = Math.min(chunk, rows - first);
+      for (const part of weightParts(weight)) {
+        calls.push(
+          linear<Operand>(
+            { x: rowsOf(x, first, m), w: part.part, y: logits },
+            { m, n: part.rows, k, weightType: type, yOffset: part.row, yStride: vocabulary },
+            target,
+          ),
+        );
+      }
+      const { dx } = outputs;
+      calls.push(
+        ...crossEntropy<Operand>(
+          target,
+          { rows: m, vocabulary, withGradient: dx !== undefined, firstRow: first },
+          { logits, labels, loss: outputs.loss },
+        ),
+      );
+      if (!dx) continue;
+      for (const part of weightParts(weight)) {
+        calls.push(
+          linearBackward<Operand>(
+            { dy: logits, w: part.part, dx: rowsOf(dx, first, m) },
+            {
+              m,
+              n: part.rows,
+              k,
+              weightType: type,
+              dyOffset: part.row,
+              dyStride: vocabulary,
+              accumulate: part.row > 0,
+            },
+            target,
+          ),
+        );
+      }
+    }
+    return calls;
+  },
+};
+
+export const squaredErrorOp: OpDefinition<'squaredError'> = {
+  outputs({ x, target, weight }, { withGradient }) {
+    const { rows } = matrix(x);
+    expectColumns('squaredError', target, matrix(x).columns);
+    if (matrix(target).rows !== rows) throw new Error('squaredError: a target for each row');
+    if (elementCount(weight.shape) !== rows) throw new Error('squaredError: one weight for each row');
+    return { loss: { shape: [rows] }, ...(withGradient && { dx: { shape: x.shape } }) };
+  },
+  isLoss: true,
+  // dx was computed on the way: loss_scale · 2 weight (x - target).
+  gradient({ graph, outputs, needs, accumulate }) {
+    const { dx } = outputs;
+    if (!dx) throw new Error('squaredError was built without gradient');
+    if (needs('target') || needs('weight')) throw new Error('squaredError: only x can be trained');
+    accumulate('x', (previous) => (previous ? graph.add(previous, dx) : dx));
+  },
+  kernels({ inputs, outputs, target }) {
+    const { rows, columns } = matrix(inputs.x);
+    return squaredError<Operand>(target, { rows, width: columns }, { ...inputs, ...outputs });
+  },
+};

@@ -1,0 +1,56 @@
+/** Float64 layer norm and group norm, and their gradients, written from the definition. */
+
+const sigmoid = (z: number): number => 1 / (1 + Math.exp(-z));
+const act = (z: number, activation: 'silu' | null): number => (activation ? z * sigmoid(z) : z);
+const slopeOf = (z: number, activation: 'silu' | null): number =>
+  activation ? sigmoid(z) * (1 + z * (1 - sigmoid(z))) : 1;
+
+export interface NormCase {
+  images: number;
+  pixels: number;
+  channels: number;
+  groups: number;
+  eps: number;
+  activation: 'silu' | null;
+}
+
+/** Elements of each group of each image; layer norm is one image a row, of one pixel and one group. */
+function* members({ images, pixels, channels, groups }: NormCase): Generator<number[]> {
+  const width = channels / groups;
+  for (let n = 0; n < images; n++) {
+    for (let g = 0; g < groups; g++) {
+      const at: number[] = [];
+      for (let t = 0; t < pixels; t++)
+        for (let c = 0; c < width; c++) at.push((n * pixels + t) * channels + g * width + c);
+      yield at;
+    }
+  }
+}
+
+/** y, the pairs (mean, rstd) of every group, and with dy the gradient dx. */
+export function normReference(
+  shape: NormCase,
+  x: ArrayLike<number>,
+  weight: ArrayLike<number>,
+  bias: ArrayLike<number>,
+  dy?: ArrayLike<number>,
+) {
+  const y = new Float64Array(x.length);
+  const dx = new Float64Array(x.length);
+  const stats: number[] = [];
+  for (const at of members(shape)) {
+    const mean = at.reduce((sum, i) => sum + x[i]!, 0) / at.length;
+    const variance = at.reduce((sum, i) => sum + (x[i]! - mean) ** 2, 0) / at.length;
+    const rstd = 1 / Math.sqrt(variance + shape.eps);
+    stats.push(mean, rstd);
+    const normal = (i: number): number => (x[i]! - mean) * rstd;
+    const z = (i: number): number => normal(i) * weight[i % shape.channels]! + bias[i % shape.channels]!;
+    for (const i of at) y[i] = act(z(i), shape.activation);
+    if (!dy) continue;
+    const g = (i: number): number => dy[i]! * slopeOf(z(i), shape.activation) * weight[i % shape.channels]!;
+    const first = at.reduce((sum, i) => sum + g(i), 0) / at.length;
+    const second = at.reduce((sum, i) => sum + g(i) * normal(i), 0) / at.length;
+    for (const i of at) dx[i] = rstd * (g(i) - first - normal(i) * second);
+  }
+  return { y, dx, stats: Float64Array.from(stats) };
+}
