@@ -1,4 +1,4 @@
-import type { Pixels } from '../../datasets/pictures/types.ts';
+import type { PictureRow, Pixels } from '../../datasets/pictures/types.ts';
 import type { RunEvent } from '../../training/run.ts';
 
 export type SchedulerName =
@@ -59,3 +59,20 @@ export interface PrepareEvent {
 }
 
 export type LookTrainingEvent = PrepareEvent | RunEvent<{ prompt: string; seed: number; base: Pixels; tuned: Pixels }>;
+
+/** Keeps what takes long to compute, by a text that says all that it depends on but the base. Losing an entry costs time alone. */
+export interface LookCache {
+  read(key: string): Promise<Float32Array<ArrayBuffer> | undefined>;
+  write(key: string, values: Float32Array<ArrayBuffer>): Promise<void>;
+  /** Called after a set of writes. */
+  trim(): Promise<void>;
+}
+
+/** A picture of a data set: its row, and its pixels when they are asked for. */
+export interface PictureSource {
+  row: PictureRow;
+  /** Turned, at the row's size or scaled down. */
+  pixels(): Promise<Pixels>;
+  /** A grey picture over the whole picture, white where it is learnt; null without one. */
+  mask(): Promise<Pixels | null>;
+}
