@@ -42,6 +42,8 @@ export interface PictureRow {
   warnings: PictureWarning[];
   /** A painted mask exists under the id. */
   masked: boolean;
+  /** Shares of the coarse colours of its middle, for telling pictures of other subjects apart: see `colourShares`. */
+  colours?: number[];
 }
 
 /** Decoded pixels: RGBA, 8 bits a channel, rows from the top, no padding; length 4 · width · height. */
@@ -49,4 +51,93 @@ export interface Pixels {
   width: number;
   height: number;
   data: Uint8ClampedArray<ArrayBuffer> | Uint8Array<ArrayBuffer>;
+}
+
+/** What a file is, by its bytes. `captions` and `mask` are files that speak about the pictures beside them. */
+export type PictureKind =
+  | 'jpeg'
+  | 'png'
+  | 'animated png'
+  | 'webp'
+  | 'animated webp'
+  | 'avif'
+  | 'heic'
+  | 'gif'
+  | 'bmp'
+  | 'tiff'
+  | 'svg'
+  | 'captions'
+  | 'mask'
+  | 'text'
+  | 'unknown';
+
+/** Why a file did not become a picture. The phrases are shown and written into reports as they stand. */
+export type PictureSkipReason =
+  | 'not a picture'
+  | 'not readable here'
+  | 'damaged'
+  | 'too small to learn from'
+  | 'too large'
+  | 'the same file twice'
+  | 'empty'
+  | 'captions of no picture';
+
+export type PictureSkipCounts = Partial<Record<PictureSkipReason, number>>;
+
+/** What the header of a picture states, before anything is decoded. */
+export interface PictureInfo {
+  kind: PictureKind;
+  /** As stored, before turning. */
+  width: number;
+  height: number;
+  /** EXIF's 1 to 8; 1 where nothing is said. */
+  orientation: number;
+  animated: boolean;
+  /** Four colours of ink, as print shops send them. */
+  cmyk: boolean;
+  /** Whether it may hold transparent pixels. */
+  alpha: boolean;
+}
+
+export interface PictureFileReport {
+  name: string;
+  kind: PictureKind;
+  /** Pictures kept of this file: 1 or 0. */
+  rows: number;
+  skipped: PictureSkipCounts;
+  warnings: string[];
+  /** Pixels after turning, where they are known. */
+  width?: number;
+  height?: number;
+}
+
+/** What an import of pictures understood; the same object is the headless import's report.json. */
+export interface PictureReport {
+  files: PictureFileReport[];
+  kept: number;
+  skipped: PictureSkipCounts;
+  /** Everything left out, with the sentence that says why. */
+  leftOut: { file: string; reason: PictureSkipReason; message: string }[];
+  /** About the whole set. */
+  warnings: string[];
+}
+
+/** How large decoded pixels may be. A picture is scaled down until both hold, never up. */
+export interface SizeLimit {
+  shortSide: number;
+  /** Default: 8192. */
+  longSide?: number;
+}
+
+export type PictureFormat = 'jpeg' | 'png';
+
+/** Decodes and encodes: the browser's codecs in the page, sharp in Node. */
+export interface PictureDecoder {
+  /**
+   * The picture's first frame in sRGB with straight alpha, turned as its EXIF says, scaled down to the limit.
+   * @throws where the format is unknown to the decoder or the file is damaged.
+   */
+  decode(bytes: Uint8Array<ArrayBuffer>, info: PictureInfo, limit: SizeLimit): Promise<Pixels>;
+  /** JPEG of quality 0.95 (transparent parts become white) or PNG; pixels alone, no metadata. */
+  encode(pixels: Pixels, format: PictureFormat): Promise<Uint8Array<ArrayBuffer>>;
 }
