@@ -16,7 +16,11 @@ async function fetchText(name: string): Promise<string> {
 }
 
 /** Makes a project from the example that comes with the page; returns its id, ready for Train. */
-export async function makeExample(): Promise<string> {
+export async function makeExample(task: Task): Promise<string> {
+  return task === 'look' ? makeLookExample() : makeVoiceExample();
+}
+
+async function makeVoiceExample(): Promise<string> {
   const [rows, recipeText, exampleText] = await Promise.all(
     ['persona.jsonl', 'recipe.json', 'example.json'].map(fetchText),
   );

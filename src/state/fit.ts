@@ -1,3 +1,4 @@
+import type { Task } from '../storage/records.ts';
 import type { PlanAnswer } from '../worker/protocol.ts';
 import { formatBytes, formatDuration } from './format.ts';
 
@@ -19,7 +20,7 @@ const USABLE = 0.85;
 const COMFORTABLE = 0.7;
 
 /** Whether a run fits and how long it takes. `gpuMemory` in gigabytes as the person told, 0 where unknown. */
-export function judge(answer: PlanAnswer, gpuMemory: number): Fit {
+export function judge(answer: PlanAnswer, gpuMemory: number, task: Task = 'voice'): Fit {
   const { plan, measuredFlops, isSoftware } = answer;
   const need = formatBytes(plan.totalBytes);
   const speed = measuredFlops ?? (isSoftware ? GUESS_SOFTWARE : GUESS_CARD);
@@ -39,7 +40,7 @@ export function judge(answer: PlanAnswer, gpuMemory: number): Fit {
     return {
       ...time,
       verdict: 'too large',
-      line: `Does not fit: ${need}, and the card has ${gpuMemory} GB. Choose a smaller base, or shorten “max length” under Train.`,
+      line: `Does not fit: ${need}, and the card has ${gpuMemory} GB. Choose a smaller base, or ${task === 'look' ? 'smaller pictures' : 'shorten “max length”'} under Train.`,
     };
   }
   if (isSoftware || plan.totalBytes <= SMALL_RUN)

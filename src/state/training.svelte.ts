@@ -1,6 +1,13 @@
 import { deleteRun, listCheckpoints, listRuns, readHistory } from '../storage/runs.ts';
-import type { CheckpointInfo, EvaluationPoint, RunRecord, SamplePoint, StepPoint } from '../storage/records.ts';
-import type { RunPhase } from '../worker/protocol.ts';
+import type {
+  CheckpointInfo,
+  EvaluationPoint,
+  PictureSamplePoint,
+  RunRecord,
+  SamplePoint,
+  StepPoint,
+} from '../storage/records.ts';
+import type { RunPhase, WorkerEvent } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { formatLoss } from './format.ts';
 import { lockedRuns } from './locks.ts';
@@ -13,6 +20,9 @@ const RECENT_STEPS = 20;
 /** A screen reader hears of the progress this often. */
 const SAY_MS = 30_000;
 
+/** What a look does before its first step. */
+export type Preparation = Pick<Extract<WorkerEvent, { type: 'prepare' }>, 'what' | 'done' | 'total'>;
+
 /** The newest run of the open project: live, or as it was kept. */
 class Training {
   #projectId = '';
@@ -21,6 +31,8 @@ class Training {
   #steps = $state.raw<readonly StepPoint[]>([]);
   #evaluations = $state.raw<readonly EvaluationPoint[]>([]);
   #samples = $state.raw<readonly SamplePoint[]>([]);
+  #pictures = $state.raw<readonly PictureSamplePoint[]>([]);
+  #preparation = $state.raw<Preparation | null>(null);
   #checkpoints = $state.raw<readonly CheckpointInfo[]>([]);
   #error = $state.raw('');
   #notice = $state.raw('');
@@ -42,6 +54,10 @@ class Training {
           if (event.steps.length > 0) this.#steps = [...this.#steps, ...event.steps];
           if (event.evaluations.length > 0) this.#evaluations = [...this.#evaluations, ...event.evaluations];
           if (event.samples.length > 0) this.#samples = [...this.#samples, ...event.samples];
+          if (event.pictures?.length) this.#pictures = [...this.#pictures, ...event.pictures];
+          break;
+        case 'prepare':
+          if (event.runId === this.#run?.id) this.#preparation = event;
           break;
         case 'checkpoint':
           if (event.runId === this.#run?.id) void this.#loadCheckpoints();
@@ -78,6 +94,16 @@ class Training {
     return this.#samples;
   }
 
+  /** What was drawn along the way, in order. */
+  get pictures(): readonly PictureSamplePoint[] {
+    return this.#pictures;
+  }
+
+  /** What is being made ready before the first step of a look; null once it runs. */
+  get preparation(): Preparation | null {
+    return this.#phase === 'preparing' ? this.#preparation : null;
+  }
+
   /** Of all runs of the project, the newest run's last first. */
   get checkpoints(): readonly CheckpointInfo[] {
     return this.#checkpoints;
@@ -108,7 +134,7 @@ class Training {
     return this.#livingPhase;
   }
 
-  /** Tokens a second over the last steps. */
+  /** Tokens, or pictures of a look, a second over the last steps. */
   readonly speed: number = $derived.by(() => {
     const recent = this.#steps.slice(-RECENT_STEPS);
     const seconds = recent.reduce((sum, point) => sum + point.seconds, 0);
@@ -142,6 +168,8 @@ class Training {
         this.#steps = [];
         this.#evaluations = [];
         this.#samples = [];
+        this.#pictures = [];
+        this.#preparation = null;
       }
       this.#run = run;
       this.#phase = phase;
@@ -181,6 +209,8 @@ class Training {
     this.#steps = [];
     this.#evaluations = [];
     this.#samples = [];
+    this.#pictures = [];
+    this.#preparation = null;
     this.#checkpoints = [];
     this.#error = '';
     this.#notice = '';
@@ -196,6 +226,7 @@ class Training {
         this.#steps = history.steps;
         this.#evaluations = history.evaluations;
         this.#samples = history.samples;
+        this.#pictures = history.pictures;
       }
       await this.#loadCheckpoints();
     } catch (error) {
@@ -217,6 +248,7 @@ class Training {
     if (!project) return;
     this.#error = '';
     this.#notice = '';
+    this.#preparation = null;
     await openProject.flush();
     if (resume) {
       const upTo = <P extends { step: number }>(points: readonly P[]): P[] =>
@@ -224,6 +256,7 @@ class Training {
       this.#steps = upTo(this.#steps);
       this.#evaluations = upTo(this.#evaluations);
       this.#samples = upTo(this.#samples);
+      this.#pictures = upTo(this.#pictures);
     }
     try {
       await modelWorker().train({

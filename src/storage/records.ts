@@ -1,5 +1,5 @@
 import type { FileReport, SkipCounts, SkippedExample, TrainingRow } from '../datasets/rows.ts';
-import type { PictureRow } from '../datasets/pictures/types.ts';
+import type { PictureReport, PictureRow } from '../datasets/pictures/types.ts';
 
 /**
  * What IndexedDB keeps. Recipes and adapter configurations are kept as plain JSON: the layers above own their shape
@@ -34,8 +34,6 @@ export interface VoteCounts {
 
 /** What only a look has. */
 export interface LookRecord {
-  /** The made-up word that will call the subject; empty where a style is taught without one. */
-  triggerWord: string;
   /** Seed of the pictures drawn along the way. */
   sampleSeed: number;
 }
@@ -74,16 +72,10 @@ export interface DatasetRecord {
   changedAt: number;
   /** Of pictures: what their files take; their rows and files lie in stores of their own. */
   pictureBytes?: number;
-  /** Of pictures: files that were left out, in the order in which they came. */
-  leftOut?: LeftOutFile[];
-}
-
-/** A file that did not become a picture, and the sentence that says why. */
-export interface LeftOutFile {
-  file: string;
-  /** A few words, the same for all files with the same trouble. */
-  reason: string;
-  message: string;
+  /** Of pictures: the word that will call the subject, and what captions not written by hand are made from. */
+  words?: { triggerWord: string; template: string };
+  /** Of pictures: what all imports together understood. */
+  pictures?: PictureReport;
 }
 
 /** The pictures of a data set, in order. */
@@ -231,7 +223,7 @@ export function newProject(id: string, task: Task, name: string, now: number): P
 }
 
 export function emptyLook(): LookRecord {
-  return { triggerWord: '', sampleSeed: 1 };
+  return { sampleSeed: 1 };
 }
 
 /** A project as the database has it, with what older versions of the page did not write yet. */

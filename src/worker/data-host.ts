@@ -1,3 +1,4 @@
+import { proxy } from 'comlink';
 import { CurationHistory, findDuplicates, searchRows, type Operation } from '../datasets/curation.ts';
 import { ImportError, importFiles, importPasted, type ImportOptions } from '../datasets/import/import.ts';
 import { qualityLine, type QualityLine } from '../datasets/quality.ts';
@@ -16,6 +17,7 @@ import { newId } from '../storage/database.ts';
 import { getProject } from '../storage/projects.ts';
 import type { BaseRecord, DatasetRecord, Task } from '../storage/records.ts';
 import { errorMessage, isAbort } from './errors.ts';
+import { PictureHost } from './picture-host.ts';
 
 /** Skipped things kept for showing; their counts are complete. */
 const MOST_EXAMPLES = 60;
@@ -51,6 +53,8 @@ type Session = {
 
 /** Reads files into the data set of one project at a time, curates it, and keeps every change at once. */
 export class DataHost {
+  /** The same for pictures. */
+  readonly pictures = proxy(new PictureHost());
   #session: Session | null = null;
   #importing: AbortController | null = null;
   #addingBase: AbortController | null = null;

@@ -1,0 +1,351 @@
+import type { BucketOptions } from '../datasets/pictures/buckets.ts';
+import { browserDecoder } from '../datasets/pictures/browser-decoder.ts';
+import { importPictures, PictureImportError, type PictureFiles } from '../datasets/pictures/import-pictures.ts';
+import { settlePictures } from '../datasets/pictures/judge.ts';
+import { pictureQuality, type PictureQuality } from '../datasets/pictures/quality.ts';
+import type { PictureReport, PictureRow, PictureSkipReason } from '../datasets/pictures/types.ts';
+import { UserError } from '../engine/errors.ts';
+import { newId } from '../storage/database.ts';
+import { findDataset, getDataset } from '../storage/datasets.ts';
+import {
+  dropUnusedPictures,
+  pictureBytes,
+  readMask,
+  readPictures,
+  writePictureFile,
+  writePictures,
+} from '../storage/pictures.ts';
+import { getProject } from '../storage/projects.ts';
+import type { DatasetRecord } from '../storage/records.ts';
+import { errorMessage, isAbort } from './errors.ts';
+import {
+  captionFrom,
+  changedMasks,
+  PictureHistory,
+  withWords,
+  type PictureSnapshot,
+  type PictureWords,
+} from './picture-history.ts';
+
+export type { PictureWords } from './picture-history.ts';
+
+export interface PictureState {
+  /** Null where nothing was added yet. */
+  record: DatasetRecord | null;
+  rows: readonly PictureRow[];
+  words: PictureWords;
+  undoLabel: string | null;
+  redoLabel: string | null;
+  quality: PictureQuality;
+}
+
+export interface PictureImportOutcome {
+  state: PictureState;
+  /** Null where it was stopped. */
+  report: PictureReport | null;
+  /** Why nothing was kept; empty where something was. */
+  failure: string;
+}
+
+/** What curation may set of a picture. */
+export type PictureFields = Partial<Pick<PictureRow, 'caption' | 'captionByHand' | 'crop' | 'cropByHand' | 'repeats'>>;
+
+/** A file with its path where it lay in a folder: captions and repeats may stand in the names. */
+export interface NamedFile {
+  name: string;
+  file: File;
+}
+
+export type PictureChange =
+  | { kind: 'remove'; ids: readonly string[]; label: string }
+  | { kind: 'set'; changes: readonly { id: string; fields: PictureFields }[]; label: string }
+  /** Captions of these from the template again. */
+  | { kind: 'template'; ids: readonly string[]; label: string }
+  | { kind: 'words'; words: PictureWords; label: string }
+  /** Null: the whole picture is learnt. */
+  | { kind: 'mask'; id: string; mask: Blob | null; label: string };
+
+/** Sizes for training at so many pixels a side: in steps of 64 as usual, finer for models that draw small. */
+export function bucketOptions(resolution: number): BucketOptions {
+  return { resolution, step: resolution >= 256 ? 64 : 16 };
+}
+
+type Session = { projectId: string; record: DatasetRecord | null; history: PictureHistory; resolution: number };
+
+const NO_WORDS: PictureWords = { triggerWord: '', template: 'a photo of {word}' };
+
+/** Reads pictures into the data set of one project at a time, curates it, and keeps every change at once. */
+export class PictureHost {
+  #session: Session | null = null;
+  #importing: AbortController | null = null;
+  /** Changes are written one after the other: the last one written is the newest. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  /**
+   * Opens a project's pictures, or looks at them at another resolution: shapes and warnings follow. `triggerWord` is
+   * proposed where there are none yet.
+   */
+  open(projectId: string, triggerWord: string, resolution: number): Promise<PictureState> {
+    return this.#inTurn(async () => {
+      await this.#load(projectId, triggerWord, resolution);
+      const { history, record } = this.#open();
+      this.#open().resolution = resolution;
+      const settled = settlePictures(history.now.rows, bucketOptions(resolution));
+      if (record && JSON.stringify(settled) !== JSON.stringify(history.now.rows)) {
+        history.replace({ rows: settled });
+        await writePictures(this.#record(history.now, {}), settled);
+      }
+      return this.#state();
+    });
+  }
+
+  async #load(projectId: string, triggerWord: string, resolution: number): Promise<void> {
+    if (this.#session?.projectId !== projectId) {
+      const project = await getProject(projectId);
+      const record = (project?.datasetId ? await getDataset(project.datasetId) : await findDataset(projectId)) ?? null;
+      const rows = record ? await readPictures(record.id) : [];
+      const masks = new Map<string, Blob>();
+      if (record) {
+        await dropUnusedPictures(record.id, rows);
+        for (const { id, masked } of rows) {
+          const mask = masked ? await readMask(record.id, id) : null;
+          if (mask) masks.set(id, mask);
+        }
+      }
+      const words = record?.words ?? { ...NO_WORDS, triggerWord };
+      this.#session = { projectId, record, history: new PictureHistory({ rows, words, masks }), resolution };
+    }
+  }
+
+  #open(): Session {
+    if (!this.#session) throw new UserError('No data set is open. Reload the page.');
+    return this.#session;
+  }
+
+  #state(): PictureState {
+    const { record, history } = this.#open();
+    const { rows, words } = history.now;
+    return {
+      record,
+      rows,
+      words,
+      undoLabel: history.undoLabel,
+      redoLabel: history.redoLabel,
+      quality: pictureQuality(rows),
+    };
+  }
+
+  #inTurn<R>(work: () => Promise<R>): Promise<R> {
+    const result = this.#queue.then(work);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  apply(change: PictureChange): Promise<PictureState> {
+    return this.#inTurn(async () => {
+      const { history, resolution } = this.#open();
+      const before = history.now;
+      const after = changed(before, change);
+      // Shapes and near repeats depend on all pictures and their crops.
+      if (change.kind === 'remove' || change.kind === 'set') {
+        after.rows = settlePictures(after.rows ?? before.rows, bucketOptions(resolution));
+      }
+      history.apply(change.label, after);
+      await this.#keep(before, () => history.drop());
+      return this.#state();
+    });
+  }
+
+  undo(): Promise<PictureState> {
+    return this.#inTurn(async () => {
+      const { history } = this.#open();
+      const before = history.now;
+      history.undo();
+      await this.#keep(before, () => history.redo());
+      return this.#state();
+    });
+  }
+
+  redo(): Promise<PictureState> {
+    return this.#inTurn(async () => {
+      const { history } = this.#open();
+      const before = history.now;
+      history.redo();
+      await this.#keep(before, () => history.undo());
+      return this.#state();
+    });
+  }
+
+  /** Writes what is there now; where that fails, `takeBack` makes what is in memory what lies on disk. */
+  async #keep(before: PictureSnapshot, takeBack: () => void, fields: Partial<DatasetRecord> = {}): Promise<void> {
+    const session = this.#open();
+    const { now } = session.history;
+    try {
+      const record = this.#record(now, fields);
+      await writePictures(record, now.rows, changedMasks(before, now));
+      session.record = record;
+    } catch (error) {
+      takeBack();
+      throw error;
+    }
+  }
+
+  #record(now: PictureSnapshot, fields: Partial<DatasetRecord>): DatasetRecord {
+    const session = this.#open();
+    return {
+      ...(session.record ?? {
+        id: newId(),
+        projectId: session.projectId,
+        files: [],
+        skipped: {},
+        examples: [],
+        warnings: [],
+      }),
+      ...fields,
+      rowCount: now.rows.length,
+      characters: now.rows.reduce((sum, { caption }) => sum + caption.length, 0),
+      words: now.words,
+      changedAt: Date.now(),
+    };
+  }
+
+  /** Adds what the files hold; `onPicture` hears of each picture as soon as it is read. */
+  async importFiles(
+    files: readonly NamedFile[],
+    onProgress: (fraction: number) => void,
+    onPicture: (row: PictureRow, thumbnail: Blob) => void,
+  ): Promise<PictureImportOutcome> {
+    const abort = new AbortController();
+    this.#importing = abort;
+    return this.#inTurn(async () => {
+      try {
+        return {
+          state: this.#state(),
+          failure: '',
+          report: await this.#import(files, abort.signal, onProgress, onPicture),
+        };
+      } catch (error) {
+        const report = error instanceof PictureImportError ? error.report : null;
+        return { state: this.#state(), report, failure: isAbort(error) ? '' : errorMessage(error) };
+      } finally {
+        this.#importing = null;
+      }
+    }).then((outcome) => ({ ...outcome, state: this.#state() }));
+  }
+
+  async #import(
+    files: readonly NamedFile[],
+    signal: AbortSignal,
+    onProgress: (fraction: number) => void,
+    onPicture: (row: PictureRow, thumbnail: Blob) => void,
+  ): Promise<PictureReport> {
+    const session = this.#open();
+    const { history, resolution } = session;
+    const before = history.now;
+    // The record is there before the first file, so that what a closed tab leaves behind is found again.
+    if (!session.record) {
+      const record = this.#record(before, {});
+      await writePictures(record, []);
+      session.record = record;
+    }
+    const datasetId = session.record.id;
+    const words = captionFrom(before.words);
+    const masks = new Map(before.masks);
+    const { rows, report } = await importPictures(
+      files.map(({ name, file }) => ({ name, size: file.size, stream: () => file.stream() })),
+      browserDecoder,
+      {
+        buckets: bucketOptions(resolution),
+        existing: before.rows,
+        signal,
+        keep: async (row, kept) => {
+          const file = pictureFile(datasetId, row.id, kept);
+          await writePictureFile(file);
+          if (file.mask) masks.set(row.id, file.mask);
+          onPicture({ ...row, caption: row.caption === '' ? words : row.caption }, file.thumbnail);
+        },
+      },
+      ({ fraction }) => onProgress(fraction),
+    );
+    if (report.kept > 0) {
+      history.apply(`Add ${report.kept} ${report.kept === 1 ? 'picture' : 'pictures'}`, {
+        rows: rows.map((row) => (row.captionByHand || row.caption !== '' ? row : { ...row, caption: words })),
+        masks,
+      });
+    }
+    const joined = joinReports(session.record.pictures, report);
+    const bytes = await pictureBytes(datasetId, history.now.rows);
+    await this.#keep(before, () => report.kept > 0 && history.drop(), { pictures: joined, pictureBytes: bytes });
+    return report;
+  }
+
+  mask(id: string): Blob | null {
+    return this.#open().history.now.masks.get(id) ?? null;
+  }
+
+  cancelImport(): void {
+    this.#importing?.abort();
+  }
+}
+
+function pictureFile(datasetId: string, id: string, { picture, format, thumbnail, mask }: PictureFiles) {
+  return {
+    datasetId,
+    id,
+    picture: new Blob([picture], { type: `image/${format}` }),
+    thumbnail: new Blob([thumbnail], { type: 'image/jpeg' }),
+    mask: mask && new Blob([mask], { type: 'image/png' }),
+  };
+}
+
+/** What a change makes of the pictures. */
+function changed(before: PictureSnapshot, change: PictureChange): Partial<PictureSnapshot> {
+  const { rows } = before;
+  switch (change.kind) {
+    case 'remove': {
+      const gone = new Set(change.ids);
+      return { rows: rows.filter(({ id }) => !gone.has(id)) };
+    }
+    case 'set': {
+      const fields = new Map(change.changes.map((one) => [one.id, one.fields]));
+      return {
+        rows: rows.map((row) => {
+          const set = fields.get(row.id);
+          return set ? { ...row, ...set } : row;
+        }),
+      };
+    }
+    case 'template': {
+      const wanted = new Set(change.ids);
+      const caption = captionFrom(before.words);
+      return {
+        rows: rows.map((row) => (wanted.has(row.id) ? { ...row, caption, captionByHand: false } : row)),
+      };
+    }
+    case 'words':
+      return { words: change.words, rows: withWords(rows, before.words, change.words) };
+    case 'mask': {
+      const masks = new Map(before.masks);
+      if (change.mask) masks.set(change.id, change.mask);
+      else masks.delete(change.id);
+      const masked = change.mask !== null;
+      return { masks, rows: rows.map((row) => (row.id === change.id ? { ...row, masked } : row)) };
+    }
+  }
+}
+
+/** Two reports as one. */
+export function joinReports(a: PictureReport | undefined, b: PictureReport): PictureReport {
+  if (!a) return b;
+  const skipped = { ...a.skipped };
+  for (const [reason, count] of Object.entries(b.skipped) as [PictureSkipReason, number][]) {
+    skipped[reason] = (skipped[reason] ?? 0) + count;
+  }
+  return {
+    files: [...a.files, ...b.files],
+    kept: a.kept + b.kept,
+    skipped,
+    leftOut: [...a.leftOut, ...b.leftOut],
+    warnings: b.warnings,
+  };
+}
