@@ -16,6 +16,7 @@ const weight = (rows: number, columns?: number): Tensor =>
   });
 const parameter = (...shape: number[]): Tensor => graph.parameter(`p${count++}`, shape);
 const none = { segments: [] };
+const images = { images: 2, eps: 1e-5, activation: null };
 const lora = {
   segments: loraSegments([
     { columns: 6, rank: 2, scale: 1 },
@@ -61,6 +62,39 @@ describe('results have the shape that their op says', () => {
     const loss = graph.emit('crossEntropyHead', head, { withGradient: true, chunkRows: 64 });
     expect([loss.loss.shape, loss.dx?.shape]).toEqual([[4], [4, 8]]);
     expect(graph.emit('crossEntropyHead', head, { withGradient: false, chunkRows: 64 }).dx).toBeUndefined();
+  });
+
+  test('those of images', () => {
+    const affine = { weight: weight(8), bias: weight(8) };
+    const layer = graph.emit('layerNorm', { x: tensor(3, 8), ...affine }, { eps: 1e-5 });
+    expect([layer.y.shape, layer.stats.shape]).toEqual([
+      [3, 8],
+      [3, 2],
+    ]);
+    const norm = graph.emit('groupNorm', { x: tensor(6, 8), ...affine }, { ...images, groups: 4 });
+    expect([norm.y.shape, norm.stats.shape]).toEqual([
+      [6, 8],
+      [8, 2],
+    ]);
+    expect(graph.map(operand(0), [tensor(6, 8), tensor(2, 8)]).shape).toEqual([6, 8]);
+    expect(graph.emit('columnSum', { x: tensor(6, 8) }, { groups: 3 }).y.shape).toEqual([3, 8]);
+    const error = { x: tensor(6, 4), target: tensor(6, 4), weight: tensor(6) };
+    const { loss, dx } = graph.emit('squaredError', error, { withGradient: true });
+    expect([loss.shape, dx?.shape]).toEqual([[6], [6, 4]]);
+    const attributes = { heads: 4, kvHeads: 4, headDim: 6, scale: 1, qOffset: 0, kOffset: 0, vOffset: 24 };
+    const [q, kv] = [tensor(5, 24), tensor(7, 48)];
+    const heard = { dO: tensor(5, 24), o: tensor(5, 24), lse: tensor(4, 5), q, k: kv, v: kv, keyRanges: tensor(5, 2) };
+    const backward = (wants: 'q' | 'kv' | 'both') => {
+      const given = { ...heard, queryRanges: tensor(7, 2) };
+      const { dq, dkv } = graph.emit('attentionBackward', given, { ...attributes, wants });
+      return [dq?.shape, dkv?.shape];
+    };
+    expect(backward('both')).toEqual([
+      [5, 24],
+      [7, 48],
+    ]);
+    expect(backward('q')).toEqual([[5, 24], undefined]);
+    expect(backward('kv')).toEqual([undefined, [7, 48]]);
   });
 });
 
@@ -158,6 +192,53 @@ describe('what does not fit is refused', () => {
       'even',
     ],
     ['map', () => graph.map(operand(0), [tensor(3, 8), tensor(3)]), 'does not stretch'],
+    ['map, groups', () => graph.map(operand(0), [tensor(6, 8), tensor(4, 8)]), 'does not stretch'],
+    ['columnSum, groups', () => graph.emit('columnSum', { x: tensor(6, 8) }, { groups: 4 }), '6 rows are not 4'],
+    [
+      'layerNorm',
+      () => graph.emit('layerNorm', { x: tensor(3, 8), weight: weight(8), bias: weight(4) }, { eps: 1e-5 }),
+      'one weight and one bias',
+    ],
+    [
+      'groupNorm, images',
+      () => graph.emit('groupNorm', { x: tensor(5, 8), weight: weight(8), bias: weight(8) }, { ...images, groups: 4 }),
+      '5 rows are not 2 images',
+    ],
+    [
+      'groupNorm, groups',
+      () => graph.emit('groupNorm', { x: tensor(6, 8), weight: weight(8), bias: weight(8) }, { ...images, groups: 3 }),
+      '8 channels are not 3 groups',
+    ],
+    [
+      'squaredError, target',
+      () =>
+        graph.emit(
+          'squaredError',
+          { x: tensor(6, 4), target: tensor(5, 4), weight: tensor(6) },
+          { withGradient: true },
+        ),
+      'a target for each row',
+    ],
+    [
+      'squaredError, weights',
+      () =>
+        graph.emit(
+          'squaredError',
+          { x: tensor(6, 4), target: tensor(6, 4), weight: tensor(4) },
+          { withGradient: true },
+        ),
+      'one weight for each row',
+    ],
+    [
+      'attention, two wide heads',
+      () =>
+        graph.emit(
+          'attention',
+          { q: tensor(5, 600), k: tensor(5, 600), v: tensor(5, 600), keyRanges: tensor(5, 2) },
+          { heads: 2, kvHeads: 2, headDim: 300, scale: 1, qOffset: 0, kOffset: 0, vOffset: 0 },
+        ),
+      'only one, of at most 512',
+    ],
     ['concat', () => graph.emit('concat', { x0: tensor(3, 8), x1: tensor(4, 8) }, {}), 'different numbers of rows'],
     ['slice', () => graph.emit('slice', { x: tensor(3, 8) }, { offset: 6, width: 3 }), 'outside of the matrix'],
     ['columnSum', () => graph.emit('columnSum', { x: tensor(3, 8), z: tensor(3, 7) }, {}), 'columnSum'],
@@ -219,6 +300,52 @@ describe('what does not fit is refused', () => {
       { withGradient: true, chunkRows: 64 },
     );
     expect(() => g.backward()).toThrow('single number cannot be trained');
+  });
+
+  test('of attention: through a wide head, keys beside values, columns beside heads, keys without query ranges', () => {
+    const attempt = (
+      tensors: { q: number; k: number; v?: number; trained: 'q' | 'k' },
+      attributes: { headDim: number; vOffset: number },
+    ) => {
+      const g = new Graph();
+      const make = (name: string, columns: number): Tensor => {
+        const x = g.input(name, [4, columns]);
+        return tensors.trained === name ? g.multiply(x, g.parameter('p', [columns])) : x;
+      };
+      const [q, k] = [make('q', tensors.q), make('k', tensors.k)];
+      const v = tensors.v === undefined ? k : make('v', tensors.v);
+      const keyRanges = g.input('ranges', [4, 2], 'u32');
+      const heads = { heads: 1, kvHeads: 1, scale: 1, qOffset: 0, kOffset: 0, ...attributes };
+      const { o } = g.emit('attention', { q, k, v, keyRanges }, heads);
+      const given = { x: o, target: g.input('target', [4, attributes.headDim]), weight: g.input('weight', [4]) };
+      g.emit('squaredError', given, { withGradient: true });
+      g.backward();
+      return g.nodes.map(({ op }) => op);
+    };
+    const six = { headDim: 6, vOffset: 6 };
+    expect(attempt({ q: 6, k: 12, trained: 'q' }, six)).toContain('attentionBackward');
+    expect(() => attempt({ q: 6, k: 12, trained: 'k' }, six)).toThrow('need queryRanges');
+    expect(() => attempt({ q: 7, k: 12, trained: 'q' }, six)).toThrow('further columns');
+    expect(() => attempt({ q: 6, k: 6, v: 6, trained: 'q' }, { headDim: 6, vOffset: 0 })).toThrow(
+      'k and v in one matrix',
+    );
+    expect(() => attempt({ q: 300, k: 600, trained: 'q' }, { headDim: 300, vOffset: 300 })).toThrow('more than 256');
+  });
+
+  test('a squared error has one input that can be trained, and none without gradient', () => {
+    const attempt = (trained: 'x' | 'target', withGradient: boolean) => () => {
+      const g = new Graph();
+      const [x, target] = ['x', 'target'].map((name) => {
+        const given = g.input(name, [3, 8]);
+        return name === trained ? g.multiply(given, g.parameter('p', [8])) : given;
+      }) as [Tensor, Tensor];
+      g.emit('squaredError', { x, target, weight: g.input('weight', [3]) }, { withGradient });
+      g.backward();
+      return g.gradients.size;
+    };
+    expect(attempt('x', true)()).toBe(1);
+    expect(attempt('x', false)).toThrow('without gradient');
+    expect(attempt('target', true)).toThrow('only x can be trained');
   });
 
   test('a head built without gradient cannot be trained through', () => {
