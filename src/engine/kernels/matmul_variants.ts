@@ -22,13 +22,13 @@ export interface Variant {
 }
 
 /** The most rows that the forms for generation take. */
-const VECTOR_ROWS = 4;
+export const VECTOR_ROWS = 4;
 
 /**
  * Software adapters: one subgroup a workgroup, four columns a lane, so that loads, which cost dozens of multiply-adds each,
  * are shared by as many of these as the compiler takes in reasonable time.
  */
-function cpuVariant(op: MatmulOp, rows: number, target: KernelTarget): Variant {
+export function cpuVariant(op: MatmulOp, rows: number, target: KernelTarget): Variant {
   const lanes = target.subgroups ? target.subgroupSize : 4;
   const shader =
     op === 'linear' ? 'matmul_linear_cpu' : op === 'linearBackward' ? 'matmul_backward_cpu' : 'matmul_skinny_cpu';
@@ -44,7 +44,7 @@ function cpuVariant(op: MatmulOp, rows: number, target: KernelTarget): Variant {
 }
 
 /** Tokens from which steps take long enough for slower compiling to be won back. */
-const LONG_STEP = 512;
+export const LONG_STEP = 512;
 
 function cpuCandidates(op: MatmulOp, { m, n, k }: MatmulShape, target: KernelTarget): Variant[] {
   const skinny = op !== 'linear' && op !== 'linearBackward';
@@ -107,7 +107,7 @@ function tileVariant(op: MatmulOp, tile: Tile): Variant {
  */
 const ENOUGH_WORKGROUPS = 120;
 
-function gpuCandidates(op: MatmulOp, { m, n }: MatmulShape, target: KernelTarget): Variant[] {
+export function gpuCandidates(op: MatmulOp, { m, n }: MatmulShape, target: KernelTarget): Variant[] {
   if (op !== 'linear' && op !== 'linearBackward') return [skinnyVariant(op)];
   const fitting = TILES.filter(
     (tile) =>

@@ -34,11 +34,13 @@ import squared_error from '../../../shaders/squared_error.wgsl';
 import stored_weight from '../../../shaders/stored_weight.wgsl';
 import vector from '../../../shaders/vector.wgsl';
 import { library as attention } from './attention_library.ts';
+import { library as conv2d } from './conv2d_library.ts';
 import { library as matmul } from './matmul_library.ts';
 
 /** Every shader by its file's name; what kernels name and `#include` finds. */
 export const SHADERS: Readonly<Record<string, string>> = {
   ...attention,
+  ...conv2d,
   ...matmul,
   activation,
   adamw,

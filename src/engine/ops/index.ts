@@ -1,4 +1,12 @@
 import { attentionBackwardOp, attentionOp } from './attention.ts';
+import {
+  conv2dBackwardOp,
+  conv2dOp,
+  foldOp,
+  unfoldOp,
+  upsampleNearestBackwardOp,
+  upsampleNearestOp,
+} from './convolution.ts';
 import { columnSumOp, concatOp, dropoutOp, mapOp, sliceOp, sumOp } from './elementwise.ts';
 import {
   doraNormOp,
@@ -38,6 +46,12 @@ export const OPERATIONS: OpTable = {
   headNormRopeBackward: headNormRopeBackwardOp,
   attention: attentionOp,
   attentionBackward: attentionBackwardOp,
+  conv2d: conv2dOp,
+  conv2dBackward: conv2dBackwardOp,
+  unfold: unfoldOp,
+  fold: foldOp,
+  upsampleNearest: upsampleNearestOp,
+  upsampleNearestBackward: upsampleNearestBackwardOp,
   gatedActivation: gatedActivationOp,
   gatedActivationBackward: gatedActivationBackwardOp,
   map: mapOp,

@@ -21,6 +21,20 @@ export interface AttentionAttributes {
   density?: number;
 }
 
+/** Pictures are matrices: a row for each pixel, those of an image one after the other, row by row. */
+export interface PictureAttributes {
+  images: number;
+  height: number;
+  width: number;
+}
+
+export interface Conv2dAttributes extends PictureAttributes {
+  kernel: readonly [height: number, width: number];
+  stride: number;
+  /** zeros around the picture */
+  padding: readonly [top: number, left: number, bottom: number, right: number];
+}
+
 export interface GroupNormAttributes {
   /** Rows are pixels, those of an image one after the other, as many of each. */
   images: number;
@@ -124,6 +138,23 @@ export interface OpTypes {
     AttentionAttributes & { wants: 'q' | 'kv' | 'both' },
     { dq?: Tensor; dkv?: Tensor }
   >;
+  /**
+   * y[(n, oy, ox), o] = bias[o] + imageBias[n, o] + Σ x[(n, oy·s - top + ky, ox·s - left + kx), c] W[o, (ky, kx, c)] +
+   * residual; height and width are those of x, W [O, kh · kw · C].
+   */
+  conv2d: Op<
+    { x: Tensor; weight: Tensor; bias?: Tensor; imageBias?: Tensor; residual?: Tensor },
+    Conv2dAttributes,
+    { y: Tensor }
+  >;
+  /** dx = dy through the taps of the forward convolution with these attributes, + residual */
+  conv2dBackward: Op<{ dy: Tensor; weight: Tensor; residual?: Tensor }, Conv2dAttributes, { dx: Tensor }>;
+  /** y [output pixels, kh · kw · C]: what conv2d multiplies with W */
+  unfold: Op<{ x: Tensor }, Conv2dAttributes, { y: Tensor }>;
+  fold: Op<{ dy: Tensor; add?: Tensor }, Conv2dAttributes, { dx: Tensor }>;
+  /** y: every pixel of x four times, twice as high and wide. height and width are those of x. */
+  upsampleNearest: Op<{ x: Tensor }, PictureAttributes, { y: Tensor }>;
+  upsampleNearestBackward: Op<{ dy: Tensor; add?: Tensor }, PictureAttributes, { dx: Tensor }>;
   /** y = act(x[:, :F]) · x[:, F:] with the gate first, y = x[:, :F] · act(x[:, F:]) with the gate second */
   gatedActivation: Op<{ x: Tensor }, { activation: Activation; gate: GatePlace }, { y: Tensor }>;
   gatedActivationBackward: Op<{ dy: Tensor; x: Tensor }, { activation: Activation; gate: GatePlace }, { dx: Tensor }>;

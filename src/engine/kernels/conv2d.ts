@@ -1,0 +1,160 @@
+import type { Conv2dGeometry } from './conv2d_geometry.ts';
+import { outputSize, tapsOf } from './conv2d_geometry.ts';
+import { conv2dCandidates } from './conv2d_variants.ts';
+import { type KernelCall, type KernelTarget, type WeightType, linearGrid } from './kernel.ts';
+import { WEIGHT_BYTES } from './matmul.ts';
+import type { MatmulShape, Variant } from './matmul_variants.ts';
+
+export { conv2dCandidates } from './conv2d_variants.ts';
+export type { Conv2dOp } from './conv2d_variants.ts';
+
+export interface Conv2dShape extends Conv2dGeometry {
+  /** of x */
+  channels: number;
+  /** Output channels that this weight holds: all of them, or those of one part. */
+  outChannels: number;
+  weightType: WeightType;
+}
+
+const multipleOf4 = (...values: number[]): boolean => values.every((value) => value % 4 === 0);
+
+/** The product that a convolution is: pixels of y by output channels, sums over taps and channels. */
+export function conv2dProduct(shape: Conv2dShape): MatmulShape {
+  const out = outputSize(shape);
+  const { outChannels: n, channels, weightType } = shape;
+  return { m: shape.images * out.height * out.width, n, k: tapsOf(shape) * channels, weightType };
+}
+
+/** Pixels of x by its channels, sums over output channels and the taps of one phase. */
+export function conv2dBackwardProduct(shape: Conv2dShape): MatmulShape {
+  const { images, height, width, kernel, stride, channels, outChannels, weightType } = shape;
+  return {
+    m: images * Math.ceil(height / stride) * Math.ceil(width / stride),
+    n: channels,
+    k: Math.ceil(kernel[0] / stride) * Math.ceil(kernel[1] / stride) * outChannels,
+    weightType,
+  };
+}
+
+/**
+ * Convolution of pictures that lie pixel after pixel: y[(image, oy, ox), o] = Σ over taps and channels of
+ * x[(image, oy·stride - top + ky, ox·stride - left + kx), c] · W[o, (ky, kx, c)] (+ bias[o]) (+ imageBias[image, o])
+ * (+ residual, shaped like y); x is 0 outside of the picture. The product of unfolded pixels with W (Chellapilla, Puri and
+ * Simard, 2006) without the unfolded pixels: tiles compute where their terms lie. All f32 but W. With part of the output
+ * channels, y's row m starts at element yOffset + m · yStride (0 and outChannels unless given), imageBias and residual alike.
+ */
+export function conv2d<T>(
+  buffers: {
+    x: T;
+    w: T;
+    y: T;
+    bias?: T | undefined;
+    imageBias?: T | undefined;
+    residual?: T | undefined;
+  },
+  shape: Conv2dShape & { yOffset?: number; yStride?: number },
+  target: KernelTarget,
+  variant: Variant = conv2dCandidates('conv2d', conv2dProduct(shape), target)[0]!,
+): KernelCall<T> {
+  const { images, height, width, kernel, stride, padding, channels, outChannels: n, weightType } = shape;
+  const { yOffset = 0, yStride = n } = shape;
+  const { x, w, y, bias, imageBias, residual } = buffers;
+  const out = outputSize(shape);
+  const { m, k } = conv2dProduct(shape);
+  const tiles = Math.ceil(n / variant.columns);
+  return {
+    shader: variant.shader,
+    defines: {
+      ...variant.defines,
+      WEIGHT: weightType,
+      VEC: multipleOf4(channels),
+      Y4: variant.defines['Y4'] === true && multipleOf4(n, yOffset, yStride),
+    },
+    params: {
+      m,
+      n,
+      channels,
+      tiles_n: tiles,
+      height,
+      width,
+      out_width: out.width,
+      out_pixels: out.height * out.width,
+      kernel_height: kernel[0],
+      kernel_width: kernel[1],
+      stride,
+      top: padding[0],
+      left: padding[1],
+      y_offset: yOffset,
+      y_stride: yStride,
+      has_bias: Number(bias !== undefined),
+      has_image_bias: Number(imageBias !== undefined),
+      has_residual: Number(residual !== undefined),
+    },
+    buffers: { x, w, y, bias: bias ?? x, image_bias: imageBias ?? x, residual: residual ?? x },
+    grid: linearGrid(tiles * Math.ceil(m / variant.rows)),
+    flops: 2 * m * n * k,
+    bytes:
+      4 * images * height * width * channels +
+      WEIGHT_BYTES[weightType] * n * k +
+      4 * m * n * (1 + Number(residual !== undefined)) +
+      (bias === undefined ? 0 : 4 * n) +
+      (imageBias === undefined ? 0 : 4 * n * images),
+  };
+}
+
+/**
+ * The gradient of `conv2d` towards x: dx[(image, iy, ix), c] = Σ dy[(image, oy, ox), o] · W[o, (ky, kx, c)] over all outputs
+ * and taps with oy·stride - top + ky = iy and ox·stride - left + kx = ix (+ residual, shaped like x), or dx += with
+ * `accumulate`. `shape` is that of the forward; dy's row m starts at element dyOffset + m · dyStride (0 and outChannels
+ * unless given).
+ */
+export function conv2dBackward<T>(
+  buffers: { dy: T; w: T; dx: T; residual?: T | undefined },
+  shape: Conv2dShape & { dyOffset?: number; dyStride?: number; accumulate?: boolean },
+  target: KernelTarget,
+  variant: Variant = conv2dCandidates('conv2dBackward', conv2dBackwardProduct(shape), target)[0]!,
+): KernelCall<T> {
+  const { images, height, width, kernel, stride, padding, channels, outChannels: n, weightType } = shape;
+  const { dyOffset = 0, dyStride = n, accumulate = false } = shape;
+  const { dy, w, dx, residual } = buffers;
+  const out = outputSize(shape);
+  const forward = conv2dProduct(shape);
+  const tiles = Math.ceil(channels / variant.columns);
+  const phaseTiles = tiles * Math.ceil(conv2dBackwardProduct(shape).m / variant.rows);
+  return {
+    shader: variant.shader,
+    defines: {
+      ...variant.defines,
+      WEIGHT: weightType,
+      VEC: multipleOf4(channels),
+      DY4: multipleOf4(n, dyOffset, dyStride),
+      ACCUMULATE: accumulate,
+    },
+    params: {
+      n,
+      channels,
+      tiles_k: tiles,
+      phase_tiles: phaseTiles,
+      images,
+      height,
+      width,
+      out_height: out.height,
+      out_width: out.width,
+      kernel_height: kernel[0],
+      kernel_width: kernel[1],
+      stride,
+      top: padding[0],
+      left: padding[1],
+      dy_offset: dyOffset,
+      dy_stride: dyStride,
+      has_residual: Number(residual !== undefined),
+    },
+    buffers: { dy, w, dx, residual: residual ?? dy },
+    grid: linearGrid(phaseTiles * stride * stride),
+    flops: 2 * forward.m * n * forward.k,
+    bytes:
+      4 * images * out.height * out.width * n +
+      WEIGHT_BYTES[weightType] * n * forward.k +
+      4 * images * height * width * channels * (1 + Number(residual !== undefined) + Number(accumulate)),
+  };
+}

@@ -1,0 +1,32 @@
+/** A convolution's picture and kernel: pixels, rows of the matrices [images · height · width, channels]. */
+export interface Conv2dGeometry {
+  images: number;
+  /** of x */
+  height: number;
+  width: number;
+  kernel: readonly [height: number, width: number];
+  stride: number;
+  /** zeros around x */
+  padding: readonly [top: number, left: number, bottom: number, right: number];
+}
+
+/** Height and width of what comes out. Throws where the kernel does not fit into the padded picture. */
+export function outputSize({ height, width, kernel, stride, padding }: Conv2dGeometry): {
+  height: number;
+  width: number;
+} {
+  const [top, left, bottom, right] = padding;
+  const size = {
+    height: Math.floor((height + top + bottom - kernel[0]) / stride) + 1,
+    width: Math.floor((width + left + right - kernel[1]) / stride) + 1,
+  };
+  if (!(size.height >= 1 && size.width >= 1)) {
+    throw new Error(
+      `a kernel of ${kernel.join(' × ')} does not fit into ${height} × ${width} with padding ${padding.join()}`,
+    );
+  }
+  return size;
+}
+
+/** The taps of the kernel. */
+export const tapsOf = ({ kernel }: Conv2dGeometry): number => kernel[0] * kernel[1];
