@@ -117,7 +117,7 @@ try {
   page.on('pageerror', (error) => console.error(`Error in the page: ${error.message}`));
   await page.goto(server.url);
   const started = Date.now();
-  await page.getByRole('button', { name: 'Try the example' }).click();
+  await page.getByRole('region', { name: 'A voice' }).getByRole('button', { name: 'Try the example' }).click();
   const train = page.getByRole('button', { name: 'Train', exact: true });
   await train.waitFor({ timeout: STALL_MS });
   const address = page.url();

@@ -1,50 +1,80 @@
 import { UserError } from '../engine/errors.ts';
 import { saveProject } from '../storage/projects.ts';
-import type { JsonObject } from '../storage/records.ts';
-import { EMBEDDED_BASE } from '../worker/protocol.ts';
+import type { JsonObject, ProjectRecord, Task } from '../storage/records.ts';
+import { embeddedBase } from '../worker/protocol.ts';
 import { data } from './data.svelte.ts';
+import { pictures } from './pictures.svelte.ts';
 import { openProject } from './project.svelte.ts';
 import { projects } from './projects.svelte.ts';
 
-const FOLDER = 'examples/voice/';
-
-async function fetchText(name: string): Promise<string> {
+async function fetchFile(task: Task, name: string): Promise<Blob> {
   const sentence = 'The example could not be fetched: the page’s server does not answer as it should. Reload the page.';
-  const answer = await fetch(new URL(FOLDER + name, document.baseURI)).catch(() => null);
+  const answer = await fetch(new URL(`examples/${task}/${name}`, document.baseURI)).catch(() => null);
   if (!answer?.ok) throw new UserError(sentence);
-  return answer.text();
+  return answer.blob();
 }
 
-/** Makes a project from the example that comes with the page; returns its id, ready for Train. */
-export async function makeExample(task: Task): Promise<string> {
-  return task === 'look' ? makeLookExample() : makeVoiceExample();
+async function fetchJson<T>(task: Task, name: string): Promise<T> {
+  return JSON.parse(await (await fetchFile(task, name)).text()) as T;
 }
 
-async function makeVoiceExample(): Promise<string> {
-  const [rows, recipeText, exampleText] = await Promise.all(
-    ['persona.jsonl', 'recipe.json', 'example.json'].map(fetchText),
-  );
-  const { recipe, adapter } = JSON.parse(recipeText!) as { recipe: JsonObject; adapter: JsonObject };
-  const { title, description, prompts } = JSON.parse(exampleText!) as {
-    title: string;
-    description: string;
-    prompts: string[];
-  };
-  const project = await projects.create('voice', title);
+interface Example {
+  title: string;
+  description: string;
+  prompts: string[];
+}
+
+/** A project with the example's settings, open. */
+async function createProject(task: Task, { title, description, prompts }: Example): Promise<ProjectRecord> {
+  const { recipe, adapter } = await fetchJson<{ recipe: JsonObject; adapter: JsonObject }>(task, 'recipe.json');
+  const project = await projects.create(task, title);
   await saveProject({
     ...project,
-    baseId: EMBEDDED_BASE,
+    baseId: embeddedBase(task),
     recipe,
     adapter,
     prompts,
     ask: { ...project.ask, wish: description, beyondWords: true, answered: true },
   });
   await openProject.open(project.id);
+  return project;
+}
+
+async function makeVoice(): Promise<string> {
+  const [rows, example] = await Promise.all([
+    fetchFile('voice', 'persona.jsonl'),
+    fetchJson<Example>('voice', 'example.json'),
+  ]);
+  const project = await createProject('voice', example);
   await data.open(project.id);
-  if (!(await data.addFiles([new File([rows!], 'persona.jsonl', { type: 'application/jsonl' })]))) {
+  if (!(await data.addFiles([new File([rows], 'persona.jsonl', { type: 'application/jsonl' })]))) {
     throw new UserError(data.error);
   }
+  return project.id;
+}
+
+async function makeLook(): Promise<string> {
+  const [captions, example] = await Promise.all([
+    fetchJson<{ file: string; caption: string }[]>('look', 'captions.json'),
+    fetchJson<Example & { triggerWord: string; template: string }>('look', 'example.json'),
+  ]);
+  const drawn = await Promise.all(captions.map(({ file }) => fetchFile('look', file)));
+  const project = await createProject('look', example);
+  await pictures.open(project.id);
+  await pictures.setWords({ triggerWord: example.triggerWord, template: example.template });
+  // A text beside a picture, named as it is, holds its caption.
+  const files = captions.flatMap(({ file, caption }, i) => {
+    const text = file.replace(/\.\w+$/, '.txt');
+    return [new File([drawn[i]!], file), new File([caption], text)].map((one) => ({ name: one.name, file: one }));
+  });
+  if (!(await pictures.addFiles(files))) throw new UserError(pictures.error);
+  return project.id;
+}
+
+/** Makes a project from the example of a task that comes with the page; returns its id, ready for Train. */
+export async function makeExample(task: Task): Promise<string> {
+  const id = task === 'look' ? await makeLook() : await makeVoice();
   await openProject.flush();
   await projects.load();
-  return project.id;
+  return id;
 }

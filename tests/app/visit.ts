@@ -43,9 +43,11 @@ export async function goToStep(page: Page, name: StepName): Promise<void> {
     .click();
 }
 
+export type TaskName = 'A voice' | 'A look';
+
 /** A new project, open at its first step. */
-export async function beginProject(page: Page): Promise<void> {
-  await page.getByRole('button', { name: 'Begin with your own' }).click();
+export async function beginProject(page: Page, task: TaskName = 'A voice'): Promise<void> {
+  await page.getByRole('region', { name: task }).getByRole('button', { name: 'Start your own' }).click();
   await page.getByRole('heading', { name: 'Would words do?' }).waitFor();
 }
 
@@ -64,7 +66,7 @@ export interface RunSettings {
 
 /** Opens the example and makes its run short enough for a processor that stands in for a graphics card. */
 export async function openExample(page: Page, settings: RunSettings): Promise<void> {
-  await page.getByRole('button', { name: 'Try the example' }).click();
+  await page.getByRole('region', { name: 'A voice' }).getByRole('button', { name: 'Try the example' }).click();
   await page.getByRole('button', { name: 'Train', exact: true }).waitFor();
   await fillField(page, /Longest example/, '64');
   await page.getByText('More settings').click();

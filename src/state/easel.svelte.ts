@@ -1,0 +1,300 @@
+import type { DrawRequest, SchedulerName } from '../tasks/look/types.ts';
+import type { AdapterChoice } from '../worker/protocol.ts';
+import { announcer } from './announcer.svelte.ts';
+import { bases } from './base.svelte.ts';
+import { plural } from './format.ts';
+import type { Vote } from './playground.svelte.ts';
+import { openProject } from './project.svelte.ts';
+import { callback, errorMessage, modelWorker } from './workers.ts';
+
+/** Who draws: the base alone, or with what was taught. */
+export type Hand = 'base' | 'tuned';
+
+export interface DrawSettings {
+  negative: string;
+  seed: number;
+  count: number;
+  steps: number;
+  guidance: number;
+  /** Pixels; 0 is what the base was made for. */
+  width: number;
+  height: number;
+  scheduler: SchedulerName;
+  karras: boolean;
+}
+
+export const DEFAULT_DRAWING: DrawSettings = {
+  negative: '',
+  seed: 1,
+  count: 1,
+  steps: 25,
+  guidance: 7,
+  width: 0,
+  height: 0,
+  scheduler: 'DPMSolverMultistepScheduler',
+  karras: false,
+};
+
+export interface DrawnPicture {
+  seed: number;
+  png: Blob;
+  width: number;
+  height: number;
+}
+
+/** One prompt as it was drawn by each hand. */
+export interface Drawing {
+  id: number;
+  prompt: string;
+  settings: DrawSettings;
+  strength: number;
+  /** What the tuned hand had learnt, in words. */
+  moment: string;
+  hands: readonly Hand[];
+  /** Picture i of each hand is of the same seed. */
+  pictures: Record<Hand, readonly DrawnPicture[]>;
+  /** The order in which the hands are shown; shuffled where the person judges blind. */
+  order: readonly Hand[];
+  blind: boolean;
+  vote: Vote | null;
+}
+
+export interface DrawingProgress {
+  hand: Hand;
+  fraction: number;
+  /** NaN until it can be told. */
+  secondsLeft: number;
+  detail: string;
+}
+
+/** Drawings that stay in memory; older ones go, for each may be some megabytes. */
+const MOST_DRAWINGS = 24;
+const LARGEST_SEED = 4294967295;
+let nextDrawing = 1;
+
+/** Prompts drawn by the base and by what it has become, on the same seeds. */
+export class Easel {
+  readonly #hands: readonly Hand[];
+  #projectId = '';
+  #prompt = $state.raw('');
+  #settings = $state.raw<DrawSettings>(DEFAULT_DRAWING);
+  #strength = $state.raw(1);
+  #checkpoint = $state.raw<AdapterChoice>(null);
+  #blind = $state.raw(false);
+  #drawings = $state.raw<readonly Drawing[]>([]);
+  #progress = $state.raw<DrawingProgress | null>(null);
+  #error = $state.raw('');
+  #running = 0;
+  /** What the base drew is the same as long as nothing but the adapter changes. */
+  #drawnByBase = new Map<string, readonly DrawnPicture[]>();
+
+  constructor(hands: readonly Hand[]) {
+    this.#hands = hands;
+  }
+
+  get prompt(): string {
+    return this.#prompt;
+  }
+
+  get settings(): DrawSettings {
+    return this.#settings;
+  }
+
+  get strength(): number {
+    return this.#strength;
+  }
+
+  get checkpoint(): AdapterChoice {
+    return this.#checkpoint;
+  }
+
+  get blind(): boolean {
+    return this.#blind;
+  }
+
+  /** The newest first. */
+  get drawings(): readonly Drawing[] {
+    return this.#drawings;
+  }
+
+  get progress(): DrawingProgress | null {
+    return this.#progress;
+  }
+
+  get error(): string {
+    return this.#error;
+  }
+
+  setPrompt(prompt: string): void {
+    this.#prompt = prompt;
+  }
+
+  set(fields: Partial<DrawSettings>): void {
+    this.#settings = { ...this.#settings, ...fields };
+  }
+
+  dice(): void {
+    this.set({ seed: Math.floor(Math.random() * LARGEST_SEED) });
+  }
+
+  setStrength(strength: number): void {
+    this.#strength = strength;
+  }
+
+  setCheckpoint(choice: AdapterChoice): void {
+    this.#checkpoint = choice;
+  }
+
+  setBlind(blind: boolean): void {
+    this.#blind = blind;
+  }
+
+  /** Begins anew for another project; the same one finds its drawings as they were. */
+  open(projectId: string, prompt: string): void {
+    if (this.#projectId === projectId) return;
+    this.#projectId = projectId;
+    this.stop();
+    this.#drawings = [];
+    this.#drawnByBase.clear();
+    this.#error = '';
+    this.#checkpoint = null;
+    this.#prompt = prompt;
+  }
+
+  stop(): void {
+    if (this.#running > 0) void modelWorker().cancel(this.#running);
+  }
+
+  #request(prompt: string, settings: DrawSettings, strength: number): Omit<DrawRequest, 'signal'> {
+    return {
+      prompt,
+      ...(settings.negative.trim() === '' ? {} : { negative_prompt: settings.negative.trim() }),
+      scheduler: settings.scheduler,
+      use_karras_sigmas: settings.karras,
+      num_inference_steps: settings.steps,
+      guidance_scale: settings.guidance,
+      ...(settings.width > 0 && settings.height > 0 ? { width: settings.width, height: settings.height } : {}),
+      num_images: settings.count,
+      seed: settings.seed,
+      strength,
+    };
+  }
+
+  /** Draws the prompt with each hand on the same seeds. */
+  async draw(moment: string): Promise<void> {
+    const { project } = openProject;
+    const prompt = this.#prompt.trim();
+    if (prompt === '' || this.#progress || !project?.baseId) return;
+    this.#error = '';
+    const { baseId } = project;
+    const hands = this.#hands.filter((hand) => hand === 'base' || this.#checkpoint !== null);
+    const order = this.#blind && Math.random() < 0.5 ? [...hands].reverse() : hands;
+    const drawing: Drawing = {
+      id: nextDrawing++,
+      prompt,
+      settings: this.#settings,
+      strength: this.#strength,
+      moment,
+      hands,
+      pictures: { base: [], tuned: [] },
+      order,
+      blind: this.#blind && hands.length > 1,
+      vote: null,
+    };
+    this.#progress = { hand: 'base', fraction: 0, secondsLeft: NaN, detail: '' };
+    try {
+      if (!(await bases.load(baseId))) throw new Error(bases.error);
+      this.#drawings = [drawing, ...this.#drawings].slice(0, MOST_DRAWINGS);
+      for (const hand of hands) if (!(await this.#drawWith(hand, baseId, drawing))) break;
+      announcer.say(`Drawn: ${prompt}.`);
+    } catch (error) {
+      this.#error = bases.error || errorMessage(error);
+    } finally {
+      this.#progress = null;
+      this.#running = 0;
+      // Where nothing was drawn there is nothing to show.
+      this.#drawings = this.#drawings.filter(({ pictures }) => pictures.base.length + pictures.tuned.length > 0);
+    }
+  }
+
+  #put(drawing: Drawing, hand: Hand, pictures: readonly DrawnPicture[]): void {
+    this.#drawings = this.#drawings.map((one) =>
+      one.id === drawing.id ? { ...one, pictures: { ...one.pictures, [hand]: pictures } } : one,
+    );
+  }
+
+  /** False where it was stopped. */
+  async #drawWith(hand: Hand, baseId: string, drawing: Drawing): Promise<boolean> {
+    const { prompt, settings } = drawing;
+    // Strength 0 is the base alone, so the adapter need not be taken out and put in again.
+    const request = this.#request(prompt, settings, hand === 'base' ? 0 : drawing.strength);
+    const key = `${baseId} ${JSON.stringify(request)}`;
+    const known = hand === 'base' ? this.#drawnByBase.get(key) : undefined;
+    if (known) {
+      this.#put(drawing, hand, known);
+      return true;
+    }
+    const id = nextDrawing++;
+    this.#running = id;
+    const began = performance.now();
+    const drawn: DrawnPicture[] = [];
+    const { whole } = await modelWorker().draw(
+      id,
+      baseId,
+      this.#checkpoint,
+      request,
+      callback((event) => {
+        // Events may come after the answer of the call.
+        if (this.#running !== id) return;
+        if (event.type === 'image') {
+          const { seed, width, height } = event;
+          drawn.push({ seed, width, height, png: new Blob([event.png], { type: 'image/png' }) });
+          this.#put(drawing, hand, [...drawn]);
+          return;
+        }
+        const { done, total, image } = event;
+        const each = (performance.now() - began) / 1000 / Math.max(1, done);
+        const coming = hand === 'base' && drawing.hands.length > 1 ? total : 0;
+        this.#progress = {
+          hand,
+          fraction: done / Math.max(1, total),
+          secondsLeft: done > 1 ? each * (total - done + coming) : NaN,
+          detail: `step ${done} of ${total}${settings.count > 1 ? `, picture ${image + 1} of ${settings.count}` : ''}`,
+        };
+      }),
+    );
+    if (whole && hand === 'base') this.#drawnByBase.set(key, drawn);
+    return whole;
+  }
+
+  /** How the tuned pictures compare with the base's. */
+  vote(id: number, vote: Vote): void {
+    const drawing = this.#drawings.find((one) => one.id === id);
+    const { project } = openProject;
+    if (!drawing || !project) return;
+    const votes = { ...project.votes };
+    if (drawing.vote) votes[drawing.vote] -= 1;
+    votes[vote] += 1;
+    openProject.update({ votes });
+    this.#drawings = this.#drawings.map((one) => (one.id === id ? { ...one, vote } : one));
+    announcer.say('Counted.');
+  }
+
+  /** Takes all drawings away; they can be brought back. */
+  clear(): void {
+    const drawings = this.#drawings;
+    if (drawings.length === 0) return;
+    this.#drawings = [];
+    announcer.show(`${plural(drawings.length, 'drawing')} cleared away.`, {
+      action: {
+        label: 'Undo',
+        run: () => {
+          this.#drawings = [...this.#drawings, ...drawings];
+        },
+      },
+    });
+  }
+}
+
+export const tryEasel = new Easel(['base', 'tuned']);
+export const askEasel = new Easel(['base']);
