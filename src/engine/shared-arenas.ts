@@ -26,7 +26,9 @@ export class SharedArenas {
     return this.sizes.reduce((sum, size) => sum + size, 0);
   }
 
+  /** Allocates, unless that is done already. */
   async allocate(device: Device): Promise<void> {
+    if (this.#device) return;
     await device.guarded('the memory of a training step', () => {
       this.#device = device;
       for (const [i, size] of this.sizes.entries()) {
@@ -50,6 +52,7 @@ export class SharedArenas {
 
   destroy(): void {
     for (const buffer of this.#buffers.splice(0)) this.#device?.destroyBuffer(buffer);
+    this.#device = undefined;
   }
 }
 
