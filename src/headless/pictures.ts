@@ -1,8 +1,15 @@
-/** Decoding of pictures in Node, by sharp (libvips), in place of the browser's own codecs. */
+/** Pictures in Node: files, and decoding by sharp (libvips) in place of the browser's own codecs. */
+import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { Readable } from 'node:stream';
 import sharp from 'sharp';
+import type { SourceFile } from '../datasets/import/source.ts';
+import type { BucketOptions } from '../datasets/pictures/buckets.ts';
+import { importPictures, pictureToLine } from '../datasets/pictures/import-pictures.ts';
 import { reducedSize } from '../datasets/pictures/resample.ts';
 import { MOST_PIXELS, turnedSize } from '../datasets/pictures/sniff.ts';
 import type { PictureDecoder } from '../datasets/pictures/types.ts';
+import { UserError } from '../engine/errors.ts';
 
 export const nodePictureDecoder: PictureDecoder = {
   async decode(bytes, info, limit) {
@@ -27,3 +34,41 @@ export const nodePictureDecoder: PictureDecoder = {
     return new Uint8Array(await file.toBuffer());
   },
 };
+
+function pictureFile(path: string, name: string): SourceFile {
+  return {
+    name,
+    size: statSync(path).size,
+    stream: () => Readable.toWeb(createReadStream(path)) as unknown as ReadableStream<Uint8Array>,
+  };
+}
+
+/** Files and, for folders, all that lies in them at any depth, in order; names are paths from the folder's own name on. */
+export function pictureSourceFiles(paths: readonly string[]): SourceFile[] {
+  return paths.flatMap((path) => {
+    if (!existsSync(path)) throw new UserError(`There is no file ${path}.`);
+    if (!statSync(path).isDirectory()) return [pictureFile(path, basename(path))];
+    const inside = (folder: string, name: string): SourceFile[] =>
+      readdirSync(folder, { withFileTypes: true })
+        .filter((entry) => !entry.name.startsWith('.'))
+        .sort((a, b) => (a.name < b.name ? -1 : 1))
+        .flatMap((entry) => {
+          const [at, as] = [join(folder, entry.name), `${name}/${entry.name}`];
+          if (statSync(at).isDirectory()) return inside(at, as);
+          return statSync(at).isFile() ? [pictureFile(at, as)] : [];
+        });
+    return inside(path, basename(path));
+  });
+}
+
+/** What `import --task look` writes: report.json and pictures.jsonl. */
+export async function importLook(
+  paths: readonly string[],
+  buckets: BucketOptions = { resolution: 512 },
+): Promise<[name: string, content: string][]> {
+  const { rows, report } = await importPictures(pictureSourceFiles(paths), nodePictureDecoder, { buckets });
+  return [
+    ['report.json', `${JSON.stringify(report, null, 2)}\n`],
+    ['pictures.jsonl', rows.map((row) => `${pictureToLine(row)}\n`).join('')],
+  ];
+}

@@ -2,6 +2,7 @@
 import { UserError } from '../../engine/errors.ts';
 import { reducedSize } from './resample.ts';
 import { mediaType, turnedSize } from './sniff.ts';
+import { turnPixels, withoutWebpExif } from './turn.ts';
 import type { PictureDecoder, Pixels } from './types.ts';
 
 function canvasOf(width: number, height: number): [OffscreenCanvas, OffscreenCanvasRenderingContext2D] {
@@ -19,15 +20,15 @@ function release(canvas: OffscreenCanvas): void {
 
 export const browserDecoder: PictureDecoder = {
   async decode(bytes, info, limit) {
-    const [statedWidth, statedHeight] = turnedSize(info);
+    // Chromium turns every format but WebP. That is turned here, and hidden from browsers that would turn it too.
+    const byHand = (info.kind === 'webp' || info.kind === 'animated webp') && info.orientation !== 1;
+    const [statedWidth, statedHeight] = byHand ? [info.width, info.height] : turnedSize(info);
     const [width, height] = reducedSize(statedWidth, statedHeight, limit);
-    const blob = new Blob([bytes], { type: mediaType(info.kind) });
-    // One side alone: the browser keeps the picture's shape, whichever way it turns it.
+    const blob = new Blob([byHand ? withoutWebpExif(bytes) : bytes], { type: mediaType(info.kind) });
     const smaller = width < statedWidth || height < statedHeight;
+    // Premultiplied, as a canvas is anyway: the other way costs a copy of the whole picture.
     const bitmap = await createImageBitmap(blob, {
       imageOrientation: 'from-image',
-      premultiplyAlpha: 'none',
-      colorSpaceConversion: 'default',
       ...(smaller && { resizeWidth: width, resizeHeight: height, resizeQuality: 'high' as const }),
     });
     const [canvas, context] = canvasOf(bitmap.width, bitmap.height);
@@ -35,8 +36,10 @@ export const browserDecoder: PictureDecoder = {
       context.drawImage(bitmap, 0, 0);
       bitmap.close();
       const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-      return { width: canvas.width, height: canvas.height, data: data as Pixels['data'] };
+      const pixels: Pixels = { width: canvas.width, height: canvas.height, data: data as Pixels['data'] };
+      return byHand ? turnPixels(pixels, info.orientation) : pixels;
     } finally {
+      bitmap.close();
       release(canvas);
     }
   },

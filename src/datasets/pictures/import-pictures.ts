@@ -308,7 +308,7 @@ function whyUndecodable(info: PictureInfo, error: unknown): ['damaged' | 'not re
       'This is a HEIC picture, which cannot be opened here (Safari can). Save it as JPEG; an iPhone does so by itself with Settings, Camera, Formats, Most Compatible.',
     ];
   }
-  if (info.kind === 'tiff' || info.kind === 'avif') {
+  if (info.kind === 'tiff' || info.kind === 'avif' || info.kind === 'bmp') {
     return [
       'not readable here',
       `This ${info.kind.toUpperCase()} picture cannot be opened here. Save it as JPEG or PNG and drop that.`,
