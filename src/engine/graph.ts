@@ -22,8 +22,11 @@ export function makeTensor(role: Role, spec: TensorSpec, key?: string): Tensor {
 /** Where a weight's rows come from: tensors of the checkpoint, one below the other. */
 export interface WeightSpec {
   dtype: DType;
-  /** All with the same number of columns, or all vectors. */
-  sources: readonly { name: string; shape: readonly number[] }[];
+  /**
+   * All with the same number of columns, or all vectors. A convolution's matrix is [O, height · width · C] of its kernel; files
+   * hold it as [O, C, height, width].
+   */
+  sources: readonly { name: string; shape: readonly number[]; kernel?: readonly [number, number] }[];
 }
 
 const tensorsOf = (record: object): Tensor[] =>

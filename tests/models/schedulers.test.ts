@@ -44,7 +44,7 @@ describe('samplers do what diffusers does', () => {
     expect(sampler.timesteps).toHaveLength(each.timesteps.length);
     sampler.timesteps.forEach((t, i) => expect(Math.abs(t - each.timesteps[i]!)).toBeLessThan(1e-3));
     expect(sampler.initNoiseSigma / each.initNoiseSigma).toBeCloseTo(1, 6);
-    let sample = Float64Array.from(start, (x) => x * sampler.initNoiseSigma);
+    let sample: Float64Array = Float64Array.from(start, (x) => x * sampler.initNoiseSigma);
     sampler.timesteps.forEach((t, i) => {
       sample = sampler.step(model(sampler.scaleModelInput(sample, i), t), i, sample, noise(i));
       expect(distance(sample, each.samples[i]!), `step ${i}`).toBeLessThan(3e-6);
