@@ -59,7 +59,8 @@ async function hashes(tensors: readonly TensorData[], ss: Record<string, string>
 
 /**
  * The file that kohya's sd-scripts writes and that ComfyUI, A1111, Forge and diffusers load: lora_down, lora_up and alpha of
- * every module. rsLoRA and patterns are folded into the alphas. Throws UserError for DoRA, which the tools that read this
+ * every module. rsLoRA and patterns are folded into the alphas. (diffusers 0.42 takes one alpha for all attention layers of a
+ * component from such a file; where theirs differ its own format serves it better.) Throws UserError for DoRA, which the tools that read this
  * format compute each in their own way.
  */
 export async function writeKohyaLora(

@@ -139,7 +139,8 @@ export function unetPathOf(flat: string, layersPerBlock = LAYERS_PER_BLOCK): str
 
 function textPathOf(flat: string): string | undefined {
   if (flat === 'text_projection') return flat;
-  const match = /^text_model_encoder_layers_(\d+)_(?:self_attn_(q|k|v|out)_proj|mlp_(fc[12]))$/.exec(flat);
+  // diffusers' own conversion lacks the text_model level under transformers of 2026.
+  const match = /^(?:text_model_)?encoder_layers_(\d+)_(?:self_attn_(q|k|v|out)_proj|mlp_(fc[12]))$/.exec(flat);
   if (!match) return undefined;
   const [, layer, projection, feedForward] = match;
   const start = `text_model.encoder.layers.${layer}`;

@@ -1,5 +1,5 @@
 import { UserError } from '../engine/errors.ts';
-import { decodeFloats } from '../models/files/dtypes.ts';
+import { decodeFloats, decodeIntegers } from '../models/files/dtypes.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
 import { shown } from '../models/files/json.ts';
 import { parseSafetensors } from '../models/files/safetensors.ts';
@@ -149,17 +149,28 @@ async function readNamed(
     if (magnitude) tensors.magnitude = await readMagnitude(folder, module, magnitude, tensors, source);
     const config = configs.get(splitComponent(module).component) ?? configs.get(null);
     let alpha = config ? alphaFromConfig(config, module, tensors.r, source) : tensors.r;
-    if (parts.alpha) {
-      const [written, ...more] = await floats(folder, parts.alpha, source);
-      if (written === undefined || more.length > 0)
-        throw new UserError(`${source} is not sound: alpha of ${shown(module)} has the shape ${size(parts.alpha)}.`);
-      // kohya takes 0 for “as the rank”.
-      alpha = written === 0 ? tensors.r : written;
-    }
+    if (parts.alpha) alpha = await readAlpha(folder, module, parts.alpha, tensors.r, source);
     modules.set(module, { tensors, alpha });
   }
   refuseMixedDora(modules, source);
   return { ...adapterOf(modules, source), kind, notes, metadata: header.metadata };
+}
+
+async function readAlpha(
+  folder: ModelFolder,
+  module: string,
+  entry: TensorEntry,
+  r: number,
+  source: string,
+): Promise<number> {
+  const isInteger = entry.dtype === 'I64' || entry.dtype === 'I32';
+  const values = isInteger
+    ? decodeIntegers(await folder.read(entry.file, entry.begin, entry.end), entry.dtype, `Tensor ${shown(entry.name)}`)
+    : await floats(folder, entry, source);
+  if (values.length !== 1)
+    throw new UserError(`${source} is not sound: alpha of ${shown(module)} has the shape ${size(entry)}.`);
+  // kohya takes 0 for “as the rank”.
+  return values[0]! === 0 ? r : values[0]!;
 }
 
 function sortTensors(

@@ -238,7 +238,7 @@ export function writePeftFolder(adapter: Adapter, card: ModelCard = {}): Map<str
     [
       WEIGHTS_FILE,
       writeSafetensors(
-        [...adapter.tensors].flatMap(([module, tensors]) => tensorData(module, tensors)),
+        [...adapter.tensors].flatMap(([module, tensors]) => loraTensorData(module, tensors)),
         { format: 'pt' },
       ),
     ],
@@ -246,7 +246,7 @@ export function writePeftFolder(adapter: Adapter, card: ModelCard = {}): Map<str
   ]);
 }
 
-function tensorData(module: string, tensors: LoraTensors): TensorData[] {
+export function loraTensorData(module: string, tensors: LoraTensors): TensorData[] {
   const shapes = loraShapes(tensors);
   const tensor = (part: LoraPart, data: Float32Array): TensorData => ({
     name: peftTensorName(module, part),
