@@ -6,8 +6,16 @@ import { BYTES_PER_ELEMENT, align, byteSize, elementCount } from './tensor.ts';
 
 /** Where the store asks for a tensor's bytes; the models layer reads files, the engine does not. */
 export interface WeightSource {
-  /** Streams the tensor's elements in order, already in `dtype`, in pieces of whole elements. */
-  stream(name: string, shape: readonly number[], dtype: WeightSpec['dtype']): AsyncIterable<Uint8Array<ArrayBuffer>>;
+  /**
+   * Streams the tensor's elements in order, already in `dtype`, in pieces of whole elements. `kernel` is a convolution's, whose
+   * rows the device holds as [height, width, channels].
+   */
+  stream(
+    name: string,
+    shape: readonly number[],
+    dtype: WeightSpec['dtype'],
+    kernel?: readonly [number, number],
+  ): AsyncIterable<Uint8Array<ArrayBuffer>>;
 }
 
 /** Where a program finds the frozen weights it reads: one model's, or several together. */
@@ -128,9 +136,9 @@ export class WeightStore implements WeightSlices {
         }
       }
     };
-    for (const { name, shape } of spec.sources) {
+    for (const { name, shape, kernel } of spec.sources) {
       let received = 0;
-      for await (const piece of source.stream(name, shape, spec.dtype)) {
+      for await (const piece of source.stream(name, shape, spec.dtype, kernel)) {
         received += piece.byteLength;
         const joined = rest.byteLength === 0 ? piece : new Uint8Array(rest.byteLength + piece.byteLength);
         if (rest.byteLength > 0) {

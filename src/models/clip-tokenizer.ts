@@ -88,14 +88,20 @@ export class ClipTokenizer {
 
   /**
    * @param subfolder e.g. 'tokenizer' or 'tokenizer_2'
+   * @param padToken instead of the folder's: SDXL's two encoders share a vocabulary, and pad differently
    * Throws UserError where the files are missing or do not belong to a CLIP tokenizer.
    */
-  static async load(folder: ModelFolder, subfolder = 'tokenizer'): Promise<ClipTokenizer> {
+  static async load(
+    folder: ModelFolder,
+    subfolder = 'tokenizer',
+    { padToken }: { padToken?: string } = {},
+  ): Promise<ClipTokenizer> {
     const at = (name: string): string => (subfolder === '' ? name : `${subfolder}/${name}`);
     const has = (name: string): boolean => folder.files.includes(at(name));
     const config = has('tokenizer_config.json') ? await readJson(folder, at('tokenizer_config.json')) : {};
     const map = has('special_tokens_map.json') ? await readJson(folder, at('special_tokens_map.json')) : {};
     const settings: Record<string, unknown> = { ...(isJsonObject(map) && map), ...(isJsonObject(config) && config) };
+    if (padToken !== undefined) settings['pad_token'] = padToken;
 
     let vocab: unknown;
     let merges: readonly unknown[] = [];

@@ -20,7 +20,8 @@ export function parsePrecision(value: unknown): Precision {
   return found;
 }
 
-const STORED: Readonly<Record<string, DType>> = { F32: 'f32', BF16: 'bf16', F16: 'f16' };
+/** Device dtypes that are bit for bit what files hold. */
+export const STORED: Readonly<Record<string, DType>> = { F32: 'f32', BF16: 'bf16', F16: 'f16' };
 
 /** The dtype that a checkpoint's matrix has on the device. f64 is rounded to f32. */
 export function deviceDtype(checkpoint: Checkpoint, precision: Precision, name: string): DType {
@@ -33,7 +34,8 @@ export function deviceDtype(checkpoint: Checkpoint, precision: Precision, name: 
   return STORED[entry.dtype] ?? 'f32';
 }
 
-function encoded(values: Float32Array<ArrayBuffer>, dtype: WeightSpec['dtype']): Uint8Array<ArrayBuffer> {
+/** Values in a weight's storage dtype. */
+export function encoded(values: Float32Array<ArrayBuffer>, dtype: WeightSpec['dtype']): Uint8Array<ArrayBuffer> {
   if (dtype === 'f32') return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   const bits = dtype === 'bf16' ? f32ToBf16(values) : f32ToF16(values);
   return new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);

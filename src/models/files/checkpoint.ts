@@ -12,6 +12,9 @@ export const CHUNK_BYTES = 4 * 1024 * 1024;
 /** transformers' and diffusers' names for a folder's weights. */
 const STEMS = ['model', 'diffusion_pytorch_model'];
 
+/** The same weights in other precisions, which may lie beside them; the plain ones are taken first. */
+const VARIANTS = ['', 'fp16', 'bf16', 'fp32'];
+
 /** The weights of a model folder, in one safetensors file or in many with an index. */
 export class Checkpoint {
   readonly folder: ModelFolder;
@@ -31,12 +34,13 @@ export class Checkpoint {
     const names = folder.files
       .filter((path) => path.startsWith(prefix) && !path.slice(prefix.length).includes('/'))
       .map((path) => path.slice(prefix.length));
-    for (const stem of STEMS) {
-      if (names.includes(`${stem}.safetensors`)) {
-        return new Checkpoint(folder, (await parseSafetensors(folder, `${prefix}${stem}.safetensors`)).tensors);
-      }
-      if (names.includes(`${stem}.safetensors.index.json`)) {
-        return new Checkpoint(folder, await readSharded(folder, prefix, `${stem}.safetensors.index.json`, names));
+    for (const variant of VARIANTS) {
+      for (const stem of STEMS) {
+        const file = variant === '' ? `${stem}.safetensors` : `${stem}.${variant}.safetensors`;
+        const index = `${stem}.safetensors.index${variant === '' ? '' : `.${variant}`}.json`;
+        if (names.includes(file))
+          return new Checkpoint(folder, (await parseSafetensors(folder, prefix + file)).tensors);
+        if (names.includes(index)) return new Checkpoint(folder, await readSharded(folder, prefix, index, names));
       }
     }
     const candidates = names.filter((name) => name.endsWith('.safetensors'));
