@@ -1,10 +1,12 @@
 // dK = scale · dSᵀ Q and dV = Pᵀ dO over the queries that see each key, all heads of a group summed; the rows are keys.
 // That a query sees a key is decided by the key's query range alone, which is exact where those queries are an interval.
-// SHARED: dk and dv are columns of one buffer.
+// SHARED: dk and dv are columns of one buffer. The workgroups of one tile of keys share its queries out over `splits` parts;
+// each part has rows of its own in dk and dv, to be summed afterwards.
 struct Params {
   queries: u32, keys: u32, group: u32, scale: f32,
   q_stride: u32, q_offset: u32, k_stride: u32, k_offset: u32, v_stride: u32, v_offset: u32,
   d_stride: u32, d_offset: u32, dk_stride: u32, dk_offset: u32, dv_stride: u32, dv_offset: u32,
+  splits: u32,
 }
 #params
 #buffer q: array<$ELEMENT>, read
@@ -53,10 +55,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let found = widest(select(vec2<u32>(), query_ranges[min(row, p.keys - 1u)], row < p.keys), index, p.queries);
   if (index == 0u) { uniform_bounds = found; }
   let limits = workgroupUniformLoad(&uniform_bounds);
+  let seen = select(limits.y - limits.x, 0u, limits.x >= limits.y);
+  let part = (seen + COLUMNS * p.splits - 1u) / (COLUMNS * p.splits) * COLUMNS;
+  let part_begin = limits.x + group.z * part;
+  let part_end = min(part_begin + part, limits.y);
   var for_keys: Results;
   var for_values: Results;
   for (var head = group.y * p.group; head < (group.y + 1u) * p.group; head++) {
-    for (var query = limits.x; query < limits.y; query += COLUMNS) {
+    for (var query = part_begin; query < part_end; query += COLUMNS) {
       let queries = Side(query, p.queries, p.q_stride, p.q_offset + head * $(HEAD_DIM)u);
       let gradients = Side(query, p.queries, p.d_stride, p.d_offset + head * $(HEAD_DIM)u);
       let s = product_1_0(keys, queries, index);
@@ -76,7 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
 #for i 0 4
   if (first + 4u * y + $(i)u < p.keys) {
-    let t = first + 4u * y + $(i)u;
+    let t = group.z * p.keys + first + 4u * y + $(i)u;
 #for b 0 $BLOCKS
     store(true, t * p.dk_stride + p.dk_offset + group.y * $(HEAD_DIM)u, $(16 * b)u + x, for_keys[$(4 * b + i)] * p.scale);
     store(false, t * p.dv_stride + p.dv_offset + group.y * $(HEAD_DIM)u, $(16 * b)u + x, for_values[$(4 * b + i)]);

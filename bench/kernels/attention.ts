@@ -4,13 +4,14 @@
  *   npx esbuild bench/kernels/attention.ts --bundle --platform=node --format=esm --external:webgpu --loader:.wgsl=text \
  *     --outfile=out/attention.mjs && node tools/with-gpu.mjs out/attention.mjs [WORD…]
  *
- * Words: a shape (T256H8/8x32: tokens, heads, key heads, head size), family=gpu, a kernel (forward, delta, dq, dkv), and
+ * Words: a shape (T256H8/8x32: tokens, heads, key heads, head size; with a K, T4096K77H8/8x40, cross attention over so many
+ * keys beside each other with their values), full (all see all; else self attention is causal), family=gpu, a kernel (forward, delta, dq, dkv), and
  * NAME=1,2,4 to try values of a define (ROWS=1,2 BLOCK=4,8). Prints the best milliseconds of several rounds (on software
  * adapters processor time of all threads: divide by the cores), GFLOP/s of the causal half, and the time until the first
  * result (compiling). Fresh times need a fresh MESA_SHADER_CACHE_DIR.
  */
 import { Device } from '../../src/engine/device.ts';
-import { attention, attentionBackward } from '../../src/engine/kernels/attention.ts';
+import { attention, attentionBackward, attentionParts } from '../../src/engine/kernels/attention.ts';
 import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
 import { SHADERS } from '../../src/engine/kernels/shaders.ts';
 import { FIRST_BUFFER_BINDING, PARAMS_BINDING, expandShader, packFields } from '../../src/engine/wgsl.ts';
@@ -52,20 +53,22 @@ function variants(defines: KernelCall<string>['defines']): Record<string, number
 }
 
 for (const text of shapes) {
-  const [tokens, heads, kvHeads, headDim] = /^T(\d+)H(\d+)\/(\d+)x(\d+)$/.exec(text)!.slice(1).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  const stride = (heads + 2 * kvHeads) * headDim;
-  const o = { stride: heads * headDim, offset: 0 };
-  const q = { stride, offset: 0 };
-  const k = { stride, offset: heads * headDim };
-  const v = { stride, offset: (heads + kvHeads) * headDim };
+  const [tokens, given, heads, kvHeads, headDim] = /^T(\d+)(?:K(\d+))?H(\d+)\/(\d+)x(\d+)$/
+    .exec(text)!
+    .slice(1)
+    .map((word?: string) => Number(word ?? 0)) as [number, number, number, number, number];
+  const isCross = given > 0;
+  const isFull = isCross || words.includes('full');
+  const keys = isCross ? given : tokens;
+  const [own, others] = [heads * headDim, 2 * kvHeads * headDim];
+  const stride = isCross ? others : own + others;
+  const o = { stride: own, offset: 0 };
+  const q = { stride: isCross ? own : stride, offset: 0 };
+  const k = { stride, offset: isCross ? 0 : own };
+  const v = { stride, offset: k.offset + kvHeads * headDim };
   const shape = {
     queries: tokens,
-    keys: tokens,
+    keys,
     heads,
     kvHeads,
     headDim,
@@ -74,20 +77,25 @@ for (const text of shapes) {
     k,
     v,
     o,
-    density: 0.5,
+    density: isFull ? 1 : 0.5,
   };
-  const ranges = (of: (t: number) => [number, number]) =>
-    Uint32Array.from(Array.from({ length: tokens }, (_, t) => of(t)).flat());
+  const ranges = (rows: number, of: (t: number) => [number, number]) =>
+    Uint32Array.from(Array.from({ length: rows }, (_, t) => of(t)).flat());
   const data: Record<string, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>> = {
-    qkv: Float32Array.from({ length: tokens * stride }, () => Math.random() - 0.5),
+    q: Float32Array.from({ length: tokens * q.stride }, () => Math.random() - 0.5),
+    kv: Float32Array.from({ length: keys * stride }, () => Math.random() - 0.5),
     dO: Float32Array.from({ length: tokens * o.stride }, () => Math.random() - 0.5),
-    keyRanges: ranges((t) => [0, t + 1]),
-    queryRanges: ranges((t) => [t, tokens]),
+    keyRanges: ranges(tokens, (t) => [0, isFull ? keys : t + 1]),
+    queryRanges: ranges(keys, (t) => [isFull ? 0 : t, tokens]),
     o: new Float32Array(tokens * o.stride),
-    dqkv: new Float32Array(tokens * stride),
+    dq: new Float32Array(tokens * q.stride),
+    dkv: new Float32Array(keys * stride),
     lse: new Float32Array(tokens * heads),
     stats: new Float32Array(2 * tokens * heads),
   };
+  const backwardShape = { ...shape, dO: o, dq: q, dk: k, dv: v };
+  const parts = attentionParts(device.target, backwardShape);
+  if (parts > 0) data['parts'] = new Float32Array(parts);
   const buffers = new Map<string, GPUBuffer>();
   for (const [name, values] of Object.entries(data)) {
     const buffer = gpu.createBuffer({
@@ -97,26 +105,23 @@ for (const text of shapes) {
     gpu.queue.writeBuffer(buffer, 0, values);
     buffers.set(name, buffer);
   }
-  const names = { q: 'qkv', k: 'qkv', v: 'qkv', keyRanges: 'keyRanges', o: 'o', lse: 'lse' };
+  const names = { q: isCross ? 'q' : 'kv', k: 'kv', v: 'kv', keyRanges: 'keyRanges', o: 'o', lse: 'lse' };
   const calls = [
     ...attention(device.target, shape, names),
-    ...attentionBackward(
-      device.target,
-      { ...shape, dO: o, dq: q, dk: k, dv: v },
-      {
-        ...names,
-        dO: 'dO',
-        queryRanges: 'queryRanges',
-        stats: 'stats',
-        dq: 'dqkv',
-        dk: 'dqkv',
-        dv: 'dqkv',
-      },
-    ),
+    ...attentionBackward(device.target, backwardShape, {
+      ...names,
+      dO: 'dO',
+      queryRanges: 'queryRanges',
+      stats: 'stats',
+      ...(parts > 0 && { parts: 'parts' }),
+      dq: isCross ? 'dq' : 'dkv',
+      dk: 'dkv',
+      dv: 'dkv',
+    }),
   ];
   let total = 0;
   for (const call of calls) {
-    const name = /_(forward|delta|dq|dkv)/.exec(call.shader)![1]!;
+    const name = /_(forward|delta|dq|dkv|sum)/.exec(call.shader)![1]!;
     if (kernels.length > 0 && !kernels.includes(name)) continue;
     let best = Infinity;
     for (const changes of variants(call.defines)) {
@@ -155,10 +160,12 @@ for (const text of shapes) {
         return (clock() - from) / times;
       };
       await round(1);
+      // A long kernel is timed one at a time.
+      const rounds = call.flops > 1e9 ? 1 : 8;
       const compile = clock() - start;
       let fastest = Infinity;
       const until = performance.now() + 1000 * seconds;
-      while (performance.now() < until) fastest = Math.min(fastest, await round(8));
+      while (performance.now() < until) fastest = Math.min(fastest, await round(rounds));
       best = Math.min(best, fastest);
       const note = Object.entries(changes)
         .map(([key, value]) => `${key}=${value}`)

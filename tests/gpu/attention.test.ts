@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { attention, attentionBackward, attentionStats } from '../../src/engine/kernels/attention.ts';
+import { attention, attentionBackward, attentionParts, attentionStats } from '../../src/engine/kernels/attention.ts';
 import { columnsOf, inverseRanges, makeRanges, reference } from '../support/attention.ts';
-import { FAMILIES, normError, runOn, slope } from '../support/kernels.ts';
+import { FAMILIES, familyDevice, normError, runOn, slope } from '../support/kernels.ts';
 import { Random } from '../support/matmul.ts';
 
 const seed = Math.floor(Math.random() * 2 ** 31);
@@ -32,6 +32,9 @@ const cases: Case[] = [
   { mask: 'causal', queries: 33, keys: 33, heads: 2, kvHeads: 2, headDim: 80, packed: true },
   { mask: 'images', queries: 48, keys: 33, heads: 2, kvHeads: 2, headDim: 40, packed: 'kv' },
   { mask: 'full', queries: 200, keys: 3, heads: 1, kvHeads: 1, headDim: 7, packed: 'kv' },
+  // On cards three parts of the queries, the last one shorter; and two of which one image's keys need but one.
+  { mask: 'full', queries: 300, keys: 77, heads: 1, kvHeads: 1, headDim: 8, packed: 'kv' },
+  { mask: 'images', queries: 210, keys: 70, heads: 1, kvHeads: 1, headDim: 8, packed: 'kv' },
   { mask: 'full', queries: 67, keys: 67, heads: 2, kvHeads: 2, headDim: 8, packed: true },
   {
     mask: 'images',
@@ -102,25 +105,25 @@ async function compare(family: (typeof FAMILIES)[number], given: Case) {
     blank[at.gradients[`d${name}` as 'dq']] ??= new Float32Array(rows * at[name as 'q'].stride).fill(9);
   }
   const dO = random.normal(queries * o.stride);
+  const backwardShape = { ...shape, dO: o, dq: at.q, dk: at.k, dv: at.v };
+  const parts = attentionParts((await familyDevice(family)).target, backwardShape);
+  expect(parts > 0, 'queries shared out').toBe(family === 'gpu' && c.packed === 'kv' && queries > 128);
   const got = await runOn(
     family,
     (target) => [
       ...attention(target, shape, { ...at.names, keyRanges: 'keyRanges', o: 'o', lse: 'lse' }),
       ...attention(target, shape, { ...at.names, keyRanges: 'keyRanges', o: 'again' }),
-      ...attentionBackward(
-        target,
-        { ...shape, dO: o, dq: at.q, dk: at.k, dv: at.v },
-        {
-          ...at.names,
-          ...at.gradients,
-          o: 'o',
-          dO: 'dO',
-          lse: 'lse',
-          keyRanges: 'keyRanges',
-          queryRanges: 'queryRanges',
-          stats: 'stats',
-        },
-      ),
+      ...attentionBackward(target, backwardShape, {
+        ...at.names,
+        ...at.gradients,
+        o: 'o',
+        dO: 'dO',
+        lse: 'lse',
+        keyRanges: 'keyRanges',
+        queryRanges: 'queryRanges',
+        stats: 'stats',
+        ...(parts > 0 && { parts: 'parts' }),
+      }),
     ],
     {
       ...blank,
@@ -131,6 +134,7 @@ async function compare(family: (typeof FAMILIES)[number], given: Case) {
       again: new Float32Array(queries * o.stride).fill(7),
       lse: new Float32Array(heads * queries),
       stats: new Float32Array(attentionStats(shape)),
+      parts: new Float32Array(Math.max(1, parts)),
     },
     ['o', 'again', 'lse', ...new Set(Object.values(at.gradients))],
   );

@@ -1,4 +1,5 @@
 import type { Defines } from '../wgsl.ts';
+import { columnSum } from './column_sum.ts';
 import type { KernelCall, KernelFamily, KernelTarget } from './kernel.ts';
 import { vectorWidth } from './lanes.ts';
 
@@ -44,6 +45,28 @@ export function attentionStats(shape: AttentionShape): number {
   return 2 * shape.heads * shape.queries;
 }
 
+/** Workgroups that keep a card busy, and the fewest queries that one of them is given. */
+const BUSY = { workgroups: 512, queries: 128 };
+
+/**
+ * Parts that the dkv kernel's queries are shared out over. Cross attention has few keys, and a workgroup for 64 of them walks
+ * all queries: a card would stand idle. Only where dk | dv are a matrix of their own, so that parts are summed as they lie.
+ */
+function querySplits(target: KernelTarget, shape: AttentionBackwardShape): number {
+  const width = shape.kvHeads * shape.headDim;
+  const { dk, dv } = shape;
+  const alone = dk.stride === 2 * width && dv.stride === dk.stride && dk.offset === 0 && dv.offset === width;
+  if (target.family !== 'gpu' || !alone) return 1;
+  const workgroups = Math.ceil(shape.keys / 64) * shape.kvHeads;
+  return Math.max(1, Math.min(Math.floor(BUSY.workgroups / workgroups), Math.ceil(shape.queries / BUSY.queries)));
+}
+
+/** f32 values of the scratch buffer `parts` that attentionBackward needs for dk and dv; 0 for none. */
+export function attentionParts(target: KernelTarget, shape: AttentionBackwardShape): number {
+  const splits = querySplits(target, shape);
+  return splits === 1 ? 0 : splits * shape.keys * shape.dk.stride;
+}
+
 function check(shape: AttentionShape): void {
   if (shape.heads % shape.kvHeads !== 0)
     throw new Error(`${shape.heads} heads cannot share ${shape.kvHeads} key heads`);
@@ -56,16 +79,23 @@ function elements(headDim: number, columns: readonly Columns[]) {
   return { HEAD_DIM: headDim, VECTOR: vector, ELEMENT: vector === 4 ? 'vec4<f32>' : 'f32' };
 }
 
-/** The family's way to share the work: the shader's ending, its defines, and the rows of a workgroup. */
-function tiling(target: KernelTarget, headDim: number): { ending: KernelFamily; defines: Defines; rows: number } {
+/**
+ * The family's way to share the work: the shader's ending, its defines, and the rows of a workgroup.
+ * @param twoRows a lane takes two rows up to heads of so many chunks of four, where it does not exchange rows
+ */
+function tiling(
+  target: KernelTarget,
+  headDim: number,
+  twoRows: number,
+): { ending: KernelFamily; defines: Defines; rows: number } {
   // The tiles of graphics cards: shaders/attention_tiles.wgsl.
   if (target.family === 'gpu') return { ending: 'gpu', defines: { BLOCKS: Math.ceil(headDim / 64) }, rows: 64 };
   const chunks = Math.ceil(headDim / 4);
   const quad = target.subgroups && target.subgroupSize === 4;
   // Large heads loop over their chunks: unrolled, they compile for minutes.
   const loops = chunks > 16;
-  // Two rows a lane halve the loads, and double what is compiled: worth it only where both are small.
-  const rows = !quad && chunks <= 8 ? 2 : 1;
+  // Two rows a lane halve the loads, and double what is compiled and held.
+  const rows = !quad && chunks <= twoRows ? 2 : 1;
   return {
     ending: 'cpu',
     defines: {
@@ -81,6 +111,9 @@ function tiling(target: KernelTarget, headDim: number): { ending: KernelFamily; 
     rows: rows * target.subgroupSize,
   };
 }
+
+/** Chunks up to which a lane takes two rows. The dkv kernel holds four vectors a chunk, the others two or three. */
+const TWO_ROWS = { forward: 16, dq: 16, dkv: 10 };
 
 /** Matrix products of one head's rows: 2 · headDim operations a pair of query and key. */
 const product = (shape: AttentionShape): number =>
@@ -102,7 +135,7 @@ export function attention<T>(
 ): KernelCall<T>[] {
   check(shape);
   const { q, k, v, o, lse, keyRanges } = buffers;
-  const { ending, defines, rows } = tiling(target, shape.headDim);
+  const { ending, defines, rows } = tiling(target, shape.headDim, TWO_ROWS.forward);
   const chunks = Math.ceil(shape.headDim / 4);
   // Few queries leave a tile empty; a workgroup each keeps more of a card busy.
   const decodes = ending === 'gpu' && shape.queries <= MOST_DECODED;
@@ -143,7 +176,8 @@ export function attention<T>(
  * dq, dk and dv from dO, with the forward's o and lse; only dq, or only dk and dv (with queryRanges), where only those are
  * given. queryRanges u32 [keys, 2]: key t is seen by the queries
  * queryRanges[t, 0] … queryRanges[t, 1] − 1, and it must be just those (rows with an empty key range may lie among them):
- * causal, windowed and packed segments all have such intervals. `stats` is scratch of attentionStats(shape) f32.
+ * causal, windowed and packed segments all have such intervals. `stats` is scratch of attentionStats(shape) f32,
+ * `parts` of attentionParts(target, shape) where that is not 0 and dk and dv lie in one buffer.
  */
 export function attentionBackward<T>(
   target: KernelTarget,
@@ -161,13 +195,13 @@ export function attentionBackward<T>(
     queryRanges?: T;
     dk?: T;
     dv?: T;
+    parts?: T | undefined;
   },
 ): KernelCall<T>[] {
   check(shape);
-  const { q, k, v, o, dO, lse, keyRanges, queryRanges, stats, dq, dk, dv } = buffers;
+  const { q, k, v, o, dO, lse, keyRanges, queryRanges, stats, dq, dk, dv, parts } = buffers;
   const { queries, keys, heads, kvHeads } = shape;
   const bytes = rowBytes(shape);
-  const { ending, defines, rows } = tiling(target, shape.headDim);
   const params = {
     queries,
     keys,
@@ -200,6 +234,7 @@ export function attentionBackward<T>(
     },
   ];
   if (dq !== undefined) {
+    const { ending, defines, rows } = tiling(target, shape.headDim, TWO_ROWS.dq);
     calls.push({
       shader: `attention_dq_${ending}`,
       defines: { ...elements(shape.headDim, [shape.q, shape.k, shape.v, shape.dO, shape.dq]), ...defines, SOURCES: 4 },
@@ -211,6 +246,9 @@ export function attentionBackward<T>(
     });
   }
   if (dk !== undefined && dv !== undefined && queryRanges !== undefined) {
+    const { ending, defines, rows } = tiling(target, shape.headDim, TWO_ROWS.dkv);
+    const splits = dk === dv && parts !== undefined ? querySplits(target, shape) : 1;
+    const written = splits > 1 ? parts! : dk;
     calls.push({
       shader: `attention_dkv_${ending}`,
       defines: {
@@ -225,21 +263,16 @@ export function attentionBackward<T>(
         dk_offset: shape.dk.offset,
         dv_stride: shape.dv.stride,
         dv_offset: shape.dv.offset,
+        splits,
       },
-      buffers: {
-        q,
-        k,
-        v,
-        d_o: dO,
-        stats,
-        query_ranges: queryRanges,
-        dk,
-        ...(dk === dv ? {} : { dv }),
-      },
-      grid: [Math.ceil(keys / rows), kvHeads, 1],
+      buffers: { q, k, v, d_o: dO, stats, query_ranges: queryRanges, dk: written, ...(dk === dv ? {} : { dv }) },
+      grid: [Math.ceil(keys / rows), kvHeads, splits],
       flops: 4 * product(shape),
-      bytes: 2 * bytes.query + 4 * bytes.key,
+      bytes: 2 * bytes.query + (2 + 2 * splits) * bytes.key,
     });
+    if (splits > 1) {
+      calls.push(columnSum({ groups: 1, groupRows: splits, columns: keys * shape.dk.stride }, { x: written, y: dk }));
+    }
   }
   return calls;
 }

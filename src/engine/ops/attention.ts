@@ -1,5 +1,5 @@
 import type { AttentionShape } from '../kernels/attention.ts';
-import { attention, attentionBackward, attentionStats } from '../kernels/attention.ts';
+import { attention, attentionBackward, attentionParts, attentionStats } from '../kernels/attention.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix } from '../tensor.ts';
 import type { AttentionAttributes, OpDefinition, Operand } from './types.ts';
@@ -91,24 +91,23 @@ export const attentionBackwardOp: OpDefinition<'attentionBackward'> = {
   gradient: 'none',
   kernels({ inputs, outputs, attributes, target, temporary }) {
     const { dO, o, lse, q, k, v, queryRanges, keyRanges } = inputs;
-    const shape = shapeOf(q, k, v, attributes);
-    const dq = outputs.dq;
+    const forward = shapeOf(q, k, v, attributes);
+    const shape = { ...forward, dO: forward.o, dq: forward.q, dk: forward.k, dv: forward.v };
+    const { dq } = outputs;
     const dkv = q === k ? dq : outputs.dkv;
-    return attentionBackward<Operand>(
-      target,
-      { ...shape, dO: shape.o, dq: shape.q, dk: shape.k, dv: shape.v },
-      {
-        q,
-        k,
-        v,
-        o,
-        dO,
-        lse,
-        keyRanges,
-        stats: temporary([attentionStats(shape)]),
-        ...(dq && { dq }),
-        ...(dkv && queryRanges && { queryRanges, dk: dkv, dv: dkv }),
-      },
-    );
+    const parts = dkv && attentionParts(target, shape);
+    return attentionBackward<Operand>(target, shape, {
+      q,
+      k,
+      v,
+      o,
+      dO,
+      lse,
+      keyRanges,
+      stats: temporary([attentionStats(shape)]),
+      ...(dq && { dq }),
+      ...(dkv && queryRanges && { queryRanges, dk: dkv, dv: dkv }),
+      ...(parts && { parts: temporary([parts]) }),
+    });
   },
 };

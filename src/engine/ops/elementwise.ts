@@ -1,3 +1,4 @@
+import { columnSum } from '../kernels/column_sum.ts';
 import type { KernelCall } from '../kernels/kernel.ts';
 import { linearGrid } from '../kernels/kernel.ts';
 import { reduceSum } from '../kernels/optimizer.ts';
@@ -184,38 +185,16 @@ export const columnSumOp: OpDefinition<'columnSum'> = {
     return { y: { shape: [groups, columns] } };
   },
   gradient: 'none',
-  kernels({ inputs, outputs, attributes: { groups = 1 }, temporary }) {
-    const { rows, columns } = matrix(inputs.x);
-    const { x, z } = inputs;
-    const perGroup = rows / groups;
-    const chunks = Math.ceil(perGroup / Math.max(SUM_ROWS, Math.sqrt(perGroup)));
-    const pass = (
-      from: { x: Tensor; z?: Tensor | undefined },
-      y: Tensor,
-      shape: { groupRows: number; chunks: number },
-    ): KernelCall<Operand> => {
-      const elements = groups * shape.groupRows * columns;
-      return {
-        shader: 'column_sum',
-        defines: { PRODUCT: from.z !== undefined, GRADIENT: y.role === 'gradient' },
-        params: {
-          columns,
-          chunks: shape.chunks,
-          group_rows: shape.groupRows,
-          chunk_rows: Math.ceil(shape.groupRows / shape.chunks),
-          count: groups * shape.chunks * columns,
-        },
-        buffers: { x: from.x, y, ...(from.z && { z: from.z }) },
-        grid: linearGrid(Math.ceil((groups * shape.chunks * columns) / LANES)),
-        flops: elements * (from.z ? 2 : 1),
-        bytes: 4 * elements * (from.z ? 2 : 1) + 4 * groups * shape.chunks * columns,
-      };
-    };
-    if (chunks === 1) return [pass({ x, z }, outputs.y, { groupRows: perGroup, chunks: 1 })];
+  kernels({ inputs: { x, z }, outputs: { y }, attributes: { groups = 1 }, temporary }) {
+    const { rows, columns } = matrix(x);
+    const shape = { groups, groupRows: rows / groups, columns };
+    const chunks = Math.ceil(shape.groupRows / Math.max(SUM_ROWS, Math.sqrt(shape.groupRows)));
+    const isGradient = y.role === 'gradient';
+    if (chunks === 1) return [columnSum<Operand>({ ...shape, isGradient }, { x, z, y })];
     const parts = temporary([groups * chunks, columns]);
     return [
-      pass({ x, z }, parts, { groupRows: perGroup, chunks }),
-      pass({ x: parts }, outputs.y, { groupRows: chunks, chunks: 1 }),
+      columnSum<Operand>({ ...shape, chunks }, { x, z, y: parts }),
+      columnSum<Operand>({ groups, groupRows: chunks, columns, isGradient }, { x: parts, y }),
     ];
   },
 };
