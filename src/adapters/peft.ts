@@ -74,6 +74,11 @@ export interface PeftReading {
   prefix?: string;
 }
 
+/** The module of a tensor's name in PEFT's file: `peftTensorName` undone. Throws for a name that is none. */
+export function moduleOfTensor(name: string): string {
+  return splitName(name, 'a saved run').module;
+}
+
 /**
  * Reads adapter_config.json and adapter_model.safetensors (F32, F16 or BF16). An adapter saved under a name of its own
  * lies in a sub-folder; where there is exactly one, it is taken. Throws UserError naming whatever does not agree.

@@ -2,19 +2,14 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseLoraConfig } from '../adapters/config.ts';
 import type { LoraConfig } from '../adapters/config.ts';
-import { readPeftFolder } from '../adapters/peft.ts';
-import type { Adapter } from '../adapters/peft.ts';
-import type { Message } from '../datasets/rows.ts';
-import { importFiles } from '../datasets/import/import.ts';
 import { UserError } from '../engine/errors.ts';
-import { readPreparedBatch } from '../tasks/voice/examples.ts';
-import type { LearningData, VoiceModel } from '../tasks/voice/voice.ts';
-import { parseRecipe } from '../training/recipe.ts';
-import type { Recipe } from '../training/recipe.ts';
-import { NodeFolder, folderOf, sourceFiles } from './files.ts';
+import { parseLookLora } from '../tasks/look/adapter.ts';
+import { TASKS, parseRecipe } from '../training/recipe.ts';
+import type { Recipe, Task } from '../training/recipe.ts';
 
 /** A job file, its paths resolved against its own folder. */
 export interface Job {
+  task: Task;
   base: string;
   precision: string;
   lora: LoraConfig;
@@ -22,9 +17,9 @@ export interface Job {
   data: string | undefined;
   recipe: Recipe;
   generate: Record<string, unknown>;
+  /** A path that the job gives, resolved. */
+  at(path: string): string;
 }
-
-const TASKS = ['voice'];
 
 export function readJob(path: string): Job {
   let json: unknown;
@@ -46,9 +41,9 @@ export function readJob(path: string): Job {
     if (typeof value !== 'object' || Array.isArray(value)) throw new UserError(`The job's ${name} must be an object.`);
     return value as Record<string, unknown>;
   };
-  const task = text('task') ?? 'voice';
-  if (!TASKS.includes(task))
-    throw new UserError(`The task “${task}” is not supported yet. Supported: ${TASKS.join(', ')}.`);
+  const named = text('task') ?? 'voice';
+  const task = TASKS.find((known) => known === named);
+  if (!task) throw new UserError(`The task “${named}” is not supported yet. Supported: ${TASKS.join(', ')}.`);
   const at = (file: string): string => resolve(dirname(path), file);
   const base = text('base');
   if (base === undefined) throw new UserError('The job names no base: the folder of the model.');
@@ -57,63 +52,45 @@ export function readJob(path: string): Job {
     throw new UserError("The job's adapter.from must be a folder's path.");
   const data = text('data');
   return {
+    task,
+    at,
     base: at(base),
     precision: text('precision') ?? 'stored',
-    lora: parseLoraConfig(lora, 'the job'),
+    lora: task === 'look' ? parseLookLora(lora, 'the job') : parseLoraConfig(lora, 'the job'),
     from: from === undefined ? undefined : at(from),
     data: data === undefined ? undefined : at(data),
-    recipe: jobRecipe(record('recipe'), data?.endsWith('.safetensors') ?? false),
+    recipe: jobRecipe(record('recipe'), task, data?.endsWith('.safetensors') ?? false),
     generate: record('generate'),
   };
 }
 
 /** Fields that say the number of warm-up steps or how long to train in two ways follow the one that the job gives. */
-function jobRecipe(fields: Record<string, unknown>, prepared: boolean): Recipe {
-  return parseRecipe({
-    ...('warmup_steps' in fields && { warmup_ratio: 0 }),
-    // A prepared batch file is run as it stands: nothing is held out, nothing chosen afterwards.
-    ...(prepared && { eval_share: 0, early_stopping_patience: 0, load_best_model_at_end: false }),
-    ...fields,
-  });
+function jobRecipe(given: Record<string, unknown>, task: Task, prepared: boolean): Recipe {
+  const fields = { ...given };
+  // Jobs of one shape for every task may say what only a voice has.
+  if (task !== 'voice') for (const name of ['max_length', 'packing']) delete fields[name];
+  return parseRecipe(
+    {
+      ...('warmup_steps' in fields && { warmup_ratio: 0 }),
+      // A prepared batch file is run as it stands: nothing is held out, nothing chosen afterwards.
+      ...(prepared && { eval_share: 0, early_stopping_patience: 0, load_best_model_at_end: false }),
+      ...fields,
+    },
+    task,
+  );
 }
 
-export async function startingAdapter(job: Job): Promise<Adapter | undefined> {
-  return job.from === undefined ? undefined : readPeftFolder(new NodeFolder(job.from));
-}
-
-/** The rows or prepared batches that a job's `data` names. */
-export async function learningData(job: Job, model: VoiceModel): Promise<LearningData> {
-  if (job.data === undefined) throw new UserError('The job names no data.');
-  if (job.data.endsWith('.safetensors')) {
-    const { folder, file } = folderOf(job.data);
-    return { examples: await readPreparedBatch(folder, file, model.info.vocabSize) };
-  }
-  const { rows } = await importFiles(sourceFiles(job.data));
-  return { rows };
-}
-
-/** A job's `generate` block as a request. */
-export function generateRequest(block: Record<string, unknown>) {
-  const number = (name: string): number | undefined => {
-    const value = block[name];
-    if (value !== undefined && value !== null && typeof value !== 'number')
-      throw new UserError(`generate.${name} must be a number.`);
-    return value ?? undefined;
-  };
-  const optional = Object.fromEntries(
-    ['temperature', 'top_k', 'top_p', 'seed'].flatMap((name) => {
-      const value = number(name);
-      return value === undefined ? [] : [[name, value]];
+/** Numbers of a job's `generate` block, those that it gives. */
+export function optionalNumbers<N extends string>(
+  block: Record<string, unknown>,
+  names: readonly N[],
+): Partial<Record<N, number>> {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = block[name];
+      if (value === undefined || value === null) return [];
+      if (typeof value !== 'number') throw new UserError(`generate.${name} must be a number.`);
+      return [[name, value]];
     }),
-  ) as { temperature?: number; top_k?: number; top_p?: number; seed?: number };
-  const { prompt, messages } = block;
-  if (prompt !== undefined && typeof prompt !== 'string') throw new UserError('generate.prompt must be text.');
-  if (messages !== undefined && !Array.isArray(messages)) throw new UserError('generate.messages must be a list.');
-  return {
-    ...(prompt !== undefined && { prompt }),
-    ...(messages !== undefined && { messages: messages as Message[] }),
-    max_new_tokens: number('max_new_tokens') ?? 64,
-    do_sample: block['do_sample'] === true,
-    ...optional,
-  };
+  ) as Partial<Record<N, number>>;
 }

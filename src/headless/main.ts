@@ -2,24 +2,34 @@
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { peftTensorName, readPeftFolder } from '../adapters/peft.ts';
+import { readPeftFolder } from '../adapters/peft.ts';
 import { importFiles } from '../datasets/import/import.ts';
+import { importPictures, pictureToLine } from '../datasets/pictures/import-pictures.ts';
 import { rowsToJsonl } from '../datasets/rows.ts';
 import { Device } from '../engine/device.ts';
 import { UserError } from '../engine/errors.ts';
 import { writeSafetensors } from '../models/files/safetensors.ts';
+import type { TensorData } from '../models/files/safetensors.ts';
+import { runComponent as runLookComponent } from '../tasks/look/component.ts';
+import { LookModel } from '../tasks/look/look.ts';
+import { runComponent as runVoiceComponent } from '../tasks/voice/component.ts';
 import { VoiceModel } from '../tasks/voice/voice.ts';
-import { runComponent } from '../tasks/voice/component.ts';
 import { NodeFolder, folderOf, sourceFiles, writeOut } from './files.ts';
 import { openNodeGpu } from './gpu.ts';
-import { generateRequest, learningData, readJob, startingAdapter } from './job.ts';
+import type { Job } from './job.ts';
+import { readJob } from './job.ts';
+import { openLook, readAdapter } from './look-task.ts';
+import { nodePictureDecoder } from './pictures.ts';
+import type { HeadlessTask } from './task.ts';
+import { openVoice } from './voice-task.ts';
 
 const USAGE = `usage:
   headless train JOB.json --out DIR [--gradients FILE.safetensors]
   headless generate JOB.json --out DIR
-  headless run MODEL_FOLDER --component model --in FILE.safetensors --out FILE.safetensors [--adapter FOLDER] [--precision P]
+  headless run MODEL_FOLDER --component NAME --in FILE.safetensors --out FILE.safetensors [--adapter FOLDER_OR_FILE]
+               [--precision P] [--options JSON]
   headless plan JOB.json
-  headless import --task voice FILE... --out DIR`;
+  headless import --task voice|look FILE... --out DIR`;
 
 const print = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
 
@@ -34,30 +44,25 @@ async function openDevice(): Promise<Device> {
   return Device.open(gpu, family === 'cpu' || family === 'gpu' ? { family } : {});
 }
 
+const openTask = (job: Job, device: Device): Promise<HeadlessTask> =>
+  job.task === 'look' ? openLook(job, device) : openVoice(job, device);
+
 async function train(path: string, out: string, gradients: string | undefined): Promise<void> {
   const job = readJob(path);
   const device = await openDevice();
-  const model = await VoiceModel.load(device, new NodeFolder(job.base), { precision: job.precision });
-  const from = await startingAdapter(job);
-  const data = await learningData(job, model);
+  const task = await openTask(job, device);
   mkdirSync(out, { recursive: true });
   const metrics = join(out, 'metrics.jsonl');
   writeFileSync(metrics, '');
+  let wroteGradients = gradients === undefined;
+  const events = await task.train(wroteGradients ? 0 : 1);
   device.resetPeak();
   const start = performance.now();
   const seconds: number[] = [];
   let firstStepSeconds = 0;
   let planned = 0;
   let dispatches = 0;
-  let wroteGradients = gradients === undefined;
-  const settle = wroteGradients ? 0 : 1;
-  for await (const event of model.train({
-    ...data,
-    recipe: job.recipe,
-    adapter: job.lora,
-    settle,
-    ...(from && { from }),
-  })) {
+  for await (const event of events) {
     if (event.type === 'ready') {
       planned = event.plan.totalBytes;
       dispatches = event.plan.dispatchesPerStep;
@@ -75,28 +80,12 @@ async function train(path: string, out: string, gradients: string | undefined): 
       print(line);
       if (!wroteGradients) {
         wroteGradients = true;
-        const tensors = [...(await model.currentGradients())].flatMap(
-          ([module, { A, B, magnitude, r, inFeatures, outFeatures }]) => [
-            { name: peftTensorName(module, 'A'), dtype: 'F32' as const, shape: [r, inFeatures], data: A },
-            { name: peftTensorName(module, 'B'), dtype: 'F32' as const, shape: [outFeatures, r], data: B },
-            ...(magnitude
-              ? [
-                  {
-                    name: peftTensorName(module, 'magnitude'),
-                    dtype: 'F32' as const,
-                    shape: [outFeatures],
-                    data: magnitude,
-                  },
-                ]
-              : []),
-          ],
-        );
-        writeFileSync(gradients!, writeSafetensors(tensors, { format: 'pt' }));
+        writeFileSync(gradients!, writeSafetensors(await task.gradients(), { format: 'pt' }));
       }
     } else if (event.type === 'evaluation') print({ step: event.step, eval_loss: event.loss });
     else if (event.type === 'done') print({ done: event.reason, step: event.step });
   }
-  writeOut(join(out, 'adapter'), await model.exportAdapter(job.base));
+  writeOut(join(out, 'adapter'), await task.adapterFiles());
   const steady = seconds.slice(2).sort((a, b) => a - b);
   const info = device.info;
   const summary = {
@@ -123,52 +112,83 @@ function readVersion(): string {
 
 async function generate(path: string, out: string): Promise<void> {
   const job = readJob(path);
-  const device = await openDevice();
-  const model = await VoiceModel.load(device, new NodeFolder(job.base), { precision: job.precision });
-  await model.useAdapter((await startingAdapter(job)) ?? null);
-  const request = generateRequest(job.generate);
-  let text = '';
-  const tokenIds: number[] = [];
-  for await (const chunk of model.generate(request)) {
-    text += chunk.text;
-    tokenIds.push(...chunk.tokenIds);
-  }
-  const result = { text, token_ids: tokenIds, ...request };
-  writeOut(out, [['generated.json', `${JSON.stringify(result, null, 2)}\n`]]);
-  print(result);
+  const task = await openTask(job, await openDevice());
+  const { files, printed } = await task.generate();
+  writeOut(out, files);
+  print(printed);
 }
 
-async function run(
-  folder: string,
-  options: Record<'component' | 'in' | 'out' | 'adapter' | 'precision', string | undefined>,
-): Promise<void> {
+interface RunArguments {
+  component: string;
+  in: string;
+  out: string;
+  adapter: string | undefined;
+  precision: string | undefined;
+  options: string | undefined;
+}
+
+async function run(path: string, { component, adapter, precision, options, ...files }: RunArguments): Promise<void> {
+  const folder = new NodeFolder(path);
   const device = await openDevice();
-  const precision = options.precision;
-  const model = await VoiceModel.load(device, new NodeFolder(folder), {
-    ...(precision !== undefined && { precision }),
-  });
-  if (options.adapter !== undefined) await model.useAdapter(await readPeftFolder(new NodeFolder(options.adapter)));
-  const input = folderOf(need(options.in, '--in'));
-  const outputs = await runComponent(model, need(options.component, '--component'), input.folder, input.file);
-  writeFileSync(need(options.out, '--out'), writeSafetensors(outputs));
+  const input = folderOf(files.in);
+  const settings = precision === undefined ? {} : { precision };
+  let outputs: TensorData[];
+  if (isVoiceFolder(folder)) {
+    const model = await VoiceModel.load(device, folder, settings);
+    if (adapter !== undefined) await model.useAdapter(await readPeftFolder(new NodeFolder(adapter)));
+    outputs = await runVoiceComponent(model, component, input.folder, input.file);
+  } else {
+    const model = await LookModel.load(device, folder, settings);
+    if (adapter !== undefined) await model.useAdapter(await readAdapter(adapter));
+    outputs = await runLookComponent(model, component, input.folder, input.file, jsonObject(options, '--options'));
+  }
+  writeFileSync(files.out, writeSafetensors(outputs));
   print({ outputs: outputs.map(({ name, shape }) => ({ name, shape })) });
+}
+
+/** A language model has its configuration at the top; an image model has a folder for each part, or one checkpoint. */
+function isVoiceFolder({ files }: NodeFolder): boolean {
+  return files.includes('config.json') && !files.includes('model_index.json') && !files.includes('unet/config.json');
+}
+
+function jsonObject(text: string | undefined, what: string): Record<string, unknown> {
+  try {
+    const value = JSON.parse(text ?? '{}') as unknown;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch {
+    // The sentence below says it.
+  }
+  throw new UserError(`${what} must be a JSON object.`);
 }
 
 async function plan(path: string): Promise<void> {
   const job = readJob(path);
-  const device = await openDevice();
-  const model = await VoiceModel.load(device, new NodeFolder(job.base), { precision: job.precision });
-  const from = await startingAdapter(job);
-  print(model.plan({ ...(await learningData(job, model)), recipe: job.recipe, adapter: from?.config ?? job.lora }));
+  const task = await openTask(job, await openDevice());
+  print(await task.plan());
 }
 
 async function importData(task: string, files: string[], out: string): Promise<void> {
-  if (task !== 'voice') throw new UserError(`Importing for the task “${task}” is not supported yet.`);
   if (files.length === 0) throw new UserError(`No files to import.\n${USAGE}`);
+  if (task === 'look') return importLook(files, out);
+  if (task !== 'voice') throw new UserError(`Importing for the task “${task}” is not supported yet.`);
   const { rows, report } = await importFiles(files.flatMap(sourceFiles));
   writeOut(out, [
     ['report.json', `${JSON.stringify(report, null, 2)}\n`],
     ['rows.jsonl', rowsToJsonl(rows)],
+  ]);
+  print(report);
+}
+
+/** Stable Diffusion 1.5's sizes: what a look's base is where none is named. */
+const IMPORT_RESOLUTION = 512;
+
+async function importLook(files: string[], out: string): Promise<void> {
+  const { rows, report } = await importPictures(files.flatMap(sourceFiles), nodePictureDecoder, {
+    buckets: { resolution: IMPORT_RESOLUTION },
+  });
+  writeOut(out, [
+    ['report.json', `${JSON.stringify(report, null, 2)}\n`],
+    ['pictures.jsonl', rows.map((row) => `${pictureToLine(row)}\n`).join('')],
   ]);
   print(report);
 }
@@ -193,8 +213,17 @@ async function main(): Promise<void> {
   if (command === 'train') return train(need(rest[0], 'JOB.json'), need(out, '--out'), gradients);
   if (command === 'generate') return generate(need(rest[0], 'JOB.json'), need(out, '--out'));
   if (command === 'run') {
-    const { component, in: input, adapter, precision } = values;
-    return run(need(rest[0], 'MODEL_FOLDER'), { component, in: input, out, adapter, precision });
+    const { adapter, precision, options } = values;
+    const component = need(values.component, '--component');
+    const input = need(values.in, '--in');
+    return run(need(rest[0], 'MODEL_FOLDER'), {
+      component,
+      in: input,
+      out: need(out, '--out'),
+      adapter,
+      precision,
+      options,
+    });
   }
   if (command === 'plan') return plan(need(rest[0], 'JOB.json'));
   if (command === 'import') return importData(need(values.task, '--task'), rest, need(out, '--out'));

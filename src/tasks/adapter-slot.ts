@@ -1,8 +1,9 @@
 import type { LoraConfig } from '../adapters/config.ts';
 import type { LoraLayout } from '../adapters/layout.ts';
 import type { Adapter, LoraTensors } from '../adapters/peft.ts';
-import { matchAdapter } from '../adapters/peft.ts';
+import { matchAdapter, moduleOfTensor } from '../adapters/peft.ts';
 import type { AdaptableModule, LoraTarget } from '../adapters/targets.ts';
+import { loraTarget } from '../adapters/targets.ts';
 import { AdapterBuffers } from '../engine/adapter-buffers.ts';
 import type { Device } from '../engine/device.ts';
 import { UserError } from '../engine/errors.ts';
@@ -13,8 +14,6 @@ import type { RunState } from '../training/checkpoint.ts';
 export interface AdaptableBase {
   readonly device: Device;
   readonly modules: readonly AdaptableModule[];
-  /** The modules that a configuration asks to adapt. Throws UserError where none, or an unsupported one, matches. */
-  targets(lora: LoraConfig): LoraTarget[];
   /** A layout for these modules, traced through a forward pass so that every tensor has its place. */
   layout(targets: readonly LoraTarget[], lora: LoraConfig, training: boolean): LoraLayout;
 }
@@ -92,7 +91,11 @@ export class AdapterSlot {
 
   /** The adapter inside a checkpoint, without touching the one in use. */
   ofState(state: RunState): Adapter {
-    const layout = this.#base.layout(this.#base.targets(state.lora), state.lora, false);
+    const named = new Set(state.layout.map(({ name }) => moduleOfTensor(name)));
+    const targets = this.#base.modules
+      .filter(({ name }) => named.has(name))
+      .map((module) => loraTarget(state.lora, module));
+    const layout = this.#base.layout(targets, state.lora, false);
     return { config: state.lora, tensors: layout.unpack(layout.fromTensorOrder(state.adapter)) };
   }
 }

@@ -5,11 +5,13 @@ import { getDataset, readRows } from '../storage/datasets.ts';
 import { UrlFolder } from '../storage/folders.ts';
 import { getProject, getSetting } from '../storage/projects.ts';
 import { getRun, readCheckpoint } from '../storage/runs.ts';
-import type { ProjectRecord } from '../storage/records.ts';
+import type { ProjectRecord, Task } from '../storage/records.ts';
 import type { TrainingRow } from '../datasets/rows.ts';
-import { MemoryFolder, type ModelFolder } from '../models/files/folder.ts';
-import { parseLoraConfig } from '../adapters/config.ts';
+import type { ModelFolder } from '../models/files/folder.ts';
+import { encodePng } from '../datasets/pictures/png.ts';
 import { parseRecipe } from '../training/recipe.ts';
+import { LookModel } from '../tasks/look/look.ts';
+import type { DrawRequest } from '../tasks/look/types.ts';
 import { VoiceModel } from '../tasks/voice/voice.ts';
 import type { GenerateRequest, TokenPreview } from '../tasks/voice/types.ts';
 import { isAbort } from './errors.ts';
@@ -17,26 +19,49 @@ import { openDevice } from './gpu.ts';
 import {
   EMBEDDED_BASE,
   EMBEDDED_FILES,
+  EMBEDDED_LOOK,
+  EMBEDDED_LOOK_FILES,
+  EMBEDDED_LOOK_NAME,
+  EMBEDDED_LOOK_PATH,
   EMBEDDED_NAME,
   EMBEDDED_PATH,
   runLock,
   type AdapterChoice,
+  type DrawProgress,
   type GpuReport,
   type LoadedBase,
+  type LookCalls,
   type PlanAnswer,
   type TrainRequest,
   type WorkerEvent,
   type WorkerListener,
 } from './protocol.ts';
-import { speedSetting, TrainingRun } from './training-run.ts';
+import { LookCacheStore } from './look-cache.ts';
+import { pictureSources } from './picture-sources.ts';
+import { projectLora, sampledPrompts, speedSetting, TrainingRun, type Trainable } from './training-run.ts';
 
-type Loaded = { baseId: string; model: VoiceModel; adapter: string };
+type Loaded = { baseId: string; model: VoiceModel | LookModel; adapter: string };
+
+const EMBEDDED: Readonly<Record<string, { name: string; path: string; files: readonly string[]; task: Task }>> = {
+  [EMBEDDED_BASE]: { name: EMBEDDED_NAME, path: EMBEDDED_PATH, files: EMBEDDED_FILES, task: 'voice' },
+  [EMBEDDED_LOOK]: { name: EMBEDDED_LOOK_NAME, path: EMBEDDED_LOOK_PATH, files: EMBEDDED_LOOK_FILES, task: 'look' },
+};
+
+function asVoice(model: VoiceModel | LookModel): VoiceModel {
+  if (model instanceof VoiceModel) return model;
+  throw new UserError('This base draws pictures. Choose a chat model under Base.');
+}
+
+function asLook(model: VoiceModel | LookModel): LookModel {
+  if (model instanceof LookModel) return model;
+  throw new UserError('This base is a chat model. Choose one that draws pictures under Base.');
+}
 
 /**
  * The worker's side of the page: holds the device, one loaded base, and at most one run. Calls that need the graphics
  * card wait for each other; during a run they are refused with a sentence, for a run may take hours.
  */
-export class ModelHost {
+export class ModelHost implements LookCalls {
   #pageUrl = '';
   #listener: WorkerListener = () => undefined;
   #device: Device | null = null;
@@ -98,13 +123,15 @@ export class ModelHost {
     );
   }
 
-  async #folder(baseId: string): Promise<ModelFolder> {
-    if (baseId === EMBEDDED_BASE) {
-      return new UrlFolder(EMBEDDED_NAME, new URL(EMBEDDED_PATH, this.#pageUrl).href, EMBEDDED_FILES);
+  async #folder(baseId: string): Promise<{ folder: ModelFolder; task: Task }> {
+    const embedded = EMBEDDED[baseId];
+    if (embedded) {
+      const { name, path, files, task } = embedded;
+      return { folder: new UrlFolder(name, new URL(path, this.#pageUrl).href, files), task };
     }
     const base = await getBase(baseId);
     if (!base) throw new UserError('This base is no longer on this machine. Choose one under Base.');
-    return openBase(base);
+    return { folder: await openBase(base), task: base.task ?? 'voice' };
   }
 
   async #need(baseId: string): Promise<{ device: Device; loaded: Loaded }> {
@@ -114,9 +141,12 @@ export class ModelHost {
     this.#loaded = null;
     this.#tell({ type: 'load', baseId, fraction: 0 });
     try {
-      const model = await VoiceModel.load(device, await this.#folder(baseId), {
-        onProgress: (fraction) => this.#tell({ type: 'load', baseId, fraction }),
-      });
+      const { folder, task } = await this.#folder(baseId);
+      const onProgress = (fraction: number): void => this.#tell({ type: 'load', baseId, fraction });
+      const model =
+        task === 'look'
+          ? await LookModel.load(device, folder, { onProgress, cache: new LookCacheStore(baseId) })
+          : await VoiceModel.load(device, folder, { onProgress });
       this.#loaded = { baseId, model, adapter: '' };
       this.#tell({ type: 'loaded', base: { baseId, info: model.info } });
     } catch (error) {
@@ -144,8 +174,9 @@ export class ModelHost {
   }
 
   /** Tokens of a text under the loaded base's tokenizer; null where another base, or none, is loaded. */
-  countTokens(baseId: string, text: string): number | null {
+  countTokens(baseId: string, text: string): number | null | Promise<number> {
     if (this.#loaded?.baseId !== baseId) return null;
+    if (this.#loaded.model instanceof LookModel) return this.#loaded.model.countTokens(text);
     return text === '' ? 0 : this.#loaded.model.tokenizer.encode(text, { addSpecialTokens: false }).length;
   }
 
@@ -168,7 +199,7 @@ export class ModelHost {
   async preview(projectId: string, rows: TrainingRow[]): Promise<TokenPreview[]> {
     const project = await this.#project(projectId);
     if (this.#loaded?.baseId !== project.baseId || !this.#loaded) throw new UserError('Load the base first.');
-    return this.#loaded.model.preview(rows);
+    return asVoice(this.#loaded.model).preview(rows);
   }
 
   /** What the project's run would take, before anything is allocated. */
@@ -177,11 +208,12 @@ export class ModelHost {
       const project = await this.#project(projectId);
       if (!project.baseId) throw new UserError('Choose a base first.');
       const { device, loaded } = await this.#need(project.baseId);
-      const plan = loaded.model.plan({
-        rows: await this.#dataset(project),
-        recipe: parseRecipe(project.recipe),
-        adapter: parseLoraConfig(project.adapter),
-      });
+      const settings = { recipe: parseRecipe(project.recipe, project.task), adapter: projectLora(project) };
+      const samplePrompts = sampledPrompts(project);
+      const plan =
+        project.task === 'look'
+          ? asLook(loaded.model).plan({ pictures: await pictureSources(project), samplePrompts, ...settings })
+          : asVoice(loaded.model).plan({ rows: await this.#dataset(project), ...settings });
       const speed = await getSetting(speedSetting(device));
       return { plan, measuredFlops: typeof speed === 'number' ? speed : null, isSoftware: device.info.isSoftware };
     });
@@ -206,13 +238,21 @@ export class ModelHost {
     );
   }
 
-  async #prepare(baseId: string, project: ProjectRecord) {
-    const rows = await this.#dataset(project);
+  async #prepare(baseId: string, project: ProjectRecord): Promise<Trainable> {
+    const isLook = project.task === 'look';
+    const pictures = isLook ? await pictureSources(project) : [];
+    const rows = isLook ? [] : await this.#dataset(project);
     const { device, loaded } = await this.#need(baseId);
     await loaded.model.useAdapter(null);
     // After the run the model holds what it learnt, which no choice names.
     loaded.adapter = 'trained';
-    return { model: loaded.model, device, rows };
+    return {
+      device,
+      train: (settings) =>
+        isLook
+          ? asLook(loaded.model).train({ pictures, sampleSeed: project.look.sampleSeed, ...settings })
+          : asVoice(loaded.model).train({ rows, ...settings }),
+    };
   }
 
   pause(): void {
@@ -232,7 +272,8 @@ export class ModelHost {
     return this.#run ? { type: 'run', run: this.#run.record, phase: this.#run.phase } : null;
   }
 
-  async #files(baseId: string, choice: { runId: string; step: number }): Promise<Map<string, Uint8Array>> {
+  /** The model of a checkpoint's base, and the checkpoint. */
+  async #checkpoint(baseId: string, choice: { runId: string; step: number }) {
     const run = await getRun(choice.runId);
     const checkpoint = await readCheckpoint(choice.runId, choice.step);
     if (!run || !checkpoint)
@@ -240,11 +281,13 @@ export class ModelHost {
     if (run.baseId !== baseId)
       throw new UserError('This checkpoint was trained on another base. Choose that base first.');
     const { loaded } = await this.#need(baseId);
-    return loaded.model.adapterFromCheckpoint(checkpoint, await this.#baseName(baseId));
+    return { model: loaded.model, checkpoint };
   }
 
   async #baseName(baseId: string): Promise<string> {
-    return baseId === EMBEDDED_BASE ? 'athanor-small-voice' : ((await getBase(baseId))?.name ?? '');
+    if (baseId === EMBEDDED_BASE) return 'athanor-small-voice';
+    if (baseId === EMBEDDED_LOOK) return 'athanor-small-look';
+    return (await getBase(baseId))?.name ?? '';
   }
 
   async #useAdapter(baseId: string, choice: AdapterChoice): Promise<void> {
@@ -252,12 +295,31 @@ export class ModelHost {
     const key = choice ? `${choice.runId}/${choice.step}` : '';
     if (loaded.adapter === key) return;
     if (choice) {
-      const files = (await this.#files(baseId, choice)) as Map<string, Uint8Array<ArrayBuffer>>;
-      await loaded.model.useAdapter(new MemoryFolder('adapter', files));
+      const { model, checkpoint } = await this.#checkpoint(baseId, choice);
+      await model.useAdapter(await model.adapterOfCheckpoint(checkpoint));
     } else {
       await loaded.model.useAdapter(null);
     }
     loaded.adapter = key;
+  }
+
+  /** Makes something that `cancel` can stop. */
+  async #generation(id: number, work: (signal: AbortSignal) => Promise<void>): Promise<{ whole: boolean }> {
+    const abort = new AbortController();
+    const { signal } = abort;
+    this.#generations.set(id, abort);
+    try {
+      await this.#exclusive(async () => {
+        signal.throwIfAborted();
+        await work(signal);
+      });
+      return { whole: true };
+    } catch (error) {
+      if (isAbort(error)) return { whole: false };
+      throw error;
+    } finally {
+      this.#generations.delete(id);
+    }
   }
 
   /** Speaks, piece by piece. `id` names the generation for `cancel`; `whole` where it ended by itself. */
@@ -268,36 +330,61 @@ export class ModelHost {
     request: Omit<GenerateRequest, 'signal'>,
     onText: (text: string) => void,
   ): Promise<{ text: string; whole: boolean }> {
-    const abort = new AbortController();
-    const { signal } = abort;
-    this.#generations.set(id, abort);
     let text = '';
-    try {
-      await this.#exclusive(async () => {
+    const { whole } = await this.#generation(id, async (signal) => {
+      await this.#useAdapter(baseId, choice);
+      const { loaded } = await this.#need(baseId);
+      for await (const chunk of asVoice(loaded.model).generate({ ...request, signal })) {
         signal.throwIfAborted();
-        await this.#useAdapter(baseId, choice);
-        const { loaded } = await this.#need(baseId);
-        for await (const chunk of loaded.model.generate({ ...request, signal })) {
-          signal.throwIfAborted();
-          text += chunk.text;
-          if (chunk.text !== '') onText(chunk.text);
-        }
-      });
-      return { text, whole: true };
-    } catch (error) {
-      if (isAbort(error)) return { text, whole: false };
-      throw error;
-    } finally {
-      this.#generations.delete(id);
-    }
+        text += chunk.text;
+        if (chunk.text !== '') onText(chunk.text);
+      }
+    });
+    return { text, whole };
   }
 
   cancel(id: number): void {
     this.#generations.get(id)?.abort();
   }
 
-  /** The PEFT folder of a checkpoint. */
+  /** The PEFT folder of a voice's checkpoint. */
   async exportAdapter(baseId: string, choice: { runId: string; step: number }): Promise<Map<string, Uint8Array>> {
-    return this.#exclusive(() => this.#files(baseId, choice));
+    return this.#exclusive(async () => {
+      const { model, checkpoint } = await this.#checkpoint(baseId, choice);
+      const voice = asVoice(model);
+      return voice.peftFolder(await voice.adapterOfCheckpoint(checkpoint), await this.#baseName(baseId));
+    });
+  }
+
+  async draw(
+    id: number,
+    baseId: string,
+    choice: AdapterChoice,
+    request: Omit<DrawRequest, 'signal'>,
+    onEvent: (event: DrawProgress) => void,
+  ): Promise<{ whole: boolean }> {
+    return this.#generation(id, async (signal) => {
+      await this.#useAdapter(baseId, choice);
+      const { loaded } = await this.#need(baseId);
+      for await (const event of asLook(loaded.model).draw({ ...request, signal })) {
+        signal.throwIfAborted();
+        if (event.type === 'progress') onEvent(event);
+        else {
+          const { image, seed, pixels } = event;
+          onEvent({ type: 'image', image, seed, width: pixels.width, height: pixels.height, png: encodePng(pixels) });
+        }
+      }
+    });
+  }
+
+  async exportLook(
+    baseId: string,
+    choice: { runId: string; step: number },
+    options: { name: string; triggerWord: string; preview?: Uint8Array<ArrayBuffer> },
+  ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+    return this.#exclusive(async () => {
+      const { model, checkpoint } = await this.#checkpoint(baseId, choice);
+      return asLook(model).exportFiles(checkpoint, { ...options, baseName: await this.#baseName(baseId) });
+    });
   }
 }

@@ -1,7 +1,7 @@
 import { appendMetrics, saveCheckpoint, saveRun } from '../storage/runs.ts';
-import type { EvaluationPoint, RunRecord, SamplePoint, StepPoint } from '../storage/records.ts';
+import type { EvaluationPoint, PictureSamplePoint, RunRecord, SamplePoint, StepPoint } from '../storage/records.ts';
 import { errorMessage } from './errors.ts';
-import type { RunPhase, WorkerListener } from './protocol.ts';
+import type { RunPhase, WorkerEvent, WorkerListener } from './protocol.ts';
 
 /** How often the page hears of steps, and how often they are written down. */
 const TELL_MS = 200;
@@ -10,6 +10,16 @@ const KEEP_MS = 1500;
 const CHECKPOINT_BYTES = 1e9;
 const MOST_CHECKPOINTS = 8;
 
+interface Points {
+  steps: StepPoint[];
+  evaluations: EvaluationPoint[];
+  samples: SamplePoint[];
+  pictures: PictureSamplePoint[];
+}
+
+const noPoints = (): Points => ({ steps: [], evaluations: [], samples: [], pictures: [] });
+const isEmpty = (points: Points): boolean => Object.values(points).every((list: unknown[]) => list.length === 0);
+
 /** Writes a run down as it happens and tells the page, in pieces neither of them notices. */
 export class RunRecorder {
   run: RunRecord;
@@ -17,15 +27,9 @@ export class RunRecorder {
   #sequence: number;
   #told = 0;
   #keptAt = 0;
-  #steps: StepPoint[] = [];
-  #evaluations: EvaluationPoint[] = [];
-  #samples: SamplePoint[] = [];
+  #untold = noPoints();
   /** Points the page has heard of but that are not written down yet. */
-  #unwritten: { steps: StepPoint[]; evaluations: EvaluationPoint[]; samples: SamplePoint[] } = {
-    steps: [],
-    evaluations: [],
-    samples: [],
-  };
+  #unwritten = noPoints();
   phase: RunPhase = 'preparing';
 
   constructor(run: RunRecord, sequence: number, listener: WorkerListener) {
@@ -48,7 +52,7 @@ export class RunRecorder {
   }
 
   async step(point: StepPoint): Promise<void> {
-    this.#steps.push(point);
+    this.#untold.steps.push(point);
     this.change({
       step: point.step,
       loss: point.loss,
@@ -59,14 +63,27 @@ export class RunRecorder {
   }
 
   async evaluation(point: EvaluationPoint, best: boolean): Promise<void> {
-    this.#evaluations.push(point);
+    this.#untold.evaluations.push(point);
     this.change({ heldOutLoss: point.loss, ...(best ? { bestStep: point.step } : {}) });
     await this.#flush(false);
   }
 
   async sample(point: SamplePoint): Promise<void> {
-    this.#samples.push(point);
+    this.#untold.samples.push(point);
     await this.#flush(true);
+  }
+
+  async picture(point: PictureSamplePoint): Promise<void> {
+    this.#untold.pictures.push(point);
+    await this.#flush(true);
+  }
+
+  /** What is done before the first step; told often enough to be watched. */
+  prepare(event: Omit<Extract<WorkerEvent, { type: 'prepare' }>, 'type' | 'runId'>): void {
+    const time = performance.now();
+    if (event.done > 0 && event.done < event.total && time - this.#told < TELL_MS) return;
+    this.#told = time;
+    this.#listener({ type: 'prepare', runId: this.run.id, ...event });
   }
 
   /** A full disk does not stop the training: the person is told, and the run goes on with the checkpoints it has. */
@@ -90,16 +107,14 @@ export class RunRecorder {
   async #flush(now: boolean): Promise<void> {
     const time = performance.now();
     if (now || time - this.#told >= TELL_MS) {
-      const [steps, evaluations, samples] = [this.#steps, this.#evaluations, this.#samples];
-      this.#steps = [];
-      this.#evaluations = [];
-      this.#samples = [];
+      const points = this.#untold;
+      this.#untold = noPoints();
       this.#told = time;
-      this.#unwritten.steps.push(...steps);
-      this.#unwritten.evaluations.push(...evaluations);
-      this.#unwritten.samples.push(...samples);
-      if (steps.length + evaluations.length + samples.length > 0) {
-        this.#listener({ type: 'metrics', runId: this.run.id, steps, evaluations, samples });
+      for (const name of Object.keys(points) as (keyof Points)[]) {
+        (this.#unwritten[name] as unknown[]).push(...points[name]);
+      }
+      if (!isEmpty(points)) {
+        this.#listener({ type: 'metrics', runId: this.run.id, ...points });
         this.#tellRun();
       }
     }
@@ -111,11 +126,11 @@ export class RunRecorder {
 
   /** Writes down what is not yet, so that a reload finds it. */
   async write(): Promise<void> {
-    const { steps, evaluations, samples } = this.#unwritten;
-    this.#unwritten = { steps: [], evaluations: [], samples: [] };
+    const points = this.#unwritten;
+    this.#unwritten = noPoints();
     try {
-      if (steps.length + evaluations.length + samples.length > 0) {
-        await appendMetrics({ runId: this.run.id, sequence: this.#sequence, steps, evaluations, samples });
+      if (!isEmpty(points)) {
+        await appendMetrics({ runId: this.run.id, sequence: this.#sequence, ...points });
         this.#sequence += 1;
       }
       await saveRun(this.run);

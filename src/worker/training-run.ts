@@ -6,9 +6,14 @@ import type { JsonObject, ProjectRecord, RunRecord } from '../storage/records.ts
 import { getSetting, setSetting } from '../storage/projects.ts';
 import { parseLoraConfig } from '../adapters/config.ts';
 import { parseRecipe, recipeToJSON } from '../training/recipe.ts';
-import type { VoiceModel } from '../tasks/voice/voice.ts';
-import type { PlanReport, TrainingEvent } from '../tasks/voice/types.ts';
-import type { TrainingRow } from '../datasets/rows.ts';
+import type { PlanReport } from '../training/plan-report.ts';
+import type { Recipe } from '../training/recipe.ts';
+import type { LoraConfig } from '../adapters/config.ts';
+import { encodePng } from '../datasets/pictures/png.ts';
+import type { Pixels } from '../datasets/pictures/types.ts';
+import { parseLookLora } from '../tasks/look/adapter.ts';
+import type { LookTrainingEvent } from '../tasks/look/types.ts';
+import type { TrainingEvent } from '../tasks/voice/types.ts';
 import { errorMessage, isAbort } from './errors.ts';
 import { RunRecorder } from './run-recorder.ts';
 import { SAMPLED_PROMPTS, type RunPhase, type TrainRequest, type WorkerListener } from './protocol.ts';
@@ -25,6 +30,34 @@ export function speedSetting(device: Device): string {
 function kernelSetting(device: Device): string {
   const { vendor, architecture, description } = device.info;
   return `kernels:${vendor}/${architecture}/${description}`;
+}
+
+/** What a run is given beside its data. */
+export interface RunSettings {
+  recipe: Recipe;
+  adapter: LoraConfig;
+  samplePrompts: string[];
+  signal: AbortSignal;
+  pause: () => Promise<void> | undefined;
+  resume?: Uint8Array<ArrayBuffer>;
+}
+
+/** A model with its data, ready to be trained. */
+export interface Trainable {
+  device: Device;
+  train(settings: RunSettings): AsyncGenerator<TrainingEvent | LookTrainingEvent>;
+}
+
+const pngBlob = (pixels: Pixels): Blob => new Blob([encodePng(pixels)], { type: 'image/png' });
+
+/** The prompts of a project that are answered along the way. */
+export function sampledPrompts({ prompts }: Pick<ProjectRecord, 'prompts'>): string[] {
+  return prompts.filter((prompt) => prompt.trim() !== '').slice(0, SAMPLED_PROMPTS);
+}
+
+/** A project's adapter settings as its task understands them. */
+export function projectLora({ task, adapter }: Pick<ProjectRecord, 'task' | 'adapter'>): LoraConfig {
+  return task === 'look' ? parseLookLora(adapter) : parseLoraConfig(adapter);
 }
 
 /** One run, from the first step or from a checkpoint to its end. */
@@ -68,8 +101,8 @@ export class TrainingRun {
       status: 'running',
       step: 0,
       totalSteps: 0,
-      recipe: recipeToJSON(parseRecipe(project.recipe)) as JsonObject,
-      adapter: { ...parseLoraConfig(project.adapter) } as unknown as JsonObject,
+      recipe: recipeToJSON(parseRecipe(project.recipe, project.task)) as JsonObject,
+      adapter: { ...projectLora(project) } as unknown as JsonObject,
       plannedBytes: 0,
       measuredBytes: 0,
       loss: null,
@@ -118,14 +151,10 @@ export class TrainingRun {
   }
 
   /** Trains to the end; every outcome is written into the record. `prepare` loads what the run needs. */
-  async execute(
-    prepare: () => Promise<{ model: VoiceModel; device: Device; rows: TrainingRow[] }>,
-    project: ProjectRecord,
-    request: TrainRequest,
-  ): Promise<void> {
+  async execute(prepare: () => Promise<Trainable>, project: ProjectRecord, request: TrainRequest): Promise<void> {
     const recorder = this.#recorder;
     try {
-      const { model, device, rows } = await prepare();
+      const { device, train } = await prepare();
       const resume = request.resume ? await readCheckpoint(request.resume.runId, request.resume.step) : undefined;
       if (request.resume && !resume) {
         throw new UserError(
@@ -133,11 +162,10 @@ export class TrainingRun {
         );
       }
       device.choices.restore(await getSetting(kernelSetting(device)));
-      const events = model.train({
-        rows,
-        recipe: parseRecipe(recorder.run.recipe),
+      const events = train({
+        recipe: parseRecipe(recorder.run.recipe, project.task),
         adapter: parseLoraConfig(recorder.run.adapter),
-        samplePrompts: project.prompts.filter((prompt) => prompt.trim() !== '').slice(0, SAMPLED_PROMPTS),
+        samplePrompts: sampledPrompts(project),
         signal: this.#stop.signal,
         pause: () => (this.#gate ? this.#waitAtGate() : undefined),
         ...(resume ? { resume } : {}),
@@ -161,7 +189,7 @@ export class TrainingRun {
     }
   }
 
-  async #take(event: TrainingEvent, device: Device): Promise<void> {
+  async #take(event: TrainingEvent | LookTrainingEvent, device: Device): Promise<void> {
     const recorder = this.#recorder;
     switch (event.type) {
       case 'ready':
@@ -197,7 +225,15 @@ export class TrainingRun {
         await recorder.checkpoint(event.step, event.bytes);
         break;
       case 'sample':
-        await recorder.sample({ step: event.step, prompt: event.prompt, base: event.base, tuned: event.tuned });
+        if ('seed' in event) {
+          const { step, prompt, seed, base, tuned } = event;
+          await recorder.picture({ step, prompt, seed, base: pngBlob(base), tuned: pngBlob(tuned) });
+        } else {
+          await recorder.sample({ step: event.step, prompt: event.prompt, base: event.base, tuned: event.tuned });
+        }
+        break;
+      case 'prepare':
+        recorder.prepare({ what: event.what, done: event.done, total: event.total });
         break;
       case 'done':
         await this.#keepSpeed(device);

@@ -1,3 +1,5 @@
+import { clipTextInputs } from '../../models/clip-text.ts';
+import type { TextEncoder } from '../../models/diffusion-folder.ts';
 import type { NoiseSchedule } from '../../models/schedulers/noise-schedule.ts';
 import type { UnetConfig } from '../../models/unet-2d-condition.ts';
 import { unetInputs } from '../../models/unet-2d-condition.ts';
@@ -76,13 +78,20 @@ export function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer
   return whole;
 }
 
+/** What a batch is made for. */
+export interface BatchContext {
+  config: UnetConfig;
+  schedule: NoiseSchedule;
+  /** Text encoders that are trained along, and so are given tokens; none where the UNet is given the text's states. */
+  trained: readonly TextEncoder[];
+}
+
 /**
  * Inputs of the loss graph. The loss is the mean over rows, channels and pixels of weight · mask · (prediction - target)²,
  * so that the mean over a step's batches is what diffusers' training script reports.
  */
 export function makeBatch(
-  config: UnetConfig,
-  schedule: NoiseSchedule,
+  { config, schedule, trained }: BatchContext,
   rows: readonly NoisyRow[],
   size: LatentSize,
   snrGamma: number,
@@ -100,23 +109,33 @@ export function makeBatch(
     for (let i = 0; i < pixels; i++) weights[n * pixels + i] = each * (mask?.[i] ?? 1);
   });
   const texts = rows.map(({ text }) => text);
-  const { contextLength } = texts[0]!;
+  const { contextLength, pooled } = texts[0]!;
+  const given = trained.length === 0;
+  const tokens = trained.map(({ name, config: encoder }, i) =>
+    clipTextInputs(
+      texts.map(({ ids }) => ids[i]!),
+      encoder,
+      name,
+    ),
+  );
   const inputs = unetInputs(
     config,
     { images, ...size, contextLength },
     {
       sample: joined(noisy),
       timesteps: rows.map(({ timestep }) => timestep),
-      encoderHiddenStates: joined(texts.map(({ states }) => states)),
-      ...(texts[0]!.pooled && {
-        textEmbeds: joined(texts.map(({ pooled }) => pooled!)),
-        timeIds: rows.flatMap(({ timeIds = [] }) => [...timeIds]),
-      }),
+      ...(given && { encoderHiddenStates: joined(texts.map(({ states }) => states)) }),
+      ...(given && pooled && { textEmbeds: joined(texts.map((text) => text.pooled!)) }),
+      timeIds: rows.flatMap(({ timeIds = [] }) => [...timeIds]),
     },
   );
   return {
     program: programName(size),
-    inputs: { ...inputs, target: toRows(joined(targets), channels, pixels), weight: weights },
+    inputs: Object.assign({}, ...tokens, {
+      ...inputs,
+      target: toRows(joined(targets), channels, pixels),
+      weight: weights,
+    }) as Batch['inputs'],
     labelTokens: 1,
   };
 }

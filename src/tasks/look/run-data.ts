@@ -1,11 +1,9 @@
 import { RandomStream } from '../../adapters/random.ts';
 import { shuffledOrder } from '../../datasets/order.ts';
-import type { NoiseSchedule } from '../../models/schedulers/noise-schedule.ts';
-import type { UnetConfig } from '../../models/unet-2d-condition.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { RunData } from '../../training/run.ts';
 import type { Batch } from '../../training/trainer.ts';
-import type { LatentSize, NoisyRow } from './batch.ts';
+import type { BatchContext, LatentSize, NoisyRow } from './batch.ts';
 import { makeBatch, programName } from './batch.ts';
 import type { TextState } from './text.ts';
 
@@ -40,8 +38,7 @@ export interface LookExamples {
 }
 
 interface Settings {
-  config: UnetConfig;
-  schedule: NoiseSchedule;
+  context: BatchContext;
   recipe: Recipe;
 }
 
@@ -58,7 +55,7 @@ function normals(random: RandomStream, count: number): Float32Array<ArrayBuffer>
 function noisyRow(
   example: LookExample,
   random: RandomStream,
-  { config, schedule, recipe }: Settings,
+  { context: { config, schedule }, recipe }: Settings,
   choice: { view: number; text: TextState; timestep?: number },
 ): NoisyRow {
   const { moments, mask } = example.views[choice.view]!;
@@ -76,7 +73,7 @@ function noisyRow(
   return {
     latents,
     noise,
-    timestep: choice.timestep ?? random.integer(schedule.numTrainTimesteps),
+    timestep: choice.timestep ?? random.integer(schedule.timesteps),
     text: choice.text,
     timeIds: example.timeIds,
     mask: recipe.masked_loss ? mask : undefined,
@@ -128,7 +125,7 @@ export function batchesPerEpoch(examples: LookExamples, recipe: Recipe): number 
  * a run that goes on sees what one that never stopped would have seen.
  */
 export function lookRunData(examples: LookExamples, settings: Settings): RunData {
-  const { config, schedule, recipe } = settings;
+  const { context, recipe } = settings;
   const perEpoch = batchesPerEpoch(examples, recipe);
   let known: { epoch: number; batches: ReturnType<typeof epochBatches> } | undefined;
   const batchAt = (index: number): { example: LookExample; position: number }[] => {
@@ -136,8 +133,7 @@ export function lookRunData(examples: LookExamples, settings: Settings): RunData
     if (known?.epoch !== epoch) known = { epoch, batches: epochBatches(examples, recipe, epoch) };
     return known.batches[index % perEpoch]!;
   };
-  const toBatch = (rows: NoisyRow[], size: LatentSize): Batch =>
-    makeBatch(config, schedule, rows, size, recipe.snr_gamma);
+  const toBatch = (rows: NoisyRow[], size: LatentSize): Batch => makeBatch(context, rows, size, recipe.snr_gamma);
   const drawRow = ({ example, position }: { example: LookExample; position: number }): NoisyRow => {
     const random = new RandomStream(recipe.seed, `example ${position}`);
     const view = random.integer(example.views.length);
@@ -162,7 +158,10 @@ function heldOutBatches(
   settings: Settings,
   toBatch: (rows: NoisyRow[], size: LatentSize) => Batch,
 ): Batch[] {
-  const { schedule, recipe } = settings;
+  const {
+    context: { schedule },
+    recipe,
+  } = settings;
   const size = recipe.per_device_train_batch_size;
   const bySize = new Map<string, { rows: NoisyRow[]; size: LatentSize }>();
   examples.forEach((example, i) => {
@@ -170,7 +169,7 @@ function heldOutBatches(
     bySize.set(programName(example.size), group);
     for (let k = 0; k < HELD_OUT_TIMESTEPS; k++) {
       const random = new RandomStream(recipe.seed, `held out ${i} ${k}`);
-      const timestep = Math.floor(((k + 0.5) / HELD_OUT_TIMESTEPS) * schedule.numTrainTimesteps);
+      const timestep = Math.floor(((k + 0.5) / HELD_OUT_TIMESTEPS) * schedule.timesteps);
       group.rows.push(noisyRow(example, random, settings, { view: 0, text: example.texts[0]!, timestep }));
     }
   });

@@ -5,6 +5,6 @@ export interface TextState {
   contextLength: number;
   /** SDXL: [P], the second encoder's projected summary */
   pooled?: Float32Array<ArrayBuffer>;
-  /** Token ids of the first encoder, for a text encoder that is trained with the rest. */
-  ids: Uint32Array<ArrayBuffer>;
+  /** Token ids for each text encoder, for one that is trained with the rest; none where states were given. */
+  ids: readonly Uint32Array<ArrayBuffer>[];
 }

@@ -305,19 +305,19 @@ export class VoiceModel {
     return this.#adapter.gradients();
   }
 
-  /** The adapter as a PEFT folder: file name to bytes. */
-  async exportAdapter(baseName: string): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-    const { config, tensors } = await this.currentAdapter();
+  /** An adapter as a PEFT folder: file name to bytes. */
+  peftFolder({ config, tensors }: Adapter, baseName: string): Map<string, Uint8Array<ArrayBuffer>> {
     return writePeftFolder({ config: { ...config, base_model_name_or_path: baseName }, tensors });
   }
 
+  /** The adapter as it is now, as a PEFT folder. */
+  async exportAdapter(baseName: string): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+    return this.peftFolder(await this.currentAdapter(), baseName);
+  }
+
   /** The adapter inside a checkpoint, without touching the one in use. */
-  async adapterFromCheckpoint(
-    bytes: Uint8Array<ArrayBuffer>,
-    baseName: string,
-  ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-    const { config, tensors } = this.#adapter.ofState(await decodeRunState(bytes));
-    return writePeftFolder({ config: { ...config, base_model_name_or_path: baseName }, tensors });
+  async adapterOfCheckpoint(bytes: Uint8Array<ArrayBuffer>): Promise<Adapter> {
+    return this.#adapter.ofState(await decodeRunState(bytes));
   }
 
   destroy(): void {

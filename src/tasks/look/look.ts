@@ -1,0 +1,327 @@
+import type { LoraConfig } from '../../adapters/config.ts';
+import { writeDiffusersLora, DIFFUSERS_FILE } from '../../adapters/diffusers-lora.ts';
+import { initLora } from '../../adapters/init.ts';
+import { writeKohyaLora } from '../../adapters/kohya-lora.ts';
+import type { KohyaOptions } from '../../adapters/kohya-lora.ts';
+import type { LookFacts } from '../../adapters/kohya-metadata.ts';
+import type { Adapter, LoraTensors } from '../../adapters/peft.ts';
+import type { Device } from '../../engine/device.ts';
+import { UserError } from '../../engine/errors.ts';
+import { SharedArenas } from '../../engine/shared-arenas.ts';
+import { tune } from '../../engine/tuner.ts';
+import type { ModelFolder } from '../../models/files/folder.ts';
+import { decodeRunState } from '../../training/checkpoint.ts';
+import type { PlanReport } from '../../training/plan-report.ts';
+import type { Recipe } from '../../training/recipe.ts';
+import type { RunData } from '../../training/run.ts';
+import { TrainingRun } from '../../training/run.ts';
+import { AdapterSlot } from '../adapter-slot.ts';
+import { LookBase } from './base.ts';
+import type { LoadLookOptions } from './base.ts';
+import { drawClassPictures } from './class-pictures.ts';
+import type { Picture } from './drawer.ts';
+import { Drawer, settled } from './drawer.ts';
+import { LookCodec } from './encoders.ts';
+import { makeLookExamples, sizedPictures } from './examples.ts';
+import type { SizedPicture } from './examples.ts';
+import { encodingPlans, planLook, trainingParts } from './plan.ts';
+import type { LookShape } from './plan.ts';
+import type { PreparedRows } from './prepared.ts';
+import { preparedRunData } from './prepared.ts';
+import type { LookExamples } from './run-data.ts';
+import { batchesPerEpoch, lookRunData } from './run-data.ts';
+import type { DrawEvent, DrawRequest, LookInfo, LookTrainingEvent, PictureSource, PrepareEvent } from './types.ts';
+
+/** What is learnt from: pictures of a data set, or the rows of a prepared batch file. */
+export type LookLearningData = { pictures: readonly PictureSource[] } | { prepared: PreparedRows };
+
+export type LookTrainOptions = LookLearningData & {
+  recipe: Recipe;
+  adapter: LoraConfig;
+  /** An adapter to go on from; its own configuration counts instead of `adapter`. */
+  from?: Adapter;
+  /** A checkpoint of this run. */
+  resume?: Uint8Array<ArrayBuffer>;
+  samplePrompts?: string[];
+  /** Seed of the first prompt's sample; the next ones follow. */
+  sampleSeed?: number;
+  signal?: AbortSignal;
+  /** Asked before each step: a promise holds the run, its checkpoint written, until it resolves. */
+  pause?: () => Promise<void> | undefined;
+  /** Bytes on the device that the run may take. */
+  memoryBudget?: number;
+  /** Up to this step none is begun before the event of the last was taken, so that `currentGradients` is that step's. */
+  settle?: number;
+  /** Time kernel variants on this device first, where they were not yet. Default: on real graphics cards. */
+  tune?: boolean;
+};
+
+/** What the files of an adapter say about it. */
+export interface LookExport {
+  name: string;
+  triggerWord: string;
+  baseName: string;
+  /** A PNG shown beside the file. */
+  preview?: Uint8Array<ArrayBuffer>;
+}
+
+/** An image model on the device: it draws, is trained, and gives its adapter away. One thing at a time. */
+export class LookModel {
+  readonly base: LookBase;
+  readonly #adapter: AdapterSlot;
+  #drawer: Drawer | undefined;
+
+  private constructor(base: LookBase) {
+    this.base = base;
+    this.#adapter = new AdapterSlot(base, () => this.#dropDrawer());
+  }
+
+  /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
+  static async load(device: Device, folder: ModelFolder, options: LoadLookOptions = {}): Promise<LookModel> {
+    return new LookModel(await LookBase.load(device, folder, options));
+  }
+
+  get info(): LookInfo {
+    return this.base.info;
+  }
+
+  /** What kohya's names depend on beside the family. */
+  get kohyaOptions(): KohyaOptions {
+    return { layersPerBlock: this.base.unetConfig.layersPerBlock[0]! };
+  }
+
+  /** Pixels a side at which a recipe trains. */
+  resolution(recipe: Pick<Recipe, 'resolution'>): number {
+    return recipe.resolution === 0 ? this.base.info.resolution : recipe.resolution;
+  }
+
+  /** Tokens of a text with start and end. */
+  async countTokens(text: string): Promise<number> {
+    const [tokenizer] = await this.base.tokenizers();
+    return tokenizer!.count(text);
+  }
+
+  #dropDrawer(): void {
+    this.#drawer?.destroy();
+    this.#drawer = undefined;
+  }
+
+  get adapter(): AdapterSlot {
+    return this.#adapter;
+  }
+
+  /** Puts an adapter beside the base, or takes it away. */
+  async useAdapter(adapter: Adapter | null): Promise<void> {
+    if (!adapter) return this.#adapter.drop();
+    await this.#adapter.activate(adapter, false);
+  }
+
+  #draws(): Drawer {
+    return (this.#drawer ??= new Drawer(this.base, this.#adapter));
+  }
+
+  /** A request with everything that it leaves open decided. */
+  settledRequest(request: Omit<DrawRequest, 'signal' | 'latents'>): Required<Omit<DrawRequest, 'signal' | 'latents'>> {
+    return settled(this.base, request);
+  }
+
+  /** Draws pictures one after the other. The adapter, where there is one, is applied at `strength` (default 1). */
+  async *draw(request: DrawRequest): AsyncGenerator<DrawEvent> {
+    yield* this.#draws().draw(request);
+  }
+
+  #sized(pictures: readonly PictureSource[], recipe: Recipe): SizedPicture[] {
+    return sizedPictures(pictures, this.resolution(recipe), this.base.smallestSide);
+  }
+
+  /** The adapter that a run begins with. */
+  async #start(options: Pick<LookTrainOptions, 'resume' | 'from' | 'adapter' | 'recipe'>): Promise<Adapter> {
+    if (options.resume) return this.#adapter.ofState(await decodeRunState(options.resume));
+    if (options.from) return options.from;
+    const { adapter: config, recipe } = options;
+    if (config.use_dora)
+      throw new UserError(
+        'DoRA is not offered for looks: the drawing programs read it each in their own way. Turn it off.',
+      );
+    return { config, tensors: initLora(this.base.targets(config, recipe), config, recipe.seed) };
+  }
+
+  /** Sizes of a run's batches, before anything is encoded. */
+  #shapes(data: LookLearningData, recipe: Recipe): LookShape[] {
+    if ('prepared' in data) {
+      const { size, rows } = data.prepared;
+      return [{ ...size, contextLength: rows[0]!.text.contextLength }];
+    }
+    const { latentFactor: factor, contextLength } = this.base;
+    const sizes: (readonly [number, number])[] = this.#sized(data.pictures, recipe).map(({ row }) => row.bucket);
+    if (recipe.with_prior_preservation) sizes.push([this.base.info.resolution, this.base.info.resolution]);
+    return [...new Map(sizes.map((size) => [size.join(), size])).values()].map(([width, height]) => ({
+      height: height / factor,
+      width: width / factor,
+      contextLength,
+    }));
+  }
+
+  /** What a run would take, without allocating anything. */
+  plan(
+    options: LookLearningData & {
+      recipe: Recipe;
+      adapter: LoraConfig;
+      samplePrompts?: string[];
+      memoryBudget?: number;
+    },
+  ): PlanReport {
+    const { recipe, adapter, memoryBudget, samplePrompts = [] } = options;
+    const layout = this.base.layout(this.base.targets(adapter, recipe), adapter, true);
+    const count =
+      'prepared' in options
+        ? options.prepared.rows.length / recipe.per_device_train_batch_size
+        : (options.pictures.reduce((sum, { row }) => sum + row.repeats, 0) / recipe.per_device_train_batch_size) *
+          (recipe.with_prior_preservation ? 2 : 1);
+    return planLook(this.base, layout, recipe, {
+      shapes: this.#shapes(options, recipe),
+      batchesPerEpoch: Math.ceil(count),
+      encodes: 'pictures' in options,
+      evaluates: 'pictures' in options && recipe.eval_share > 0 && options.pictures.length > 1,
+      samples: samplePrompts.length > 0 && recipe.sample_steps > 0,
+      budget: memoryBudget,
+    }).report;
+  }
+
+  /** Trains; ending the iteration early keeps what was learnt so far. */
+  async *train(options: LookTrainOptions): AsyncGenerator<LookTrainingEvent> {
+    const { recipe, signal, pause, settle, samplePrompts = [], sampleSeed = 0 } = options;
+    const { device } = this.base;
+    const resume = options.resume && (await decodeRunState(options.resume));
+    const start = await this.#start(options);
+    const samples = recipe.sample_steps > 0 ? samplePrompts : [];
+    const shapes = this.#shapes(options, recipe);
+    const trained = LookBase.trainsText([...start.tensors.keys()].map((name) => ({ name })))
+      ? this.base.folder.textEncoders
+      : [];
+    const context = { config: this.base.unetConfig, schedule: this.base.schedule, trained };
+    this.#adapter.drop();
+    device.resetPeak();
+    let data: RunData;
+    let perEpoch: number;
+    if ('pictures' in options) {
+      const examples = yield* this.#encoded(options.pictures, shapes, recipe, signal);
+      data = lookRunData(examples, { context, recipe });
+      perEpoch = batchesPerEpoch(examples, recipe);
+    } else {
+      data = preparedRunData(context, options.prepared, recipe);
+      perEpoch = Math.max(1, Math.ceil(data.count / recipe.per_device_train_batch_size));
+    }
+    const held = trainingParts(samples.length > 0, trained.length > 0);
+    this.base.release(...this.base.loaded.filter((part) => !held.includes(part)));
+    await this.base.need(...held);
+    const { layout, buffers } = await this.#adapter.activate(start, true);
+    const planned = () =>
+      planLook(this.base, layout, recipe, {
+        shapes,
+        batchesPerEpoch: perEpoch,
+        encodes: 'pictures' in options,
+        evaluates: data.heldOut.length > 0,
+        samples: samples.length > 0,
+        budget: options.memoryBudget,
+      });
+    let plan = planned();
+    if ((options.tune ?? !device.info.isSoftware) && (await tune(device))) {
+      plan = planned();
+      // What the trials held is freed, and was never part of the plan.
+      device.resetPeak();
+    }
+    const drawer = new Drawer(this.base, this.#adapter, plan.arenas);
+    const run = new TrainingRun<{ prompt: string; seed: number; base: Picture; tuned: Picture }>({
+      device,
+      weights: this.base,
+      layout,
+      adapter: buffers,
+      plan,
+      recipe,
+      lora: start.config,
+      data,
+      resume,
+      signal,
+      pause,
+      settle,
+      sample: samples.length > 0 ? () => drawer.samples(samples, recipe, sampleSeed) : undefined,
+    });
+    try {
+      yield* run.events();
+    } finally {
+      drawer.destroy();
+    }
+  }
+
+  /** Latents and text states of pictures, and of class pictures that are drawn first where they are wanted. */
+  async *#encoded(
+    pictures: readonly PictureSource[],
+    shapes: readonly LookShape[],
+    recipe: Recipe,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<PrepareEvent, LookExamples> {
+    const { base } = this;
+    await base.need('vae', 'text');
+    const priors: PictureSource[] = [];
+    if (recipe.with_prior_preservation) {
+      priors.push(...(yield* drawClassPictures(this.#draws(), base, recipe, signal)));
+      this.#dropDrawer();
+    }
+    const sized = this.#sized(pictures, recipe);
+    const sizedPriors = this.#sized(priors, { ...recipe, resolution: base.info.resolution });
+    const arenas = new SharedArenas(encodingPlans(base, shapes));
+    const codec = new LookCodec(base, arenas);
+    try {
+      return yield* makeLookExamples(sized, sizedPriors, recipe, codec, { cache: base.cache, signal });
+    } finally {
+      codec.release();
+      arenas.destroy();
+    }
+  }
+
+  /** The adapter as it is now. Throws UserError where there is none. */
+  async currentAdapter(): Promise<Adapter> {
+    return this.#adapter.current();
+  }
+
+  /** Gradient of every adapter tensor as the last step left it, before clipping. */
+  async currentGradients(): Promise<Map<string, LoraTensors>> {
+    return this.#adapter.gradients();
+  }
+
+  /** The adapter inside a checkpoint, without touching the one in use. */
+  async adapterOfCheckpoint(bytes: Uint8Array<ArrayBuffer>): Promise<Adapter> {
+    return this.#adapter.ofState(await decodeRunState(bytes));
+  }
+
+  /** The files that other tools load, by name: kohya's and diffusers'. */
+  async exportFiles(
+    checkpoint: Uint8Array<ArrayBuffer>,
+    { name, triggerWord, baseName, preview }: LookExport,
+  ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+    const state = await decodeRunState(checkpoint);
+    const adapter = this.#adapter.ofState(state);
+    if (adapter.config.use_dora)
+      throw new UserError(
+        'An adapter trained with DoRA has no file that the drawing programs read alike. Train it without.',
+      );
+    const facts: LookFacts = {
+      name,
+      base: { name: baseName },
+      predictionType: this.base.schedule.predictionType,
+      resolution: this.resolution(state.recipe),
+      triggerPhrase: triggerWord,
+      ...(preview && { preview: { type: 'image/png' as const, bytes: preview } }),
+    };
+    return new Map([
+      ['kohya.safetensors', await writeKohyaLora(adapter, this.info.family, { ...this.kohyaOptions, facts })],
+      [DIFFUSERS_FILE, writeDiffusersLora(adapter)],
+    ]);
+  }
+
+  destroy(): void {
+    this.#adapter.drop();
+    this.base.destroy();
+  }
+}

@@ -1,0 +1,170 @@
+import type { LoraLayout } from '../../adapters/layout.ts';
+import { AdapterBuffers } from '../../engine/adapter-buffers.ts';
+import type { ProgramPlan } from '../../engine/program.ts';
+import { SharedArenas } from '../../engine/shared-arenas.ts';
+import { Optimizer } from '../../training/optimizer.ts';
+import type { PlanReport } from '../../training/plan-report.ts';
+import type { Recipe } from '../../training/recipe.ts';
+import { totalSteps } from '../../training/recipe.ts';
+import { fewestRecomputed } from '../../training/recompute.ts';
+import type { TrainerPlan } from '../../training/trainer.ts';
+import { plannedBytes } from '../../training/trainer.ts';
+import { generationHook } from '../adapter-slot.ts';
+import { LookBase } from './base.ts';
+import type { LookPart } from './base.ts';
+import type { LatentSize } from './batch.ts';
+import { programName } from './batch.ts';
+import { unetPlan } from './drawer.ts';
+import { LookCodec } from './encoders.ts';
+import { lossGraph } from './graphs.ts';
+
+/** Latent size and text length of a run's batches. */
+export type LookShape = LatentSize & { contextLength: number };
+
+export interface LookRunFacts {
+  shapes: readonly LookShape[];
+  batchesPerEpoch: number;
+  /** Pictures and captions are encoded first. */
+  encodes: boolean;
+  evaluates: boolean;
+  /** Pictures are drawn along the way. */
+  samples: boolean;
+  /** Bytes on the device in all. */
+  budget?: number | undefined;
+}
+
+export interface LookPlan extends TrainerPlan {
+  report: PlanReport;
+}
+
+/** Where nothing is said about the device's memory: what a card with 8 GB has left beside a browser and a desktop. */
+const DEFAULT_BUDGET = 6 * 2 ** 30;
+
+/** The parts of the base that stay on the device while a run trains. */
+export function trainingParts(samples: boolean, trainsText: boolean): LookPart[] {
+  return ['unet', ...(samples ? (['vae'] as const) : []), ...(samples || trainsText ? (['text'] as const) : [])];
+}
+
+/** Programs that turn captions and pictures of these sizes into states and latents. */
+export function encodingPlans(base: LookBase, shapes: readonly LatentSize[]): ProgramPlan[] {
+  const codec = new LookCodec(base);
+  const { latentFactor: factor } = base;
+  return [
+    codec.textPlan(base.contextLength),
+    ...shapes.map(({ height, width }) =>
+      codec.encoderPlan(codec.tileSize({ height: height * factor, width: width * factor })),
+    ),
+  ];
+}
+
+/** Programs that draw a picture of the base's own size, with guidance. */
+function drawingPlans(base: LookBase, layout: LoraLayout): ProgramPlan[] {
+  const codec = new LookCodec(base);
+  const { latentFactor: factor, info, contextLength } = base;
+  const side = info.resolution / factor;
+  const tile = codec.tileSize({ height: info.resolution, width: info.resolution });
+  return [
+    codec.textPlan(contextLength),
+    unetPlan(base, { hook: generationHook(layout) }, { images: 2, height: side, width: side, contextLength }),
+    codec.decoderPlan({ height: tile.height / factor, width: tile.width / factor }),
+  ];
+}
+
+const ioBytes = (plans: readonly ProgramPlan[]): number => plans.reduce((sum, plan) => sum + plan.ioBytes, 0);
+
+/** What the device holds before the first step: while pictures are encoded, and while class pictures are drawn. */
+function bytesBefore(base: LookBase, layout: LoraLayout, recipe: Recipe, { shapes, encodes }: LookRunFacts): number {
+  if (!encodes) return 0;
+  const plans = encodingPlans(base, shapes);
+  const encoding = new SharedArenas(plans).bytes + ioBytes(plans);
+  const drawing = recipe.with_prior_preservation
+    ? drawingPlans(base, layout).reduce((sum, plan) => sum + plan.totalBytes, 0)
+    : 0;
+  return base.bytesOf(['unet', 'vae', 'text']) + Math.max(encoding, drawing);
+}
+
+/**
+ * Plans programs and memory without allocating: one program for each size of pictures, all in the same arenas, with those
+ * that draw samples. Blocks are computed again in the backward pass only where keeping their activations would pass the
+ * budget.
+ */
+export function planLook(base: LookBase, layout: LoraLayout, recipe: Recipe, facts: LookRunFacts): LookPlan {
+  const { shapes, budget = DEFAULT_BUDGET } = facts;
+  const images = recipe.per_device_train_batch_size;
+  const trainsText = LookBase.trainsText(layout.modules.map((name) => ({ name })));
+  const slow = textParameters(layout);
+  const update = Optimizer.plan(
+    layout.flat.length,
+    recipe,
+    base.device.target,
+    slow > 0 && recipe.learning_rate > 0
+      ? { count: slow, rate: recipe.text_encoder_lr / recipe.learning_rate }
+      : undefined,
+  );
+  const plain = base.graphOptions(generationHook(layout));
+  const evaluate = new Map(
+    (facts.evaluates ? shapes : []).map((shape) => [
+      programName(shape),
+      base.planOf(lossGraph(plain, { images, ...shape }, trainsText).graph),
+    ]),
+  );
+  const others = facts.samples ? drawingPlans(base, layout) : [];
+  const othersIo = ioBytes(others);
+  const frozenBytes = base.bytesOf(trainingParts(facts.samples, trainsText));
+  const adapterBytes = AdapterBuffers.plan(layout.flat, true);
+  const fixed = frozenBytes + adapterBytes + othersIo;
+  const options = base.graphOptions(layout);
+  let blocks = 0;
+  const trainerPlan = (recompute: number): TrainerPlan => {
+    const micro = new Map(
+      shapes.map((shape) => {
+        const traced = lossGraph(options, { images, ...shape }, trainsText, recompute);
+        ({ blocks } = traced);
+        return [programName(shape), base.planOf(traced.graph)];
+      }),
+    );
+    return {
+      micro,
+      update,
+      evaluate,
+      arenas: new SharedArenas([...micro.values(), update, ...evaluate.values(), ...others]),
+    };
+  };
+  const first = trainerPlan(0);
+  const { plan, recomputed } = fewestRecomputed(
+    blocks,
+    (count) => (count === 0 ? first : trainerPlan(count)),
+    (candidate) => fixed + plannedBytes(candidate) <= budget,
+  );
+  // The largest of the sizes speaks for all.
+  const main = [...plan.micro.values()].reduce((most, each) => (each.flops > most.flops ? each : most));
+  const accumulation = recipe.gradient_accumulation_steps;
+  return {
+    ...plan,
+    report: {
+      frozenBytes,
+      adapterBytes,
+      activationBytes: main.keptBytes,
+      workspaceBytes: plan.arenas.bytes - main.keptBytes,
+      sampleBytes: othersIo,
+      ioBytes: plannedBytes(plan) - plan.arenas.bytes,
+      totalBytes: Math.max(fixed + plannedBytes(plan), bytesBefore(base, layout, recipe, facts)),
+      dispatchesPerStep: main.dispatches.length * accumulation + update.dispatches.length,
+      flopsPerStep: main.flops * accumulation + update.flops,
+      bytesMovedPerStep: main.bytesMoved * accumulation + update.bytesMoved,
+      recomputedBlocks: recomputed,
+      adapterParameters: layout.parameterCount,
+      tokensPerStep: images * accumulation,
+      totalSteps: totalSteps(recipe, facts.batchesPerEpoch),
+    },
+  };
+}
+
+/** Elements of the text encoders at the beginning of the flat buffers: they are traced first. */
+function textParameters(layout: LoraLayout): number {
+  let end = 0;
+  for (const [key, { offset, length }] of layout.flat.ranges) {
+    if (key.startsWith('text_encoder')) end = Math.max(end, offset + length);
+  }
+  return Math.ceil(end / 4) * 4;
+}
