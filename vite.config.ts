@@ -1,11 +1,12 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
+import { ort } from './tools/vite-plugin-ort.ts';
 import { wgsl } from './tools/vite-plugin-wgsl.ts';
 
 // base './': the built page can be served from any path, or opened from any static host.
 export default defineConfig({
   base: './',
-  plugins: [wgsl(), svelte()],
+  plugins: [wgsl(), svelte(), ort()],
   worker: { format: 'es', plugins: () => [wgsl()] },
   build: {
     target: 'es2022',

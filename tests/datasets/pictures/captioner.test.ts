@@ -1,0 +1,99 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { openCaptioner } from '../../../src/datasets/pictures/captioner.ts';
+import type { CaptionerFolder, OrtRuntime } from '../../../src/datasets/pictures/captioner.ts';
+import type { Pixels } from '../../../src/datasets/pictures/types.ts';
+import { UserError } from '../../../src/engine/errors.ts';
+
+const FIXTURE = resolve(import.meta.dirname, '../../fixtures/look-captioner');
+const WEB = dirname(resolve(import.meta.dirname, '../../../node_modules/onnxruntime-web/dist/ort.node.min.mjs'));
+const runtime: OrtRuntime = {
+  mjs: pathToFileURL(join(WEB, 'ort-wasm-simd-threaded.mjs')).href,
+  wasm: pathToFileURL(join(WEB, 'ort-wasm-simd-threaded.wasm')).href,
+  device: 'cpu',
+};
+const expected = JSON.parse(readFileSync(join(FIXTURE, 'expected.json'), 'utf8')) as {
+  side: number;
+  captions: { seed: number; text: string }[];
+};
+
+const folder: CaptionerFolder = {
+  files: (
+    readdirSync(FIXTURE, { recursive: true, withFileTypes: true }) as {
+      name: string;
+      parentPath: string;
+      isFile(): boolean;
+    }[]
+  )
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(FIXTURE.length + 1)),
+  read: async (path) => new Uint8Array(await readFile(join(FIXTURE, path))),
+};
+
+/** As look_captioner.py draws them. */
+function bands(seed: number, side: number): Pixels {
+  const data = new Uint8ClampedArray(4 * side * side);
+  for (let y = 0; y < side; y++) {
+    for (let x = 0; x < side; x++) {
+      data.set(
+        [(x * (3 + seed)) % 256, (y * (5 + 2 * seed)) % 256, ((x + y) * (1 + 3 * seed)) % 256, 255],
+        4 * (y * side + x),
+      );
+    }
+  }
+  return { width: side, height: side, data };
+}
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
+
+describe('captions by a model', () => {
+  it('says what transformers says with the same model, and fetches nothing', async () => {
+    const fetched = vi.fn(() => Promise.reject(new Error('the network was asked')));
+    vi.stubGlobal('fetch', fetched);
+    const progress: number[] = [];
+    const captioner = await openCaptioner({ model: { folder }, runtime, onProgress: (at) => progress.push(at) });
+    for (const { seed, text } of expected.captions) {
+      expect(await captioner.describe(bands(seed, expected.side))).toBe(text);
+    }
+    await captioner.close();
+    expect(fetched).not.toHaveBeenCalled();
+    expect(progress.at(-1)).toBe(1);
+  });
+
+  it('describes large pictures scaled down, and opens again after closing', async () => {
+    const captioner = await openCaptioner({ model: { folder }, runtime });
+    const large = bands(1, 900);
+    expect(await captioner.describe(large)).toMatch(/^\w+( \w+)*$/);
+    await captioner.close();
+  });
+
+  it('asks the hub only for the model that was named', async () => {
+    const asked: string[] = [];
+    vi.stubGlobal('fetch', (address: unknown) => {
+      asked.push(String(address));
+      return Promise.resolve(new Response(null, { status: 404 }));
+    });
+    await expect(openCaptioner({ model: { hub: 'someone/some-model' }, runtime })).rejects.toThrow(
+      /The model someone\/some-model could not be fetched or opened/,
+    );
+    expect(asked.length).toBeGreaterThan(0);
+    for (const address of asked) expect(address).toMatch(/^https:\/\/huggingface\.co\/someone\/some-model\//);
+  });
+
+  it('refuses a folder that holds none, in words', async () => {
+    const empty: CaptionerFolder = { files: ['config.json', 'model.safetensors'], read: folder.read };
+    const failed = openCaptioner({ model: { folder: empty }, runtime });
+    await expect(failed).rejects.toBeInstanceOf(UserError);
+    await expect(failed).rejects.toThrow(/tokenizer\.json, preprocessor_config\.json, onnx\/\*\.onnx are missing/);
+    const broken: CaptionerFolder = {
+      files: folder.files,
+      read: async (path) => (path.endsWith('.onnx') ? new Uint8Array(100) : folder.read(path)),
+    };
+    await expect(openCaptioner({ model: { folder: broken }, runtime })).rejects.toThrow(/could not be opened/);
+  });
+});
