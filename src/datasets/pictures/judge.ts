@@ -2,13 +2,14 @@
 import { assignBuckets, largestArea } from './buckets.ts';
 import type { BucketOptions } from './buckets.ts';
 import { cropAround, middleOf } from './crop.ts';
-import { colourDistance, hashDistance } from './measures.ts';
+import { areNear, colourDistance } from './measures.ts';
 import type { PictureRow, PictureWarning } from './types.ts';
 
-/** Bits of 64 up to which two difference hashes are of nearly the same picture. */
-const NEAR_BITS = 6;
-/** Variance of the Laplacian under which a picture of 256 pixels has no sharp edge. */
-const BLURRED_UNDER = 60;
+/** Variance of the Laplacian under which a picture of 256 pixels has no sharp edge; photos in focus have 100 and more. */
+const BLURRED_UNDER = 45;
+/** Pictures full of detail keep more than that when blurred: then this share of what is usual in the set tells. */
+const BLURRED_SHARE = 0.17;
+const NEVER_BLURRED_FROM = 130;
 /** A picture this many times as long as wide loses much, whatever its bucket. */
 const VERY_LONG = 3;
 /** Of the crop's pixels to the bucket's, each way: less than this share is invented. */
@@ -26,7 +27,7 @@ export function nearGroups(hashes: readonly string[]): number[][] {
   };
   for (let i = 0; i < hashes.length; i++) {
     for (let j = 0; j < i; j++) {
-      if (hashDistance(hashes[i]!, hashes[j]!) <= NEAR_BITS) group[head(i)] = head(j);
+      if (areNear(hashes[i]!, hashes[j]!)) group[head(i)] = head(j);
     }
   }
   const members = new Map<number, number[]>();
@@ -60,11 +61,13 @@ export function settlePictures(rows: readonly PictureRow[], options: BucketOptio
   const buckets = assignBuckets(shapes, options);
   const near = new Set(nearGroups(rows.map(({ hash }) => hash)).flat());
   const unlike = unlikeOthers(rows.map(({ colours }) => colours));
+  const usual = rows.length < ENOUGH_TO_COMPARE ? 0 : median(rows.map(({ sharpness }) => sharpness));
+  const blurredUnder = Math.max(BLURRED_UNDER, Math.min(NEVER_BLURRED_FROM, BLURRED_SHARE * usual));
   return rows.map((row, i) => {
     const bucket = buckets[i]!;
     const crop = row.cropByHand ? row.crop : cropAround(row, bucket, middleOf(row));
     const warnings: PictureWarning[] = [];
-    if (row.sharpness < BLURRED_UNDER) warnings.push('blurred');
+    if (row.sharpness < blurredUnder) warnings.push('blurred');
     const used = largestArea(crop, bucket[0] / bucket[1], 0, 0);
     if (used.width < TOO_SMALL * bucket[0]) warnings.push('too small');
     if (near.has(i)) warnings.push('nearly the same');

@@ -19,24 +19,44 @@ function grey(pixels: Pixels, width: number, height: number): Float64Array {
   return Float64Array.from({ length: width * height }, (_, i) => luma(rgb[3 * i]!, rgb[3 * i + 1]!, rgb[3 * i + 2]!));
 }
 
+/** Grey steps of 255 that are noise: an even ground would else give bits by chance. */
+const EVEN = 1.5;
+
 /** Difference hash (N. Krawetz, "Kind of like that", 2013): whether each of 8 by 8 places is brighter than the one to its right. */
 export function differenceHash(pixels: Pixels): string {
   const values = grey(pixels, 9, 8);
   let hash = '';
   for (let y = 0; y < 8; y++) {
     let byte = 0;
-    for (let x = 0; x < 8; x++) byte = (byte << 1) | (values[9 * y + x]! > values[9 * y + x + 1]! ? 1 : 0);
+    for (let x = 0; x < 8; x++) byte = (byte << 1) | (values[9 * y + x]! > values[9 * y + x + 1]! + EVEN ? 1 : 0);
     hash += byte.toString(16).padStart(2, '0');
   }
   return hash;
 }
 
+function countBits(bits: bigint): number {
+  let count = 0;
+  for (let left = bits; left > 0n; left &= left - 1n) count++;
+  return count;
+}
+
 /** Bits in which two hashes differ, 0 to 64. */
 export function hashDistance(a: string, b: string): number {
-  let different = BigInt(`0x${a}`) ^ BigInt(`0x${b}`);
-  let bits = 0;
-  for (; different > 0n; different &= different - 1n) bits++;
-  return bits;
+  return countBits(BigInt(`0x${a}`) ^ BigInt(`0x${b}`));
+}
+
+/** Bits up to which two hashes are of nearly the same picture. */
+const NEAR_BITS = 6;
+/** And at most this share of the bits that are set in either: a small thing on an even ground sets few. */
+const NEAR_SHARE = 0.17;
+
+/**
+ * Whether two hashes are of nearly the same picture: scaled, recompressed, brightened, or cut by a few per cent. Moments of one
+ * scene from one place count too; the same thing elsewhere or turned does not.
+ */
+export function areNear(a: string, b: string): boolean {
+  const [x, y] = [BigInt(`0x${a}`), BigInt(`0x${b}`)];
+  return countBits(x ^ y) <= Math.min(NEAR_BITS, NEAR_SHARE * countBits(x | y));
 }
 
 /** Variance of the Laplacian (4-neighbour) of the luminance, 0 to 255: small where no edge is sharp. */
