@@ -1,11 +1,24 @@
-"""Writes the cases of cases.py into a folder: make_fixtures.py --out tests/fixtures [case ...]"""
+"""Writes the cases of cases.py and look_cases.py into a folder: make_fixtures.py --out tests/fixtures [case ...]"""
 
 import argparse
 import time
 from pathlib import Path
 
-from build_case import build, well_conditioned
+import build_case
+import look_build
 from cases import CASES
+from look_cases import BASES
+from look_cases import CASES as LOOKS
+
+
+def build(out, name):
+    """Writes one case: what case.json holds and more, and whether an f32 engine can be held to the limits on it."""
+    if name in CASES:
+        result = build_case.build(out / name, CASES[name])
+        return result, build_case.well_conditioned(result)
+    case = LOOKS[name]
+    result = look_build.build(out / name, out / case['base'] / 'base', BASES[case['base']], case)
+    return result, look_build.well_conditioned(result)
 
 
 def main():
@@ -13,13 +26,14 @@ def main():
     parser.add_argument('--out', required=True, type=Path)
     parser.add_argument('case', nargs='*', help='only these (default: all)')
     arguments = parser.parse_args()
-    unknown = set(arguments.case) - set(CASES)
+    names = [*CASES, *LOOKS]
+    unknown = set(arguments.case) - set(names)
     if unknown:
-        parser.error(f'no such case: {", ".join(sorted(unknown))}; there are {", ".join(CASES)}')
-    for name in arguments.case or CASES:
+        parser.error(f'no such case: {", ".join(sorted(unknown))}; there are {", ".join(names)}')
+    for name in arguments.case or names:
         start = time.time()
-        result = build(arguments.out / name, CASES[name])
-        if not well_conditioned(result):
+        result, is_good = build(arguments.out, name)
+        if not is_good:
             raise AssertionError(f'{name}: torch in float32 is too far from the reference; choose another seed')
         losses = ' '.join(f'{x:.3f}' for x in result['loss'])
         norms = ' '.join(f'{x:.3g}' for x in result['grad_norm'])
