@@ -66,9 +66,9 @@ export function readJob(path: string): Job {
 
 /** Fields that say the number of warm-up steps or how long to train in two ways follow the one that the job gives. */
 function jobRecipe(given: Record<string, unknown>, task: Task, prepared: boolean): Recipe {
-  const fields = { ...given };
   // Jobs of one shape for every task may say what only a voice has.
-  if (task !== 'voice') for (const name of ['max_length', 'packing']) delete fields[name];
+  const { max_length: _, packing: __, ...others } = given;
+  const fields = task === 'voice' ? given : others;
   return parseRecipe(
     {
       ...('warmup_steps' in fields && { warmup_ratio: 0 }),

@@ -9,7 +9,6 @@ import { TileCanvas, cutTile, tilesOf } from '../../models/vae-tiles.ts';
 import type { AdapterSlot } from '../adapter-slot.ts';
 import type { LookBase } from './base.ts';
 import type { LatentSize } from './batch.ts';
-import { fromRows } from './batch.ts';
 import { decoderGraph, encoderGraph, textGraph } from './graphs.ts';
 import type { Moments } from './run-data.ts';
 import type { TextState } from './text.ts';
