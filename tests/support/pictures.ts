@@ -61,7 +61,9 @@ export async function encoded(image: Sharp): Promise<Bytes> {
 }
 
 export const jpeg = (pixels: Pixels, orientation = 1): Promise<Bytes> =>
-  encoded(toSharp(pixels).removeAlpha().withMetadata({ orientation }).jpeg({ quality: 95, chromaSubsampling: '4:4:4' }));
+  encoded(
+    toSharp(pixels).removeAlpha().withMetadata({ orientation }).jpeg({ quality: 95, chromaSubsampling: '4:4:4' }),
+  );
 
 export const png = (pixels: Pixels): Promise<Bytes> => encoded(toSharp(pixels).png());
 
