@@ -86,7 +86,7 @@ export class Easel {
   #error = $state.raw('');
   #running = 0;
   /** What the base drew is the same as long as nothing but the adapter changes. */
-  #drawnByBase = new Map<string, readonly DrawnPicture[]>();
+  #drawnByBase: Record<string, readonly DrawnPicture[]> = {};
 
   constructor(hands: readonly Hand[]) {
     this.#hands = hands;
@@ -155,7 +155,7 @@ export class Easel {
     this.#projectId = projectId;
     this.stop();
     this.#drawings = [];
-    this.#drawnByBase.clear();
+    this.#drawnByBase = {};
     this.#error = '';
     this.#checkpoint = null;
     this.#prompt = prompt;
@@ -229,7 +229,7 @@ export class Easel {
     // Strength 0 is the base alone, so the adapter need not be taken out and put in again.
     const request = this.#request(prompt, settings, hand === 'base' ? 0 : drawing.strength);
     const key = `${baseId} ${JSON.stringify(request)}`;
-    const known = hand === 'base' ? this.#drawnByBase.get(key) : undefined;
+    const known = hand === 'base' ? this.#drawnByBase[key] : undefined;
     if (known) {
       this.#put(drawing, hand, known);
       return true;
@@ -263,7 +263,7 @@ export class Easel {
         };
       }),
     );
-    if (whole && hand === 'base') this.#drawnByBase.set(key, drawn);
+    if (whole && hand === 'base') this.#drawnByBase[key] = drawn;
     return whole;
   }
 

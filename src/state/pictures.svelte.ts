@@ -3,9 +3,11 @@ import type { Crop, PictureReport, PictureRow } from '../datasets/pictures/types
 import type { DatasetRecord } from '../storage/records.ts';
 import { readPictureFile, readThumbnail } from '../storage/pictures.ts';
 import type { NamedFile, PictureChange, PictureFields, PictureState, PictureWords } from '../worker/picture-host.ts';
+import type { CaptionSource } from '../worker/caption-model.ts';
 import { SAMPLED_PROMPTS } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { bases } from './base.svelte.ts';
+import { withEntries, withMember } from './collections.ts';
 import { plural } from './format.ts';
 import { openProject } from './project.svelte.ts';
 import { suggestPrompts, suggestWord } from './picture-words.ts';
@@ -24,6 +26,7 @@ class Pictures {
   #arriving = $state.raw<readonly PictureRow[]>([]);
   #progress = $state.raw<{ fraction: number; count: number } | null>(null);
   #report = $state.raw<PictureReport | null>(null);
+  #captioning = $state.raw<{ what: 'model' | 'pictures'; fraction: number } | null>(null);
   #error = $state.raw('');
   #selected = $state.raw<ReadonlySet<string>>(new Set());
   /** Counts undo and redo, after which what is shown of a mask must be read anew. */
@@ -61,6 +64,11 @@ class Pictures {
     return this.#report;
   }
 
+  /** A model is fetched, or looks at the pictures. */
+  get captioning(): { what: 'model' | 'pictures'; fraction: number } | null {
+    return this.#captioning;
+  }
+
   get error(): string {
     return this.#error;
   }
@@ -88,7 +96,7 @@ class Pictures {
     if (this.#projectId !== projectId) {
       this.#projectId = projectId;
       this.#state = null;
-      this.#forget(this.#thumbnails.keys());
+      this.#forgetThumbnails();
       this.#arriving = [];
       this.#report = null;
       this.#error = '';
@@ -121,22 +129,16 @@ class Pictures {
     const missing = rows.filter(({ id }) => !this.#thumbnails.has(id));
     if (missing.length === 0) return;
     const blobs = await Promise.all(missing.map(({ id }) => readThumbnail(record.id, id)));
-    const found = new Map(this.#thumbnails);
-    missing.forEach(({ id }, i) => {
+    const found = missing.flatMap(({ id }, i): [string, string][] => {
       const blob = blobs[i];
-      if (blob && !found.has(id)) found.set(id, URL.createObjectURL(blob));
+      return blob && !this.#thumbnails.has(id) ? [[id, URL.createObjectURL(blob)]] : [];
     });
-    this.#thumbnails = found;
+    this.#thumbnails = withEntries(this.#thumbnails, found);
   }
 
-  #forget(ids: Iterable<string>): void {
-    const left = new Map(this.#thumbnails);
-    for (const id of [...ids]) {
-      const url = left.get(id);
-      if (url) URL.revokeObjectURL(url);
-      left.delete(id);
-    }
-    this.#thumbnails = left;
+  #forgetThumbnails(): void {
+    for (const url of this.#thumbnails.values()) URL.revokeObjectURL(url);
+    this.#thumbnails = new Map();
   }
 
   /** Adds what the files hold; pictures show one by one as they are read. */
@@ -155,7 +157,7 @@ class Pictures {
         }),
         callback((row: PictureRow, thumbnail: Blob) => {
           if (!this.#progress || this.#thumbnails.has(row.id)) return;
-          this.#thumbnails = new Map(this.#thumbnails).set(row.id, URL.createObjectURL(thumbnail));
+          this.#thumbnails = withEntries(this.#thumbnails, [[row.id, URL.createObjectURL(thumbnail)]]);
           this.#arriving = [...this.#arriving, row];
           this.#progress = { ...this.#progress, count: this.#arriving.length };
         }),
@@ -224,6 +226,25 @@ class Pictures {
     return this.#apply({ kind: 'mask', id, mask, label: `Mask of ${this.row(id)?.file ?? 'a picture'}` });
   }
 
+  /** Lets a model write the words of these pictures. */
+  async writeCaptions(ids: readonly string[], model: CaptionSource, className: string): Promise<void> {
+    if (this.#captioning) return;
+    this.#error = '';
+    this.#captioning = { what: 'model', fraction: 0 };
+    await this.#guarded(async () => {
+      const { state, written } = await dataWorker().pictures.writeCaptions(
+        ids,
+        { model, className },
+        callback((what, fraction) => {
+          if (this.#captioning) this.#captioning = { what, fraction };
+        }),
+      );
+      await this.#take(state);
+      announcer.show(`The words of ${plural(written, 'picture')} were written. Read them once.`);
+    });
+    this.#captioning = null;
+  }
+
   async undo(): Promise<void> {
     const label = this.undoLabel;
     if (label === null) return;
@@ -241,10 +262,7 @@ class Pictures {
   }
 
   select(id: string, on: boolean): void {
-    const next = new Set(this.#selected);
-    if (on) next.add(id);
-    else next.delete(id);
-    this.#selected = next;
+    this.#selected = withMember(this.#selected, id, on);
   }
 
   selectAll(on: boolean): void {

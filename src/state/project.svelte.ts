@@ -1,13 +1,27 @@
 import { getProject, saveProject } from '../storage/projects.ts';
 import { getDataset } from '../storage/datasets.ts';
-import type { AskRecord, DatasetRecord, Json, LookRecord, ProjectRecord } from '../storage/records.ts';
+import type {
+  AskRecord,
+  DatasetRecord,
+  Json,
+  JsonObject,
+  LookRecord,
+  ProjectRecord,
+  Task,
+} from '../storage/records.ts';
 import { parseLoraConfig, type LoraConfig } from '../adapters/config.ts';
+import { parseLookLora } from '../tasks/look/adapter.ts';
 import { parseRecipe, type Recipe } from '../training/recipe.ts';
 import { announcer } from './announcer.svelte.ts';
 import { errorMessage } from './workers.ts';
 
 /** Typing is written down after this pause, everything else at once; a call of the worker does not wait for it. */
 const SAVE_MS = 250;
+
+/** An adapter's configuration with the defaults of its task. */
+function parseAdapter(task: Task, fields: JsonObject): LoraConfig {
+  return task === 'look' ? parseLookLora(fields) : parseLoraConfig(fields);
+}
 
 /** The project that is open. Every change is kept at once, so that a reload loses nothing. */
 class OpenProject {
@@ -53,10 +67,11 @@ class OpenProject {
   });
 
   readonly adapter: LoraConfig = $derived.by(() => {
+    const task = this.#project?.task ?? 'voice';
     try {
-      return parseLoraConfig(this.#project?.adapter ?? {});
+      return parseAdapter(task, this.#project?.adapter ?? {});
     } catch {
-      return parseLoraConfig({});
+      return parseAdapter(task, {});
     }
   });
 
@@ -110,7 +125,7 @@ class OpenProject {
   setAdapter(name: keyof LoraConfig, value: Json): void {
     if (!this.#project) return;
     const adapter = { ...this.#project.adapter, [name]: value };
-    parseLoraConfig(adapter);
+    parseAdapter(this.#project.task, adapter);
     this.update({ adapter });
   }
 

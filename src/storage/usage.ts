@@ -1,11 +1,12 @@
+import { cachedBytes } from './cache.ts';
 import { database } from './database.ts';
 import { deleteCheckpoints, deleteSamplePictures, listCheckpoints, listRuns, samplePictureBytes } from './runs.ts';
 import { listBases } from './bases.ts';
 
 /** What one thing takes on this machine. */
 export interface UsageItem {
-  kind: 'base' | 'data' | 'checkpoints' | 'samples';
-  /** Id of the base, or of the project whose data, checkpoints or drawn samples these are. */
+  kind: 'base' | 'data' | 'checkpoints' | 'samples' | 'cache';
+  /** Id of the base, or of the project whose data, checkpoints or drawn samples these are; the cache has none. */
   id: string;
   name: string;
   bytes: number;
@@ -37,6 +38,8 @@ export async function storageUsage(): Promise<StorageUsage> {
     if (bytes > 0) items.push({ kind: 'checkpoints', id, name, bytes });
     if (drawn > 0) items.push({ kind: 'samples', id, name, bytes: drawn });
   }
+  const prepared = await cachedBytes();
+  if (prepared > 0) items.push({ kind: 'cache', id: '', name: '', bytes: prepared });
   const { usage = 0, quota = 0 } = await navigator.storage.estimate();
   const persisted = await navigator.storage.persisted();
   return {

@@ -1,10 +1,11 @@
+import { captionOf } from '../datasets/pictures/captions.ts';
 import type { PictureRow } from '../datasets/pictures/types.ts';
 
 /** What all captions that were not written by hand are made from. */
 export interface PictureWords {
   /** The made-up word that will call the subject; empty where a style is taught without one. */
   triggerWord: string;
-  /** A caption in which {word} stands for the trigger word. */
+  /** A caption in which {word} stands for the trigger word and {file} for the words of the file's name. */
   template: string;
 }
 
@@ -81,9 +82,9 @@ export function changedMasks(before: PictureSnapshot, now: PictureSnapshot): Map
   return changed;
 }
 
-/** The caption that the template gives. */
-export function captionFrom({ triggerWord, template }: PictureWords): string {
-  return template.replaceAll('{word}', triggerWord).replace(/\s+/g, ' ').trim();
+/** The caption that the template gives a picture. */
+export function captionFrom({ triggerWord, template }: PictureWords, { file }: Pick<PictureRow, 'file'>): string {
+  return captionOf(template, { word: triggerWord, file });
 }
 
 function escaped(text: string): string {
@@ -92,13 +93,16 @@ function escaped(text: string): string {
 
 /** Rows after the words changed: captions from the template are written anew, others get the new word for the old one. */
 export function withWords(rows: readonly PictureRow[], before: PictureWords, after: PictureWords): PictureRow[] {
-  const caption = captionFrom(after);
   const old =
     before.triggerWord === '' || before.triggerWord === after.triggerWord
       ? null
       : new RegExp(`(?<![\\p{L}\\p{N}])${escaped(before.triggerWord)}(?![\\p{L}\\p{N}])`, 'gu');
   return rows.map((row) => {
-    const text = row.captionByHand ? (old ? row.caption.replace(old, () => after.triggerWord) : row.caption) : caption;
+    const text = row.captionByHand
+      ? old
+        ? row.caption.replace(old, () => after.triggerWord)
+        : row.caption
+      : captionFrom(after, row);
     return text === row.caption ? row : { ...row, caption: text };
   });
 }

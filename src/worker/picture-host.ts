@@ -1,9 +1,10 @@
 import type { BucketOptions } from '../datasets/pictures/buckets.ts';
 import { browserDecoder } from '../datasets/pictures/browser-decoder.ts';
+import { withTriggerWord } from '../datasets/pictures/captions.ts';
 import { importPictures, PictureImportError, type PictureFiles } from '../datasets/pictures/import-pictures.ts';
 import { settlePictures } from '../datasets/pictures/judge.ts';
 import { pictureQuality, type PictureQuality } from '../datasets/pictures/quality.ts';
-import type { PictureReport, PictureRow, PictureSkipReason } from '../datasets/pictures/types.ts';
+import type { PictureReport, PictureRow } from '../datasets/pictures/types.ts';
 import { UserError } from '../engine/errors.ts';
 import { newId } from '../storage/database.ts';
 import { findDataset, getDataset } from '../storage/datasets.ts';
@@ -11,22 +12,26 @@ import {
   dropUnusedPictures,
   pictureBytes,
   readMask,
+  readPictureFile,
   readPictures,
   writePictureFile,
   writePictures,
 } from '../storage/pictures.ts';
 import { getProject } from '../storage/projects.ts';
 import type { DatasetRecord } from '../storage/records.ts';
+import { openCaptions, pixelsOf, type CaptionSource } from './caption-model.ts';
+import { cutPicture, type CutPicture } from './cut-picture.ts';
 import { errorMessage, isAbort } from './errors.ts';
+import { changed, joinReports, type PictureChange, type PictureFields } from './picture-changes.ts';
 import {
   captionFrom,
   changedMasks,
   PictureHistory,
-  withWords,
   type PictureSnapshot,
   type PictureWords,
 } from './picture-history.ts';
 
+export type { PictureChange, PictureFields } from './picture-changes.ts';
 export type { PictureWords } from './picture-history.ts';
 
 export interface PictureState {
@@ -47,23 +52,11 @@ export interface PictureImportOutcome {
   failure: string;
 }
 
-/** What curation may set of a picture. */
-export type PictureFields = Partial<Pick<PictureRow, 'caption' | 'captionByHand' | 'crop' | 'cropByHand' | 'repeats'>>;
-
 /** A file with its path where it lay in a folder: captions and repeats may stand in the names. */
 export interface NamedFile {
   name: string;
   file: File;
 }
-
-export type PictureChange =
-  | { kind: 'remove'; ids: readonly string[]; label: string }
-  | { kind: 'set'; changes: readonly { id: string; fields: PictureFields }[]; label: string }
-  /** Captions of these from the template again. */
-  | { kind: 'template'; ids: readonly string[]; label: string }
-  | { kind: 'words'; words: PictureWords; label: string }
-  /** Null: the whole picture is learnt. */
-  | { kind: 'mask'; id: string; mask: Blob | null; label: string };
 
 /** Sizes for training at so many pixels a side: in steps of 64 as usual, finer for models that draw small. */
 export function bucketOptions(resolution: number): BucketOptions {
@@ -249,7 +242,7 @@ export class PictureHost {
       session.record = record;
     }
     const datasetId = session.record.id;
-    const words = captionFrom(before.words);
+    const words = (row: PictureRow): string => captionFrom(before.words, row);
     const masks = new Map(before.masks);
     const { rows, report } = await importPictures(
       files.map(({ name, file }) => ({ name, size: file.size, stream: () => file.stream() })),
@@ -262,14 +255,14 @@ export class PictureHost {
           const file = pictureFile(datasetId, row.id, kept);
           await writePictureFile(file);
           if (file.mask) masks.set(row.id, file.mask);
-          onPicture({ ...row, caption: row.caption === '' ? words : row.caption }, file.thumbnail);
+          onPicture({ ...row, caption: row.caption === '' ? words(row) : row.caption }, file.thumbnail);
         },
       },
       ({ fraction }) => onProgress(fraction),
     );
     if (report.kept > 0) {
       history.apply(`Add ${report.kept} ${report.kept === 1 ? 'picture' : 'pictures'}`, {
-        rows: rows.map((row) => (row.captionByHand || row.caption !== '' ? row : { ...row, caption: words })),
+        rows: rows.map((row) => (row.captionByHand || row.caption !== '' ? row : { ...row, caption: words(row) })),
         masks,
       });
     }
@@ -281,6 +274,53 @@ export class PictureHost {
 
   mask(id: string): Blob | null {
     return this.#open().history.now.masks.get(id) ?? null;
+  }
+
+  /**
+   * Lets a model look at pictures and write their words, the trigger word in them; one step of the history. `onProgress`
+   * hears how much of the model has come, then how many pictures are done. Returns how many were written.
+   */
+  async writeCaptions(
+    ids: readonly string[],
+    { model, className }: { model: CaptionSource; className: string },
+    onProgress: (what: 'model' | 'pictures', fraction: number) => void,
+  ): Promise<{ state: PictureState; written: number }> {
+    const abort = new AbortController();
+    this.#importing = abort;
+    const captioner = await openCaptions(model, (fraction) => onProgress('model', fraction));
+    try {
+      const { record, history } = this.#open();
+      const { triggerWord } = history.now.words;
+      const changes: { id: string; fields: PictureFields }[] = [];
+      for (const [i, id] of ids.entries()) {
+        if (abort.signal.aborted) break;
+        onProgress('pictures', i / ids.length);
+        const file = record && (await readPictureFile(record.id, id));
+        if (!file) continue;
+        const said = await captioner.describe(await pixelsOf(file));
+        if (said !== '') {
+          changes.push({ id, fields: { caption: withTriggerWord(said, triggerWord, className), captionByHand: true } });
+        }
+      }
+      const label = `Words of ${changes.length} ${changes.length === 1 ? 'picture' : 'pictures'}, written by a model`;
+      const state = changes.length > 0 ? await this.apply({ kind: 'set', changes, label }) : this.#state();
+      return { state, written: changes.length };
+    } finally {
+      this.#importing = null;
+      await captioner.close();
+    }
+  }
+
+  /** The pictures as they are to be learnt, with their masks, for a bundle. */
+  async cutPictures(): Promise<CutPicture[]> {
+    const { record, history } = this.#open();
+    if (!record) return [];
+    const cut: CutPicture[] = [];
+    for (const row of history.now.rows) {
+      const file = await readPictureFile(record.id, row.id);
+      if (file) cut.push(await cutPicture(row, file, history.now.masks.get(row.id) ?? null));
+    }
+    return cut;
   }
 
   cancelImport(): void {
@@ -295,57 +335,5 @@ function pictureFile(datasetId: string, id: string, { picture, format, thumbnail
     picture: new Blob([picture], { type: `image/${format}` }),
     thumbnail: new Blob([thumbnail], { type: 'image/jpeg' }),
     mask: mask && new Blob([mask], { type: 'image/png' }),
-  };
-}
-
-/** What a change makes of the pictures. */
-function changed(before: PictureSnapshot, change: PictureChange): Partial<PictureSnapshot> {
-  const { rows } = before;
-  switch (change.kind) {
-    case 'remove': {
-      const gone = new Set(change.ids);
-      return { rows: rows.filter(({ id }) => !gone.has(id)) };
-    }
-    case 'set': {
-      const fields = new Map(change.changes.map((one) => [one.id, one.fields]));
-      return {
-        rows: rows.map((row) => {
-          const set = fields.get(row.id);
-          return set ? { ...row, ...set } : row;
-        }),
-      };
-    }
-    case 'template': {
-      const wanted = new Set(change.ids);
-      const caption = captionFrom(before.words);
-      return {
-        rows: rows.map((row) => (wanted.has(row.id) ? { ...row, caption, captionByHand: false } : row)),
-      };
-    }
-    case 'words':
-      return { words: change.words, rows: withWords(rows, before.words, change.words) };
-    case 'mask': {
-      const masks = new Map(before.masks);
-      if (change.mask) masks.set(change.id, change.mask);
-      else masks.delete(change.id);
-      const masked = change.mask !== null;
-      return { masks, rows: rows.map((row) => (row.id === change.id ? { ...row, masked } : row)) };
-    }
-  }
-}
-
-/** Two reports as one. */
-export function joinReports(a: PictureReport | undefined, b: PictureReport): PictureReport {
-  if (!a) return b;
-  const skipped = { ...a.skipped };
-  for (const [reason, count] of Object.entries(b.skipped) as [PictureSkipReason, number][]) {
-    skipped[reason] = (skipped[reason] ?? 0) + count;
-  }
-  return {
-    files: [...a.files, ...b.files],
-    kept: a.kept + b.kept,
-    skipped,
-    leftOut: [...a.leftOut, ...b.leftOut],
-    warnings: b.warnings,
   };
 }

@@ -1,0 +1,108 @@
+import type { PictureSamplePoint, ProjectRecord, RunRecord } from '../storage/records.ts';
+import { UserError } from '../engine/errors.ts';
+import { parseLookLora } from '../tasks/look/adapter.ts';
+import { makeKohyaBundle } from '../tasks/look/bundle.ts';
+import { parseRecipe, warmupSteps } from '../training/recipe.ts';
+import { EMBEDDED_LOOK } from '../worker/protocol.ts';
+import { bases } from './base.svelte.ts';
+import { pictures } from './pictures.svelte.ts';
+import { openProject } from './project.svelte.ts';
+import { fileName, zipped } from './share.ts';
+import { dataWorker, modelWorker } from './workers.ts';
+
+/** One thing to take away, and where it loads. */
+export interface LookFile {
+  name: string;
+  bytes: Uint8Array<ArrayBuffer>;
+  kind: 'kohya' | 'diffusers' | 'preview';
+}
+
+/** The samples of the newest moment at or before a step, one a prompt. */
+export function samplesAt(samples: readonly PictureSamplePoint[], step: number): PictureSamplePoint[] {
+  const newest = Math.max(...samples.map((sample) => sample.step).filter((at) => at <= step));
+  return samples.filter((sample) => sample.step === newest);
+}
+
+async function bytesOf(blob: Blob): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(await blob.arrayBuffer());
+}
+
+/** kohya's and diffusers' file of a checkpoint, and the picture that shows beside it in ComfyUI and A1111. */
+export async function exportLookFiles(
+  project: ProjectRecord,
+  run: RunRecord,
+  step: number,
+  preview: Blob | null,
+): Promise<{ files: LookFile[]; card: string }> {
+  await openProject.flush();
+  const name = fileName(project.name);
+  const picture = preview ? await bytesOf(preview) : null;
+  const files = await modelWorker().exportLook(
+    run.baseId,
+    { runId: run.id, step },
+    {
+      name: project.name,
+      triggerWord: openProject.dataset?.words?.triggerWord ?? '',
+      ...(picture ? { preview: picture } : {}),
+    },
+  );
+  const made = [...files].map(([path, bytes]): LookFile => {
+    const diffusers = path.startsWith('pytorch_lora_weights');
+    return { kind: diffusers ? 'diffusers' : 'kohya', name: diffusers ? path : `${name}.safetensors`, bytes };
+  });
+  if (picture) made.push({ kind: 'preview', name: `${name}.preview.png`, bytes: picture });
+  return { files: made, card: '' };
+}
+
+/** Everything in one .zip file, with the model card. */
+export function lookZip(files: readonly LookFile[], card: string): Uint8Array<ArrayBuffer> {
+  const all = files.map((file): [string, Uint8Array] => [file.name, file.bytes]);
+  return zipped(new Map([...all, ['README.md', new TextEncoder().encode(card)]]));
+}
+
+/** The lines that load the look with diffusers. */
+export function lookCode(base: string, word: string, family: string): string[] {
+  const pipeline = family === 'sdxl' ? 'StableDiffusionXLPipeline' : 'StableDiffusionPipeline';
+  return [
+    'import torch',
+    `from diffusers import ${pipeline}`,
+    '',
+    `pipe = ${pipeline}.from_pretrained(${JSON.stringify(base)}, torch_dtype=torch.float16).to("cuda")`,
+    'pipe.load_lora_weights("path/to/this/folder", weight_name="pytorch_lora_weights.safetensors")',
+    `pipe(${JSON.stringify(word === '' ? 'your prompt' : `a photo of ${word}`)}).images[0].save("picture.png")`,
+  ];
+}
+
+/** A zip that goes on with kohya's sd-scripts on a rented machine; from a checkpoint, or from the beginning. */
+export async function lookBundle(
+  project: ProjectRecord,
+  run: RunRecord,
+  weights: Uint8Array<ArrayBuffer> | null,
+): Promise<Uint8Array<ArrayBuffer>> {
+  await openProject.flush();
+  await bases.load(run.baseId);
+  const info = bases.look(run.baseId);
+  if (!info) throw new UserError(bases.error === '' ? 'This base does not draw.' : bases.error);
+  await pictures.open(project.id);
+  const recipe = parseRecipe(run.recipe, 'look');
+  const embedded = run.baseId === EMBEDDED_LOOK;
+  const files = makeKohyaBundle({
+    name: project.name,
+    pictures: await dataWorker().pictures.cutPictures(),
+    recipe,
+    lora: parseLookLora(run.adapter),
+    base: {
+      family: info.family,
+      name: embedded ? 'athanor-small-look' : bases.name(run.baseId),
+      repository: null,
+      predictionType: info.predictionType,
+      resolution: info.resolution,
+    },
+    prompts: project.prompts.map((prompt) => ({ prompt, seed: project.look.sampleSeed })),
+    triggerWord: openProject.dataset?.words?.triggerWord ?? '',
+    steps: run.totalSteps,
+    warmupSteps: warmupSteps(recipe, run.totalSteps),
+    ...(weights ? { weights } : {}),
+  });
+  return zipped(files);
+}
