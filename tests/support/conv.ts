@@ -80,7 +80,7 @@ export function conv2dBackwardReference(conv: Conv, dy: Numbers, w: Numbers): Fl
   return dx;
 }
 
-/** A convolution of small random sizes: any kernel, stride and padding for which something comes out. */
+/** A convolution of small random sizes: any kernel, stride and padding for which something of x reaches what comes out. */
 export function randomConv(random: Random): Conv {
   for (;;) {
     const conv: Conv = {
@@ -94,7 +94,9 @@ export function randomConv(random: Random): Conv {
       outChannels: random.int(1, 2) === 1 ? random.int(1, 37) : 4 * random.int(1, 12),
     };
     const out = outputOf(conv);
-    if (out.height >= 1 && out.width >= 1) return conv;
+    let touched = false;
+    if (out.height >= 1 && out.width >= 1) eachTap(conv, () => (touched = true));
+    if (touched) return conv;
   }
 }
 
