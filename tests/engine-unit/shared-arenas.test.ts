@@ -48,7 +48,7 @@ test('a plan that the arenas were not made for is refused', async () => {
 
 test.each([
   [0, 100, 0],
-  [10, 100, 0],
+  [10, 101, 0],
   [10, 55, 5],
   [10, 12, 9],
   [10, 1, 10],
