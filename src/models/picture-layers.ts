@@ -67,6 +67,13 @@ export function resnet(b: ModelBuilder, input: Tensor, name: string, options: Re
   });
 }
 
+/** Height and width after `downsample`. */
+export function halved({ height, width }: Omit<Pictures, 'images'>, padding: number) {
+  const total = padding === 0 ? 1 : 2 * padding;
+  const half = (size: number): number => Math.floor((size + total - 3) / 2) + 1;
+  return { height: half(height), width: half(width) };
+}
+
 /** Half the size by a convolution; padding 0 means diffusers' zeros at the right and bottom only. */
 export function downsample(
   b: ModelBuilder,
@@ -77,25 +84,31 @@ export function downsample(
   padding: number,
 ): { y: Tensor; pictures: Pictures } {
   const around = padding === 0 ? ([0, 0, 1, 1] as const) : padding;
-  const total = padding === 0 ? 1 : 2 * padding;
-  const half = (size: number): number => Math.floor((size + total - 3) / 2) + 1;
   const y = b.block(() =>
     b.conv(x, conv3(`${name}.conv`, channels, channels), { ...pictures, stride: 2, padding: around }),
   );
-  return { y, pictures: { ...pictures, height: half(pictures.height), width: half(pictures.width) } };
+  return { y, pictures: { ...pictures, ...halved(pictures, padding) } };
 }
 
-/** Twice the size: every pixel four times, and a convolution. */
+/** Twice the size, or one row or column less where `size` says so: every pixel four times, and a convolution. */
 export function upsample(
   b: ModelBuilder,
   x: Tensor,
   name: string,
   channels: number,
   pictures: Pictures,
+  size?: Omit<Pictures, 'images'>,
 ): { y: Tensor; pictures: Pictures } {
-  const larger = { ...pictures, height: 2 * pictures.height, width: 2 * pictures.width };
+  const twice = { ...pictures, height: 2 * pictures.height, width: 2 * pictures.width };
+  const larger = { ...twice, ...size };
+  const [bottom, right] = [twice.height - larger.height, twice.width - larger.width];
   const y = b.block(() => {
-    const copied = b.graph.emit('upsampleNearest', { x }, { ...pictures }).y;
+    let copied = b.graph.emit('upsampleNearest', { x }, { ...pictures }).y;
+    if (bottom > 0 || right > 0) {
+      // Unfolding single pixels, with less than no padding, cuts the last ones off.
+      const cut = { ...twice, kernel: [1, 1], stride: 1, padding: [0, 0, -bottom, -right] } as const;
+      copied = b.graph.emit('unfold', { x: copied }, cut).y;
+    }
     return b.conv(copied, conv3(`${name}.conv`, channels, channels), larger);
   });
   return { y, pictures: larger };

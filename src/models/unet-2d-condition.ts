@@ -5,7 +5,7 @@ import { adaptableProjections } from './builder.ts';
 import type { Pictures } from './picture-layers.ts';
 import { downsample, resnet, upsample } from './picture-layers.ts';
 import type { UnetConfig } from './unet/config.ts';
-import { TIME_IDS, unetSizeMultiple } from './unet/config.ts';
+import { TIME_IDS, levelSizes, unetSizeMultiple } from './unet/config.ts';
 import type { UnetShape, UnetTensors } from './unet/inputs.ts';
 import { declareUnet } from './unet/inputs.ts';
 import { transformer } from './unet/transformer.ts';
@@ -62,6 +62,7 @@ export function unet(
   const { channels, groups, eps } = config;
   const time = { embedding: timeEmbedding(b, config, prefix, inputs), channels: config.timeDim };
   const levels = channels.length;
+  const sizes = levelSizes(config, shape);
   const top: Pictures = { images: shape.images, height: shape.height, width: shape.width };
   const outer = (name: string, inFeatures: number, outFeatures: number, kernel: number): Projection => ({
     name: `${prefix}.${name}`,
@@ -115,11 +116,11 @@ export function unet(
   let before = channels[levels - 1]!;
   if (config.midBlock) {
     const name = `${prefix}.mid_block`;
-    const sizes = { inChannels: before, outChannels: before, pictures, divisor: config.midDivisor };
+    const middle = { inChannels: before, outChannels: before, pictures, divisor: config.midDivisor };
     // Its transformer is of the last level's depth, and never looks at the text alone.
-    x = resnet(b, x, `${name}.resnets.0`, { ...common, ...sizes });
+    x = resnet(b, x, `${name}.resnets.0`, { ...common, ...middle });
     x = attend(x, `${name}.attentions.0`, levels - 1, pictures, false);
-    x = resnet(b, x, `${name}.resnets.1`, { ...common, ...sizes });
+    x = resnet(b, x, `${name}.resnets.1`, { ...common, ...middle });
   }
 
   for (let level = levels - 1; level >= 0; level--) {
@@ -127,12 +128,13 @@ export function unet(
     const outChannels = channels[level]!;
     for (let i = 0; i <= config.layersPerBlock[level]!; i++) {
       const skip = across.pop()!;
-      const sizes = { inChannels: before + skip.channels, outChannels, pictures, skip: skip.tensor };
-      x = resnet(b, x, `${name}.resnets.${i}`, { ...common, ...sizes });
+      const sides = { inChannels: before + skip.channels, outChannels, pictures, skip: skip.tensor };
+      x = resnet(b, x, `${name}.resnets.${i}`, { ...common, ...sides });
       if (config.upAttention[level]) x = attend(x, `${name}.attentions.${i}`, level, pictures);
       before = outChannels;
     }
-    if (level > 0) ({ y: x, pictures } = upsample(b, x, `${name}.upsamplers.0`, outChannels, pictures));
+    if (level > 0)
+      ({ y: x, pictures } = upsample(b, x, `${name}.upsamplers.0`, outChannels, pictures, sizes[level - 1]));
   }
 
   const norm = { images: shape.images, groups, eps, activation: 'silu' } as const;

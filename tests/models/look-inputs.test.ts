@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest';
 import { UserError } from '../../src/engine/errors.ts';
-import { Graph } from '../../src/engine/graph.ts';
 import { latentSize, parseVaeConfig } from '../../src/models/autoencoder-kl.ts';
-import { ModelBuilder } from '../../src/models/builder.ts';
 import { clipTextInputs, parseClipTextConfig, summaryPosition } from '../../src/models/clip-text.ts';
+import { levelSizes } from '../../src/models/unet/config.ts';
 import { sinusoidal } from '../../src/models/unet/inputs.ts';
-import { parseUnetConfig, unet, unetInputs } from '../../src/models/unet-2d-condition.ts';
+import { parseUnetConfig, unetInputs } from '../../src/models/unet-2d-condition.ts';
 
 const text = (fields: object = {}) =>
   parseClipTextConfig({ hidden_size: 8, num_attention_heads: 2, ...fields }, { withProjection: true });
@@ -74,16 +73,16 @@ test('pixels see their image, at every level', () => {
 test('numbers that do not fit, and sides that do not halve, are refused', () => {
   const shape = { images: 1, height: 2, width: 2, contextLength: 1 };
   expect(() => unetInputs(small, shape, { sample: [1], timesteps: [1] })).toThrow('sample');
-  const build = () =>
-    unet(
-      new ModelBuilder({ graph: new Graph(), dtypeOf: () => 'f32' }),
-      small,
-      'unet',
-      { ...shape, width: 3 },
-      { training: false },
-    );
-  expect(build).toThrow(UserError);
-  expect(build).toThrow('multiples of 2');
+  const sides = (height: number, width: number, padding: number) =>
+    levelSizes({ ...small, channels: [8, 8, 8], downsamplePadding: padding }, { height, width });
+  expect(() => sides(8, 6, 0)).toThrow(UserError);
+  expect(() => sides(8, 6, 0)).toThrow('multiples of 4');
+  expect(sides(8, 12, 0).at(-1)).toEqual({ height: 2, width: 3 });
+  expect(sides(5, 7, 1)).toEqual([
+    { height: 5, width: 7 },
+    { height: 3, width: 4 },
+    { height: 2, width: 2 },
+  ]);
 });
 
 test('latents of pictures of any size', () => {

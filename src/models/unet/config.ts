@@ -1,5 +1,6 @@
 import { UserError } from '../../engine/errors.ts';
 import { ComponentConfig } from '../component-config.ts';
+import { halved } from '../picture-layers.ts';
 
 /** diffusers' UNet2DConditionModel as its config.json states it: Stable Diffusion 1 and 2, SDXL, and smaller ones of their kind. */
 export interface UnetConfig {
@@ -176,15 +177,24 @@ function checkDivisions(config: ComponentConfig, unet: UnetConfig): void {
   });
 }
 
-/** Latent sides must be multiples of this, so that what comes up has the size of what went down. */
+/** Latent sides that are multiples of this halve evenly all the way down. */
 export const unetSizeMultiple = ({ channels }: UnetConfig): number => 2 ** (channels.length - 1);
 
-/** Throws UserError for latents that do not halve evenly down to the smallest level. */
-export function expectUnetSize(config: UnetConfig, { height, width }: { height: number; width: number }): void {
-  const multiple = unetSizeMultiple(config);
-  if (height % multiple !== 0 || width % multiple !== 0 || height < multiple || width < multiple) {
-    throw new UserError(
-      `Latents of ${height} × ${width} do not suit this base: both sides must be multiples of ${multiple}.`,
-    );
+/** Height and width at every level. Throws UserError for latents that cannot come up again to the size they went down from. */
+export function levelSizes(
+  config: UnetConfig,
+  { height, width }: { height: number; width: number },
+): { height: number; width: number }[] {
+  const sizes = [{ height, width }];
+  while (sizes.length < config.channels.length) {
+    const { height: h, width: w } = sizes.at(-1)!;
+    if (h < 1 || w < 1 || (config.downsamplePadding === 0 && (h % 2 !== 0 || w % 2 !== 0))) {
+      const multiple = unetSizeMultiple(config);
+      throw new UserError(
+        `Latents of ${height} × ${width} do not suit this base: both sides must be multiples of ${multiple}.`,
+      );
+    }
+    sizes.push(halved(sizes.at(-1)!, config.downsamplePadding));
   }
+  return sizes;
 }

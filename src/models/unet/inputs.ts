@@ -3,7 +3,7 @@ import type { InputData } from '../../engine/program.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { rangesByImage } from '../ranges.ts';
 import type { UnetConfig } from './config.ts';
-import { TIME_IDS, expectUnetSize } from './config.ts';
+import { TIME_IDS, levelSizes } from './config.ts';
 
 /** Latents of one size, and texts of one length. */
 export interface UnetShape {
@@ -43,8 +43,6 @@ const usesAttention = (config: UnetConfig, level: number): boolean =>
   config.upAttention[level]! ||
   (config.midBlock && level === config.channels.length - 1);
 
-const pixelsAt = ({ height, width }: UnetShape, level: number): number => (height * width) / 4 ** level;
-
 /**
  * Declares the inputs `sample`, `timeFeatures`, `context`, for SDXL `timeIdFeatures` and `textEmbeds`, and for each level with
  * attention `ownRanges.0`, `textRanges.0`, `textQueryRanges.0` and so on. `given` are tensors of the same graph that take the
@@ -60,7 +58,7 @@ export function declareUnet(
     textEmbeds,
   }: { training: boolean; context?: Tensor | undefined; textEmbeds?: Tensor | undefined },
 ): UnetTensors {
-  expectUnetSize(config, shape);
+  const sizes = levelSizes(config, shape);
   const { images, height, width, contextLength } = shape;
   const { added } = config;
   return {
@@ -75,7 +73,7 @@ export function declareUnet(
     }),
     ranges: config.channels.map((_, level) => {
       if (!usesAttention(config, level)) return undefined;
-      const pixels = images * pixelsAt(shape, level);
+      const pixels = images * sizes[level]!.height * sizes[level]!.width;
       return {
         own: graph.input(`ownRanges.${level}`, [pixels, 2], 'u32'),
         text: graph.input(`textRanges.${level}`, [pixels, 2], 'u32'),
@@ -157,9 +155,9 @@ export function unetInputs(config: UnetConfig, shape: UnetShape, values: UnetVal
       inputs['textEmbeds'] = Float32Array.from(values.textEmbeds);
     }
   }
-  config.channels.forEach((_, level) => {
+  levelSizes(config, shape).forEach((size, level) => {
     if (!usesAttention(config, level)) return;
-    const here = pixelsAt(shape, level);
+    const here = size.height * size.width;
     inputs[`ownRanges.${level}`] = rangesByImage(images, here, here);
     inputs[`textRanges.${level}`] = rangesByImage(images, here, contextLength);
     inputs[`textQueryRanges.${level}`] = rangesByImage(images, contextLength, here);
