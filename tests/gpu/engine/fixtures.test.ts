@@ -4,8 +4,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { peftTensorName, readPeftFolder } from '../../../src/adapters/peft.ts';
 import type { Adapter, LoraTensors } from '../../../src/adapters/peft.ts';
 import type { KernelFamily } from '../../../src/engine/kernels/kernel.ts';
-import type { MemoryFolder } from '../../../src/models/files/folder.ts';
-import { parseSafetensors } from '../../../src/models/files/safetensors.ts';
 import { runComponent } from '../../../src/tasks/voice/component.ts';
 import { readPreparedBatch } from '../../../src/tasks/voice/examples.ts';
 import type { Examples } from '../../../src/tasks/voice/examples.ts';
@@ -16,6 +14,8 @@ import { VoiceModel } from '../../../src/tasks/voice/voice.ts';
 import { parseRecipe } from '../../../src/training/recipe.ts';
 import type { Recipe } from '../../../src/training/recipe.ts';
 import { FIXTURES, diskFolder } from '../../support/disk-folder.ts';
+import type { ExpectedTensors } from '../../support/reference.ts';
+import { ErrorNorm, readExpected } from '../../support/reference.ts';
 import { FAMILIES, LORA, familyDevice, trained } from './support.ts';
 
 /** Errors as norm of the difference over norm of the reference; tests/fixtures/README.md. */
@@ -41,46 +41,6 @@ interface Packed {
 }
 
 const json = <T>(name: string, file: string): T => JSON.parse(readFileSync(join(FIXTURES, name, file), 'utf8')) as T;
-
-/** Every tensor of expected.safetensors as float64. */
-async function readExpected(
-  folder: MemoryFolder,
-): Promise<Map<string, { shape: readonly number[]; values: Float64Array }>> {
-  const { tensors } = await parseSafetensors(folder, 'expected.safetensors');
-  const result = new Map<string, { shape: readonly number[]; values: Float64Array }>();
-  for (const [name, { dtype, shape, begin, end }] of tensors) {
-    const { buffer } = await folder.read('expected.safetensors', begin, end);
-    const values =
-      dtype === 'F64'
-        ? new Float64Array(buffer)
-        : dtype === 'I64'
-          ? Float64Array.from(new BigInt64Array(buffer), Number)
-          : Float64Array.from(new Float32Array(buffer));
-    result.set(name, { shape, values });
-  }
-  return result;
-}
-
-/** Sums of squares of differences and of the reference, over several tensors. */
-class ErrorNorm {
-  #difference = 0;
-  #size = 0;
-  add(got: ArrayLike<number>, expected: ArrayLike<number>, start: ArrayLike<number> | undefined = undefined): number {
-    expect(got.length).toBe(expected.length);
-    let difference = 0;
-    let size = 0;
-    for (let i = 0; i < expected.length; i++) {
-      difference += (got[i]! - expected[i]!) ** 2;
-      size += (expected[i]! - (start?.[i] ?? 0)) ** 2;
-    }
-    this.#difference += difference;
-    this.#size += size;
-    return Math.sqrt(difference / size);
-  }
-  get value(): number {
-    return Math.sqrt(this.#difference / this.#size);
-  }
-}
 
 function named(tensors: ReadonlyMap<string, LoraTensors>): Map<string, ArrayLike<number>> {
   const result = new Map<string, ArrayLike<number>>();
@@ -144,7 +104,7 @@ async function checkTraining(
   init: Adapter,
   recipe: Recipe,
   examples: Examples,
-  expected: Awaited<ReturnType<typeof readExpected>>,
+  expected: ExpectedTensors,
 ): Promise<void> {
   const of = (tensor: string): Float64Array => expected.get(tensor)!.values;
   let gradients = new Map<string, ArrayLike<number>>();
