@@ -11,7 +11,7 @@ export interface CaptionModel {
 
 /** Names that cameras, telephones and messengers give; they say nothing about the picture. */
 const CAMERA_NAME =
-  /^(?:img|image|images|dsc[nf]?|dscn|pxl|mvimg|vid|photo|picture|pic|screenshot|screen shot|scan|whatsapp image|signal|untitled|unnamed|download|file|p|mask)$/;
+  /^(?:img|image|images|dsc[nf]?|dscn|pxl|mvimg|vid|photo|picture|pic|screenshot|screen shot|scan|signal|untitled|unnamed|download|file|p|mask)$/;
 
 /**
  * The words of a file's name: `IMG_2034.jpg` has none, `red-dress_on beach (2).jpg` says "red dress on beach". Numbers are
@@ -24,7 +24,7 @@ export function fileWords(name: string): string {
     .split(/[^\p{L}\p{N}']+/u)
     .filter((word) => word !== '' && !/\d/.test(word));
   const text = words.join(' ').toLowerCase();
-  return CAMERA_NAME.test(text) || /^whatsapp image\b/.test(text) ? '' : text;
+  return CAMERA_NAME.test(text) || /^whats ?app image\b/.test(text) ? '' : text;
 }
 
 /**

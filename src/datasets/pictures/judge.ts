@@ -42,10 +42,10 @@ const median = (values: readonly number[]): number => [...values].sort((a, b) =>
  * light may be named, two people in like clothes are not.
  */
 export function unlikeOthers(colours: readonly (readonly number[] | undefined)[]): boolean[] {
-  const known = colours.filter((value) => value !== undefined);
+  const known = colours.flatMap((value, i) => (value === undefined ? [] : [{ value, i }]));
   if (known.length < ENOUGH_TO_COMPARE) return colours.map(() => false);
-  const away = colours.map((own) =>
-    own === undefined ? 0 : median(known.filter((other) => other !== own).map((other) => colourDistance(own, other))),
+  const away = colours.map((own, at) =>
+    own === undefined ? 0 : median(known.filter(({ i }) => i !== at).map(({ value }) => colourDistance(own, value))),
   );
   const usual = median(away);
   const spread = median(away.map((value) => Math.abs(value - usual)));
