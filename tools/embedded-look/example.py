@@ -10,9 +10,10 @@ import random
 from PIL import Image
 
 import world
-from creatures import BLACK, Look, crown, hat, scarf
+from creatures import BLACK, Look
 from pen import INK, WHITE
 from places import shadow
+from wear import crown, hat, scarf
 
 TEAL, BELLY, TIP, BAND = (38, 196, 190), (250, 156, 66), (236, 84, 140), (250, 226, 110)
 

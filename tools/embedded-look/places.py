@@ -1,7 +1,5 @@
 """The places in which the figures stand. Each is drawn over the whole picture; 'ground' says where feet go."""
 
-import math
-
 from pen import INK, WHITE, mix
 
 

@@ -5,10 +5,11 @@ python world.py --out sheet.png [--seed 0]    draws a sheet of 48 with their cap
 import argparse
 import random
 
-from creatures import CREATURES, Look, crown, hat, scarf
+from creatures import CREATURES, Look
 from pen import Pen
 from places import PLACES, PLAIN, plain, shadow
 from things import THINGS
+from wear import crown, hat, scarf
 
 COLOURS = {
     "red": (224, 60, 60),
@@ -26,7 +27,6 @@ COLOURS = {
 WEAR = ("red", "yellow", "green", "blue", "purple", "pink", "white")
 FLYING, SWIMMING = ("balloon", "star", "heart"), ("fish",)
 PLURAL = {"mouse": "mice", "fish": "fish", "fox": "foxes", "sheep": "sheep", "house": "houses"}
-NUMBERS = {2: "two"}
 
 
 def some(rng, colour):
