@@ -5,6 +5,7 @@ import { makeKohyaBundle } from '../tasks/look/bundle.ts';
 import { parseRecipe, warmupSteps } from '../training/recipe.ts';
 import { EMBEDDED_LOOK } from '../worker/protocol.ts';
 import { bases } from './base.svelte.ts';
+import { lookCard } from './look-card.ts';
 import { pictures } from './pictures.svelte.ts';
 import { openProject } from './project.svelte.ts';
 import { fileName, zipped } from './share.ts';
@@ -51,26 +52,29 @@ export async function exportLookFiles(
     return { kind: diffusers ? 'diffusers' : 'kohya', name: diffusers ? path : `${name}.safetensors`, bytes };
   });
   if (picture) made.push({ kind: 'preview', name: `${name}.preview.png`, bytes: picture });
-  return { files: made, card: '' };
+  const named = (kind: LookFile['kind']): string | undefined => made.find((file) => file.kind === kind)?.name;
+  const shown = named('preview');
+  const card = lookCard({
+    project,
+    run,
+    step,
+    pictures: openProject.dataset?.rowCount ?? 0,
+    triggerWord: openProject.dataset?.words?.triggerWord ?? '',
+    family: bases.look(run.baseId)?.family ?? 'sd1',
+    baseName: bases.name(run.baseId),
+    repository: null,
+    embedded: run.baseId === EMBEDDED_LOOK,
+    kohyaFile: named('kohya') ?? null,
+    diffusersFile: named('diffusers') ?? '',
+    ...(shown === undefined ? {} : { preview: shown }),
+  });
+  return { files: made, card };
 }
 
 /** Everything in one .zip file, with the model card. */
 export function lookZip(files: readonly LookFile[], card: string): Uint8Array<ArrayBuffer> {
   const all = files.map((file): [string, Uint8Array] => [file.name, file.bytes]);
   return zipped(new Map([...all, ['README.md', new TextEncoder().encode(card)]]));
-}
-
-/** The lines that load the look with diffusers. */
-export function lookCode(base: string, word: string, family: string): string[] {
-  const pipeline = family === 'sdxl' ? 'StableDiffusionXLPipeline' : 'StableDiffusionPipeline';
-  return [
-    'import torch',
-    `from diffusers import ${pipeline}`,
-    '',
-    `pipe = ${pipeline}.from_pretrained(${JSON.stringify(base)}, torch_dtype=torch.float16).to("cuda")`,
-    'pipe.load_lora_weights("path/to/this/folder", weight_name="pytorch_lora_weights.safetensors")',
-    `pipe(${JSON.stringify(word === '' ? 'your prompt' : `a photo of ${word}`)}).images[0].save("picture.png")`,
-  ];
 }
 
 /** A zip that goes on with kohya's sd-scripts on a rented machine; from a checkpoint, or from the beginning. */
@@ -88,7 +92,7 @@ export async function lookBundle(
   const embedded = run.baseId === EMBEDDED_LOOK;
   const files = makeKohyaBundle({
     name: project.name,
-    pictures: await dataWorker().pictures.cutPictures(),
+    pictures: await dataWorker().pictures.bundlePictures(),
     recipe,
     lora: parseLookLora(run.adapter),
     base: {

@@ -6,6 +6,8 @@ import { settlePictures } from '../datasets/pictures/judge.ts';
 import { pictureQuality, type PictureQuality } from '../datasets/pictures/quality.ts';
 import type { PictureReport, PictureRow } from '../datasets/pictures/types.ts';
 import { UserError } from '../engine/errors.ts';
+import { bundlePicture } from '../tasks/look/bundle-pictures.ts';
+import type { BundlePicture } from '../tasks/look/bundle.ts';
 import { newId } from '../storage/database.ts';
 import { findDataset, getDataset } from '../storage/datasets.ts';
 import {
@@ -20,8 +22,8 @@ import {
 import { getProject } from '../storage/projects.ts';
 import type { DatasetRecord } from '../storage/records.ts';
 import { openCaptions, pixelsOf, type CaptionSource } from './caption-model.ts';
-import { cutPicture, type CutPicture } from './cut-picture.ts';
 import { errorMessage, isAbort } from './errors.ts';
+import { pictureSources } from './picture-sources.ts';
 import { changed, joinReports, type PictureChange, type PictureFields } from './picture-changes.ts';
 import {
   captionFrom,
@@ -312,15 +314,12 @@ export class PictureHost {
   }
 
   /** The pictures as they are to be learnt, with their masks, for a bundle. */
-  async cutPictures(): Promise<CutPicture[]> {
-    const { record, history } = this.#open();
-    if (!record) return [];
-    const cut: CutPicture[] = [];
-    for (const row of history.now.rows) {
-      const file = await readPictureFile(record.id, row.id);
-      if (file) cut.push(await cutPicture(row, file, history.now.masks.get(row.id) ?? null));
-    }
-    return cut;
+  async bundlePictures(): Promise<BundlePicture[]> {
+    const sources = await pictureSources({ datasetId: this.#open().record?.id ?? null });
+    const pictures: BundlePicture[] = [];
+    // One after the other: only one picture's pixels are in memory.
+    for (const source of sources) pictures.push(await bundlePicture(source));
+    return pictures;
   }
 
   cancelImport(): void {

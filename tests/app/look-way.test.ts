@@ -1,0 +1,101 @@
+import { readFileSync } from 'node:fs';
+import { unzipSync } from 'fflate';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { fillField, goToStep, visit, type Visit } from './visit.ts';
+
+const STEPS = 4;
+const MINUTES = 60_000;
+let visitor: Visit;
+
+beforeAll(async () => {
+  visitor = await visit();
+});
+
+afterAll(async () => {
+  await visitor.leave();
+});
+
+it(
+  'goes the whole way with the example of a look: train, draw, take the files',
+  async () => {
+    const { page } = visitor;
+    await page.getByRole('region', { name: 'A look' }).getByRole('button', { name: 'Try the example' }).click();
+    await page.getByText(/^Fits/).waitFor({ timeout: 2 * MINUTES });
+    // Short enough for a processor that stands in for a graphics card.
+    await fillField(page, /Batch size/, '1');
+    await page.getByText('More settings').click();
+    await fillField(page, /Fixed number of steps/, String(STEPS));
+    await fillField(page, /Save every/, '2');
+    await fillField(page, /Sample every/, '4');
+    await fillField(page, /Steps of a sample/, '2');
+    await page.getByLabel('Prompts to draw along the way').fill('zilo in the desert');
+    await page.getByRole('button', { name: 'Train', exact: true }).click();
+    await page.getByText(`All ${STEPS} steps are done.`).waitFor({ timeout: 8 * MINUTES });
+
+    expect(await page.locator('figcaption').first().innerText()).toContain(`in ${STEPS} steps`);
+    await page.getByText(/pictures\/s/).waitFor();
+    // Drawn before the first step and after the last, by both, and not the same any more.
+    const samples = page.getByRole('region', { name: 'What it draws' });
+    await samples.getByRole('slider', { name: /Step/ }).waitFor();
+    await samples.getByAltText('“zilo in the desert” as the base draws it').waitFor();
+    await samples.getByAltText(`“zilo in the desert” as it is drawn after ${STEPS} steps of training`).waitFor();
+    await samples.getByRole('button', { name: 'Step 0' }).click();
+    await samples.getByText('Tuned, step 0').waitFor();
+
+    await page.getByRole('link', { name: 'Look at it' }).click();
+    await page.getByRole('heading', { name: 'See the difference' }).waitFor();
+    expect(await page.getByLabel('What to draw').inputValue()).toBe('zilo in the desert');
+    await page.getByText('How it is drawn').click();
+    await fillField(page, /num_inference_steps/, '2');
+    await fillField(page, /^Seed/, '7');
+    await page.getByRole('button', { name: 'Draw it' }).click();
+    const better = page.getByRole('button', { name: 'Tuned is better' });
+    await better.waitFor({ timeout: 3 * MINUTES });
+    const drawn = page.locator('article img');
+    expect(await drawn.count()).toBe(2);
+    expect(await drawn.first().evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(64);
+    const keep = page.waitForEvent('download');
+    await page.getByRole('button', { name: /^Keep it: Tuned/ }).click();
+    expect((await keep).suggestedFilename()).toBe('zilo-in-the-desert-tuned-7.png');
+    await better.click();
+    await page.getByText(/Of 1 vote: tuned better 1/).waitFor();
+
+    await goToStep(page, 'Share');
+    await page.getByRole('button', { name: 'Make the files' }).click();
+    const download = page.waitForEvent('download');
+    await page.getByRole('button', { name: /^Download zilo\.zip$/ }).click();
+    const files = unzipSync(new Uint8Array(readFileSync(await (await download).path())));
+    expect(Object.keys(files).sort()).toEqual([
+      'README.md',
+      'pytorch_lora_weights.safetensors',
+      'zilo.preview.png',
+      'zilo.safetensors',
+    ]);
+    const text = (bytes: Uint8Array): string => new TextDecoder('latin1').decode(bytes);
+    expect(text(files['README.md']!)).toContain('Put **zilo** into the prompt');
+    expect(text(files['zilo.safetensors']!.subarray(0, 20_000))).toContain('lora_unet_');
+    expect(text(files['pytorch_lora_weights.safetensors']!.subarray(0, 20_000))).toContain('unet.');
+    const bundle = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Download the bundle' }).click();
+    const bundled = unzipSync(new Uint8Array(readFileSync(await (await bundle).path())));
+    expect(Object.keys(bundled)).toEqual(expect.arrayContaining(['dataset.toml', 'train.sh', 'start.safetensors']));
+    expect(Object.keys(bundled).filter((name) => name.endsWith('.png')).length).toBe(16);
+    expect(visitor.errors).toEqual([]);
+  },
+  12 * MINUTES,
+);
+
+it(
+  'finds run, pictures and samples again after a reload',
+  async () => {
+    const { page } = visitor;
+    await goToStep(page, 'Train');
+    await page.reload();
+    await page.getByText(`All ${STEPS} steps are done.`).waitFor();
+    await page.getByAltText(/as the base draws it/).waitFor();
+    await page.goto(visitor.url);
+    await page.getByRole('link', { name: 'Zilo' }).waitFor();
+    await page.locator('.card img').waitFor();
+  },
+  MINUTES,
+);
