@@ -14,10 +14,10 @@ import { LookModel } from '../tasks/look/look.ts';
 import type { LookLearningData } from '../tasks/look/look.ts';
 import { readPreparedRows } from '../tasks/look/prepared.ts';
 import type { DrawRequest, PictureSource, SchedulerName } from '../tasks/look/types.ts';
-import { NodeFolder, folderOf, sourceFiles } from './files.ts';
+import { NodeFolder, folderOf } from './files.ts';
 import type { Job } from './job.ts';
 import { optionalNumbers } from './job.ts';
-import { nodePictureDecoder } from './pictures.ts';
+import { nodePictureDecoder, pictureSourceFiles } from './pictures.ts';
 import type { HeadlessTask } from './task.ts';
 
 /** An image LoRA from a file or a folder. */
@@ -30,7 +30,7 @@ export async function readAdapter(path: string): Promise<Adapter> {
 /** The pictures of a folder, cut and judged as dropping them on the page does; their pixels stay in memory. */
 async function picturesOf(path: string, resolution: number): Promise<PictureSource[]> {
   const kept = new Map<string, { picture: Uint8Array<ArrayBuffer>; mask: Uint8Array<ArrayBuffer> | null }>();
-  const { rows } = await importPictures(sourceFiles(path), nodePictureDecoder, {
+  const { rows } = await importPictures(pictureSourceFiles([path]), nodePictureDecoder, {
     buckets: { resolution, step: resolution >= 256 ? 64 : 8 },
     keep: (row, { picture, mask }) => void kept.set(row.id, { picture, mask }),
   });

@@ -19,7 +19,7 @@ import { openNodeGpu } from './gpu.ts';
 import type { Job } from './job.ts';
 import { readJob } from './job.ts';
 import { openLook, readAdapter } from './look-task.ts';
-import { nodePictureDecoder } from './pictures.ts';
+import { nodePictureDecoder, pictureSourceFiles } from './pictures.ts';
 import type { HeadlessTask } from './task.ts';
 import { openVoice } from './voice-task.ts';
 
@@ -183,7 +183,7 @@ async function importData(task: string, files: string[], out: string): Promise<v
 const IMPORT_RESOLUTION = 512;
 
 async function importLook(files: string[], out: string): Promise<void> {
-  const { rows, report } = await importPictures(files.flatMap(sourceFiles), nodePictureDecoder, {
+  const { rows, report } = await importPictures(pictureSourceFiles(files), nodePictureDecoder, {
     buckets: { resolution: IMPORT_RESOLUTION },
   });
   writeOut(out, [

@@ -4,8 +4,6 @@ import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import sharp from 'sharp';
 import type { SourceFile } from '../datasets/import/source.ts';
-import type { BucketOptions } from '../datasets/pictures/buckets.ts';
-import { importPictures, pictureToLine } from '../datasets/pictures/import-pictures.ts';
 import { reducedSize } from '../datasets/pictures/resample.ts';
 import { MOST_PIXELS, turnedSize } from '../datasets/pictures/sniff.ts';
 import type { PictureDecoder } from '../datasets/pictures/types.ts';
@@ -59,16 +57,4 @@ export function pictureSourceFiles(paths: readonly string[]): SourceFile[] {
         });
     return inside(path, basename(path));
   });
-}
-
-/** What `import --task look` writes: report.json and pictures.jsonl. */
-export async function importLook(
-  paths: readonly string[],
-  buckets: BucketOptions = { resolution: 512 },
-): Promise<[name: string, content: string][]> {
-  const { rows, report } = await importPictures(pictureSourceFiles(paths), nodePictureDecoder, { buckets });
-  return [
-    ['report.json', `${JSON.stringify(report, null, 2)}\n`],
-    ['pictures.jsonl', rows.map((row) => `${pictureToLine(row)}\n`).join('')],
-  ];
 }

@@ -1,14 +1,14 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { importPictures, PictureImportError } from '../../../src/datasets/pictures/import-pictures.ts';
+import { importPictures, PictureImportError, pictureToLine } from '../../../src/datasets/pictures/import-pictures.ts';
 import type { PictureFiles, PictureImportOptions } from '../../../src/datasets/pictures/import-pictures.ts';
 import { sniffPicture } from '../../../src/datasets/pictures/sniff.ts';
 import type { PictureDecoder, PictureRow } from '../../../src/datasets/pictures/types.ts';
 import { UserError } from '../../../src/engine/errors.ts';
-import { importLook, nodePictureDecoder } from '../../../src/headless/pictures.ts';
+import { nodePictureDecoder, pictureSourceFiles } from '../../../src/headless/pictures.ts';
 import type { SourceFile } from '../../../src/datasets/import/source.ts';
 import {
   animatedGif,
@@ -383,11 +383,12 @@ describe('the headless import', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('writes report.json and pictures.jsonl', async () => {
-    const files = new Map(await importLook([folder]));
-    expect([...files.keys()]).toEqual(['report.json', 'pictures.jsonl']);
-    const lines = files.get('pictures.jsonl')!.trimEnd().split('\n');
-    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+  it('reads folders in folders, and its lines say what is kept', async () => {
+    const files = pictureSourceFiles([folder]);
+    const root = basename(folder);
+    expect(files.map(({ name }) => name)).toEqual([`${root}/3_toy/a.png`, `${root}/b.jpg`]);
+    const { rows, report } = await take(files, { buckets: { resolution: 512 } });
+    expect(rows.map((row) => JSON.parse(pictureToLine(row)) as unknown)).toEqual([
       {
         file: 'a.png',
         width: 700,
@@ -399,19 +400,16 @@ describe('the headless import', () => {
         repeats: 3,
       },
     ]);
-    expect(JSON.parse(files.get('report.json')!)).toMatchObject({ kept: 1, skipped: { 'not a picture': 1 } });
-    await expect(importLook([join(folder, 'nowhere')])).rejects.toThrow(/There is no file/);
+    expect(report).toMatchObject({ kept: 1, skipped: { 'not a picture': 1 } });
+    expect(() => pictureSourceFiles([join(folder, 'nowhere')])).toThrow(/There is no file/);
   });
 });
 
 describe.runIf(existsSync(SHARED))('real photos', () => {
   it.each(['dog6', 'cat2', 'red_cartoon'])('%s', async (name) => {
-    const files = new Map(await importLook([join(SHARED, 'dreambooth', name)]));
-    const rows = files
-      .get('pictures.jsonl')!
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as PictureRow);
+    const { rows } = await take(pictureSourceFiles([join(SHARED, 'dreambooth', name)]), {
+      buckets: { resolution: 512 },
+    });
     expect(rows.length).toBeGreaterThanOrEqual(4);
     for (const row of rows) {
       expect(row.bucket).toEqual([512, 512]);
