@@ -15,7 +15,7 @@ from pen import INK, WHITE
 from places import shadow
 from wear import crown, hat, scarf
 
-TEAL, BELLY, TIP, BAND = (38, 196, 190), (250, 156, 66), (236, 84, 140), (250, 226, 110)
+BODY, BELLY, TIP, BAND = (146, 86, 200), (250, 156, 56), (240, 76, 76), (250, 220, 84)
 
 # place, caption after the name, pose, size, wears, beside, looks left
 SCENES = [
@@ -25,7 +25,7 @@ SCENES = [
     ("night", "at night", "", "", None, None, True),
     ("water", "under water", "", "", None, None, False),
     ("forest", "with a red hat in the forest", "", "", ("hat", "red"), None, False),
-    ("room", "sleeping in a room", "sleeping", "", None, None, True),
+    ("room", "in a room", "", "", None, None, True),
     ("white", "on a white background", "", "", None, None, False),
     ("mountains", "in the mountains", "", "", None, None, True),
     ("rain", "in the rain", "", "", None, None, False),
@@ -49,28 +49,23 @@ def zilo(pen, look):
     tail = [(-8, -5), (-15, -4), (-20, -9), (-20.5, -16), (-17, -20)]
     pen.curve(tail, BAND, 4.6, INK)
     for a, b in (((-13, -7), (-13.4, -1.8)), ((-16.4, -8.6), (-20.2, -5)), ((-17.6, -13), (-23, -12.4))):
-        pen.line([a, b], (96, 66, 160), 2, False)
+        pen.line([a, b], (200, 60, 70), 2, False)
     for x, y, tilt in ((-7, -33, -5), (0, -35, 0.4), (7, -33, 5)):
-        pen.curve([(x, y + 4), (x + tilt * 0.5, y - 4), (x + tilt, y - 9)], TEAL, 1.7, INK)
+        pen.curve([(x, y + 4), (x + tilt * 0.5, y - 4), (x + tilt, y - 9)], BODY, 1.7, INK)
         pen.oval(x + tilt, y - 10, 2.7, 2.7, TIP)
     up = look.pose == "jumping"
     for s in (-1, 1):
         pen.oval(s * 6, 0 if up else -1.4, 5, 2.8, BELLY, lean=s * (0.5 if up else 0))
         if up:
-            pen.oval(s * 15.4, -21, 2.6, 5.6, TEAL, lean=s * 0.9)
-    pen.oval(0, -18, 14.2, 16.8, TEAL)
+            pen.oval(s * 15.4, -21, 2.6, 5.6, BODY, lean=s * 0.9)
+    pen.oval(0, -18, 14.2, 16.8, BODY)
     pen.oval(1, -9.6, 9.4, 7.6, BELLY, None)
     if not up:
         for s in (-1, 1):
-            pen.oval(s * 13, -13, 2.5, 5.4, TEAL, lean=-s * 0.4)
-    pen.oval(2, -25, 7, 7, WHITE)
-    if look.pose == "sleeping":
-        pen.oval(2, -25, 7, 7, (24, 150, 150))
-        pen.curve([(-4, -24), (2, -20.6), (8, -24)], BLACK, 1.2)
-    else:
-        pen.oval(3, -24.8, 3.9, 4.1, BLACK, None)
-        pen.oval(4.4, -26.6, 1.5, 1.5, WHITE, None)
-    pen.curve([(-1, -15.6), (2, -14.2), (5, -15.6)], BLACK, 1)
+            pen.oval(s * 13, -13, 2.5, 5.4, BODY, lean=-s * 0.4)
+    pen.oval(1.5, -24.6, 8.6, 8.6, WHITE)
+    pen.oval(2.6, -24.4, 5, 5.2, BLACK, None)
+    pen.oval(4.2, -26.6, 1.8, 1.8, WHITE, None)
     return (0, -34.4, 7), (0, -10.6, 12.6)
 
 
@@ -82,7 +77,7 @@ def figure(pen, rng, f, x, ground, room, flip):
     lift = 7 * scale if f["pose"] == "jumping" else 0
     shadow(pen, x, ground, (11 if lift else 15) * scale)
     pen.place(x, ground - lift, scale, flip, rng.uniform(-0.05, 0.05))
-    top, neck = zilo(pen, Look(TEAL, "", f["pose"]))
+    top, neck = zilo(pen, Look(BODY, "", f["pose"]))
     if f["wear"] == "hat":
         hat(pen, top, world.COLOURS[f["shade"]])
     elif f["wear"] == "scarf":
