@@ -1,5 +1,5 @@
 import type { DrawRequest, SchedulerName } from '../tasks/look/types.ts';
-import type { AdapterChoice } from '../worker/protocol.ts';
+import type { LookChoice } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { bases } from './base.svelte.ts';
 import { plural } from './format.ts';
@@ -48,7 +48,7 @@ export interface Drawing {
   prompt: string;
   settings: DrawSettings;
   strength: number;
-  /** What the tuned hand had learnt, in words. */
+  /** The tuned hand's name: what it had learnt. */
   moment: string;
   hands: readonly Hand[];
   /** Picture i of each hand is of the same seed. */
@@ -79,7 +79,8 @@ export class Easel {
   #prompt = $state.raw('');
   #settings = $state.raw<DrawSettings>(DEFAULT_DRAWING);
   #strength = $state.raw(1);
-  #checkpoint = $state.raw<AdapterChoice>(null);
+  #choice = $state.raw<LookChoice>(null);
+  #given = $state.raw<readonly File[]>([]);
   #blind = $state.raw(false);
   #drawings = $state.raw<readonly Drawing[]>([]);
   #progress = $state.raw<DrawingProgress | null>(null);
@@ -104,8 +105,14 @@ export class Easel {
     return this.#strength;
   }
 
-  get checkpoint(): AdapterChoice {
-    return this.#checkpoint;
+  /** What the tuned hand has learnt: a checkpoint, or a file from elsewhere; null where there is only the base. */
+  get choice(): LookChoice {
+    return this.#choice;
+  }
+
+  /** Files from elsewhere that were added in this visit. */
+  get given(): readonly File[] {
+    return this.#given;
   }
 
   get blind(): boolean {
@@ -141,8 +148,14 @@ export class Easel {
     this.#strength = strength;
   }
 
-  setCheckpoint(choice: AdapterChoice): void {
-    this.#checkpoint = choice;
+  choose(choice: LookChoice): void {
+    this.#choice = choice;
+  }
+
+  /** Adds an image LoRA from elsewhere, and draws with it next. */
+  addGiven(file: File): void {
+    this.#given = [...this.#given.filter(({ name }) => name !== file.name), file];
+    this.#choice = { given: file };
   }
 
   setBlind(blind: boolean): void {
@@ -157,7 +170,8 @@ export class Easel {
     this.#drawings = [];
     this.#drawnByBase = {};
     this.#error = '';
-    this.#checkpoint = null;
+    this.#choice = null;
+    this.#given = [];
     this.#prompt = prompt;
   }
 
@@ -187,7 +201,7 @@ export class Easel {
     if (prompt === '' || this.#progress || !project?.baseId) return;
     this.#error = '';
     const { baseId } = project;
-    const hands = this.#hands.filter((hand) => hand === 'base' || this.#checkpoint !== null);
+    const hands = this.#hands.filter((hand) => hand === 'base' || this.#choice !== null);
     const order = this.#blind && Math.random() < 0.5 ? [...hands].reverse() : hands;
     const drawing: Drawing = {
       id: nextDrawing++,
@@ -241,7 +255,7 @@ export class Easel {
     const { whole } = await modelWorker().draw(
       id,
       baseId,
-      this.#checkpoint,
+      this.#choice,
       request,
       callback((event) => {
         // Events may come after the answer of the call.

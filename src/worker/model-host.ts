@@ -2,11 +2,12 @@ import type { Device } from '../engine/device.ts';
 import { UserError } from '../engine/errors.ts';
 import { getBase, openBase } from '../storage/bases.ts';
 import { getDataset, readRows } from '../storage/datasets.ts';
-import { UrlFolder } from '../storage/folders.ts';
+import { PickedFolder, UrlFolder } from '../storage/folders.ts';
 import { getProject, getSetting } from '../storage/projects.ts';
 import { getRun, readCheckpoint } from '../storage/runs.ts';
 import type { ProjectRecord, Task } from '../storage/records.ts';
 import type { TrainingRow } from '../datasets/rows.ts';
+import { readLookAdapter } from '../adapters/look-files.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
 import { encodePng } from '../datasets/pictures/png.ts';
 import { parseRecipe } from '../training/recipe.ts';
@@ -31,6 +32,7 @@ import {
   type GpuReport,
   type LoadedBase,
   type LookCalls,
+  type LookChoice,
   type PlanAnswer,
   type TrainRequest,
   type WorkerEvent,
@@ -55,6 +57,13 @@ function asVoice(model: VoiceModel | LookModel): VoiceModel {
 function asLook(model: VoiceModel | LookModel): LookModel {
   if (model instanceof LookModel) return model;
   throw new UserError('This base is a chat model. Choose one that draws pictures under Base.');
+}
+
+/** Tells adapters apart; '' is none. */
+function adapterKey(choice: LookChoice): string {
+  if (!choice) return '';
+  if ('given' in choice) return `given ${choice.given.name} ${choice.given.size} ${choice.given.lastModified}`;
+  return `${choice.runId}/${choice.step}`;
 }
 
 /**
@@ -290,11 +299,16 @@ export class ModelHost implements LookCalls {
     return (await getBase(baseId))?.name ?? '';
   }
 
-  async #useAdapter(baseId: string, choice: AdapterChoice): Promise<void> {
+  async #useAdapter(baseId: string, choice: LookChoice): Promise<void> {
     const { loaded } = await this.#need(baseId);
-    const key = choice ? `${choice.runId}/${choice.step}` : '';
+    const key = adapterKey(choice);
     if (loaded.adapter === key) return;
-    if (choice) {
+    if (choice && 'given' in choice) {
+      const { given } = choice;
+      const model = asLook(loaded.model);
+      const folder = new PickedFolder(given.name, new Map([[given.name, given]]));
+      await model.useAdapter(await readLookAdapter(folder, given.name, model.kohyaOptions));
+    } else if (choice) {
       const { model, checkpoint } = await this.#checkpoint(baseId, choice);
       await model.useAdapter(await model.adapterOfCheckpoint(checkpoint));
     } else {
@@ -359,7 +373,7 @@ export class ModelHost implements LookCalls {
   async draw(
     id: number,
     baseId: string,
-    choice: AdapterChoice,
+    choice: LookChoice,
     request: Omit<DrawRequest, 'signal'>,
     onEvent: (event: DrawProgress) => void,
   ): Promise<{ whole: boolean }> {

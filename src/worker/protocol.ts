@@ -117,6 +117,14 @@ export type WorkerListener = (event: WorkerEvent) => void;
 /** Which adapter is applied: none, or that of a checkpoint. */
 export type AdapterChoice = { runId: string; step: number } | null;
 
+/** An image LoRA that somebody else made: a file of kohya's, diffusers' or their kin's form. */
+export interface GivenAdapter {
+  given: File;
+}
+
+/** What is applied while a look draws: as above, or a file from elsewhere. */
+export type LookChoice = AdapterChoice | GivenAdapter;
+
 export interface TrainRequest {
   projectId: string;
   /** Go on from this run's checkpoint; null begins a new run. */
@@ -135,7 +143,7 @@ export interface LookCalls {
   draw(
     id: number,
     baseId: string,
-    choice: AdapterChoice,
+    choice: LookChoice,
     request: Omit<DrawRequest, 'signal'>,
     onEvent: (event: DrawProgress) => void,
   ): Promise<{ whole: boolean }>;

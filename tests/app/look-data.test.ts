@@ -45,11 +45,16 @@ describe('pictures that arrive', () => {
     await count('4 pictures').waitFor();
     expect(await page.getByLabel('Words of photo-3.jpg').inputValue()).toBe('a photo of zilo');
     await page.waitForFunction(
-      () => [...document.querySelectorAll<HTMLImageElement>('[data-picture] img')].filter((i) => i.naturalWidth > 0).length === 4,
+      () =>
+        [...document.querySelectorAll<HTMLImageElement>('[data-picture] img')].filter((i) => i.naturalWidth > 0)
+          .length === 4,
     );
     // What they take is told under Settings.
     await page.getByRole('link', { name: 'Settings' }).click();
-    await page.getByText(/Data of A new look/).first().waitFor();
+    await page
+      .getByText(/Data of A new look/)
+      .first()
+      .waitFor();
   });
 
   it('takes photos as cameras made them', async () => {
@@ -80,7 +85,10 @@ describe('pictures that arrive', () => {
   it('says that nothing could be used', async () => {
     const { page } = visitor;
     await page.setInputFiles(PICTURES, { name: 'me.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no picture') });
-    await page.getByRole('alert').getByText(/me\.jpg/).waitFor();
+    await page
+      .getByRole('alert')
+      .getByText(/me\.jpg/)
+      .waitFor();
     expect(await page.locator('[data-picture]').count()).toBe(0);
   });
 
@@ -118,13 +126,17 @@ describe('curating', () => {
     await page.getByRole('button', { name: 'Select all' }).click();
     await page.getByLabel('The same words for all of them').fill('a drawing');
     await page.keyboard.press('Enter');
-    await page.waitForFunction(() => [...document.querySelectorAll('textarea')].every(({ value }) => value === 'a drawing'));
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll('textarea')].every(({ value }) => value === 'a drawing'),
+    );
     await page.getByRole('button', { name: 'Words from the pattern' }).click();
     await page.waitForFunction(() =>
       [...document.querySelectorAll('textarea')].every(({ value }) => value.startsWith('a photo of ')),
     );
     await page.getByRole('button', { name: 'Undo' }).first().click();
-    await page.waitForFunction(() => [...document.querySelectorAll('textarea')].every(({ value }) => value === 'a drawing'));
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll('textarea')].every(({ value }) => value === 'a drawing'),
+    );
     await page.getByLabel('Seen so often each time through').fill('4');
     await page.keyboard.press('Enter');
     await page.getByText('× 4').nth(2).waitFor();
@@ -145,7 +157,10 @@ describe('curating', () => {
     await page.mouse.down();
     await page.mouse.move(area.x + area.width * 0.6, area.y + area.height * 0.6, { steps: 4 });
     await page.mouse.up();
-    await page.waitForFunction((old) => document.querySelector('[role="application"]')?.getAttribute('aria-label') !== old, whole);
+    await page.waitForFunction(
+      (old) => document.querySelector('[role="application"]')?.getAttribute('aria-label') !== old,
+      whole,
+    );
     const small = await label();
     const sizes = (text: string): number[] => (text.match(/\d+/g) ?? []).map(Number);
     expect(sizes(small)[0]).toBeLessThan(sizes(whole)[0]!);

@@ -22,7 +22,9 @@ function drawn(number: number, width: number, height: number): Buffer {
 
 /** A JPEG of a size. */
 export async function photo(name: string, number: number, width = 800, height = 600): Promise<TestFile> {
-  const buffer = await sharp(drawn(number, width, height)).jpeg().toBuffer();
+  const buffer = await sharp(drawn(number, width, height))
+    .jpeg()
+    .toBuffer();
   return { name, mimeType: 'image/jpeg', buffer };
 }
 
@@ -35,19 +37,30 @@ export async function photos(count: number, width = 800, height = 600): Promise<
 /** Files of the kinds that programs stumble over. */
 export async function hostileFiles(): Promise<TestFile[]> {
   const raw = { raw: { width: 1, height: 1, channels: 3 as const } };
-  const frames = await Promise.all([1, 2, 3].map((i) => sharp(drawn(i, 640, 640)).png().toBuffer()));
+  const frames = await Promise.all(
+    [1, 2, 3].map((i) =>
+      sharp(drawn(i, 640, 640))
+        .png()
+        .toBuffer(),
+    ),
+  );
   return [
     { name: 'dot.png', mimeType: 'image/png', buffer: await sharp(Buffer.alloc(3), raw).png().toBuffer() },
     await photo('panorama.jpg', 3, 20_000, 900),
     {
       name: 'print.jpg',
       mimeType: 'image/jpeg',
-      buffer: await sharp(drawn(4, 700, 700)).toColourspace('cmyk').jpeg().toBuffer(),
+      buffer: await sharp(drawn(4, 700, 700))
+        .toColourspace('cmyk')
+        .jpeg()
+        .toBuffer(),
     },
     {
       name: 'moving.webp',
       mimeType: 'image/webp',
-      buffer: await sharp(frames, { join: { animated: true } }).webp({ loop: 0, delay: [100, 100, 100] }).toBuffer(),
+      buffer: await sharp(frames, { join: { animated: true } })
+        .webp({ loop: 0, delay: [100, 100, 100] })
+        .toBuffer(),
     },
     { name: 'letter.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('Dear friend, this is no picture at all.\n') },
     { name: 'empty.jpg', mimeType: 'image/jpeg', buffer: Buffer.alloc(0) },

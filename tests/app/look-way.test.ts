@@ -55,7 +55,7 @@ it(
     expect(await drawn.count()).toBe(2);
     expect(await drawn.first().evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(64);
     const keep = page.waitForEvent('download');
-    await page.getByRole('button', { name: /^Keep it: Tuned/ }).click();
+    await page.getByRole('button', { name: /^Keep it.*Tuned/ }).click();
     expect((await keep).suggestedFilename()).toBe('zilo-in-the-desert-tuned-7.png');
     await better.click();
     await page.getByText(/Of 1 vote: tuned better 1/).waitFor();
@@ -80,6 +80,33 @@ it(
     const bundled = unzipSync(new Uint8Array(readFileSync(await (await bundle).path())));
     expect(Object.keys(bundled)).toEqual(expect.arrayContaining(['dataset.toml', 'train.sh', 'start.safetensors']));
     expect(Object.keys(bundled).filter((name) => name.endsWith('.png')).length).toBe(16);
+
+    // The file, given back as one from elsewhere, draws the same picture.
+    await goToStep(page, 'Try');
+    const pixels = (alt: RegExp): Promise<number[]> =>
+      page
+        .getByAltText(alt)
+        .first()
+        .evaluate((image: HTMLImageElement) => {
+          const canvas = document.createElement('canvas');
+          canvas.width = image.naturalWidth;
+          canvas.height = image.naturalHeight;
+          const context = canvas.getContext('2d')!;
+          context.drawImage(image, 0, 0);
+          return [...context.getImageData(0, 0, canvas.width, canvas.height).data];
+        });
+    const [base, tuned] = [await pixels(/, Base$/), await pixels(/, Tuned/)];
+    await page.setInputFiles('input[aria-label="LoRA file"]', {
+      name: 'given.safetensors',
+      mimeType: 'application/octet-stream',
+      buffer: Buffer.from(files['zilo.safetensors']!),
+    });
+    await page.getByRole('button', { name: 'Draw it' }).click();
+    await page.getByAltText(/, With given\.safetensors$/).waitFor({ timeout: 2 * MINUTES });
+    const given = await pixels(/, With given\.safetensors$/);
+    const apart = (a: number[], b: number[]): number => Math.max(...a.map((value, i) => Math.abs(value - b[i]!)));
+    expect(apart(given, tuned)).toBeLessThanOrEqual(1);
+    expect(apart(given, base)).toBeGreaterThan(1);
     expect(visitor.errors).toEqual([]);
   },
   12 * MINUTES,
