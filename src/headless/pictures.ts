@@ -9,6 +9,9 @@ import { MOST_PIXELS, turnedSize } from '../datasets/pictures/sniff.ts';
 import type { PictureDecoder } from '../datasets/pictures/types.ts';
 import { UserError } from '../engine/errors.ts';
 
+// No picture is decoded twice; kept ones would only take memory.
+sharp.cache(false);
+
 export const nodePictureDecoder: PictureDecoder = {
   async decode(bytes, info, limit) {
     const [width, height] = reducedSize(...turnedSize(info), limit);
@@ -20,7 +23,11 @@ export const nodePictureDecoder: PictureDecoder = {
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
     if (out.channels !== 4) throw new Error(`${out.channels} channels a pixel`);
-    return { width: out.width, height: out.height, data: new Uint8Array(data) };
+    return {
+      width: out.width,
+      height: out.height,
+      data: new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.length),
+    };
   },
 
   async encode({ width, height, data }, format) {

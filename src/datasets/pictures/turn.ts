@@ -7,7 +7,9 @@ export function turnPixels({ width, height, data }: Pixels, orientation: number)
   const [outWidth, outHeight] = aside ? [height, width] : [width, height];
   const fromRight = [2, 3, 7, 8].includes(orientation);
   const fromBottom = [3, 4, 6, 7].includes(orientation);
-  const source = new Uint32Array(data.buffer, data.byteOffset, width * height);
+  // A pixel at a time; a copy where the bytes do not begin at a multiple of four.
+  const { buffer, byteOffset } = data.byteOffset % 4 === 0 ? data : data.slice();
+  const source = new Uint32Array(buffer, byteOffset, width * height);
   const out = new Uint32Array(width * height);
   for (let y = 0; y < outHeight; y++) {
     for (let x = 0; x < outWidth; x++) {
