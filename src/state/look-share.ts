@@ -1,4 +1,4 @@
-import type { PictureSamplePoint, ProjectRecord, RunRecord } from '../storage/records.ts';
+import type { ProjectRecord, RunRecord } from '../storage/records.ts';
 import { UserError } from '../engine/errors.ts';
 import { parseLookLora } from '../tasks/look/adapter.ts';
 import { makeKohyaBundle } from '../tasks/look/bundle.ts';
@@ -16,12 +16,6 @@ export interface LookFile {
   name: string;
   bytes: Uint8Array<ArrayBuffer>;
   kind: 'kohya' | 'diffusers' | 'preview';
-}
-
-/** The samples of the newest moment at or before a step, one a prompt. */
-export function samplesAt(samples: readonly PictureSamplePoint[], step: number): PictureSamplePoint[] {
-  const newest = Math.max(...samples.map((sample) => sample.step).filter((at) => at <= step));
-  return samples.filter((sample) => sample.step === newest);
 }
 
 async function bytesOf(blob: Blob): Promise<Uint8Array<ArrayBuffer>> {

@@ -222,4 +222,33 @@ describe('curating', () => {
     await page.getByText(/1 file left out: the same file twice 1/).waitFor();
     expect(await page.locator('.mark').getByText('Nearly the same').count()).toBe(2);
   });
+
+  it('lets a model from a folder write the words, asks no other server, and undoes it', async () => {
+    const { page, url, browser } = visitor;
+    const elsewhere: string[] = [];
+    browser.context.on('request', (request) => {
+      if (!/^(blob|data):/.test(request.url()) && !request.url().startsWith(url)) elsewhere.push(request.url());
+    });
+    await page.getByLabel(/Its word/).fill('zilo');
+    await page.getByLabel(/Its word/).blur();
+    await page.getByText('Write captions for me').click();
+    await page.getByText(/from huggingface\.co, about 250 MB/).waitFor();
+    await page.setInputFiles('input[aria-label="Caption model folder"]', 'tests/fixtures/look-captioner');
+    await page.getByText(/The words of 3 pictures were written/).waitFor({ timeout: 2 * MINUTE });
+    const written = await page.getByLabel('Words of photo-1.jpg').inputValue();
+    expect(written).toMatch(/^zilo, \S/);
+    await page.getByRole('button', { name: 'Undo' }).first().click();
+    await expect.poll(() => page.getByLabel('Words of photo-1.jpg').inputValue()).toBe('a photo of zilo');
+    expect(elsewhere).toEqual([]);
+  });
+
+  it('says that a folder holds no such model', async () => {
+    const { page } = visitor;
+    await page.getByText('Write captions for me').click();
+    await page.setInputFiles('input[aria-label="Caption model folder"]', 'public/examples/voice');
+    await page
+      .getByRole('alert')
+      .getByText(/holds no model that writes captions/)
+      .waitFor();
+  });
 });

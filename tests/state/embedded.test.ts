@@ -1,6 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { EMBEDDED_FILES, EMBEDDED_PATH } from '../../src/worker/protocol.ts';
+import { parseLookLora } from '../../src/tasks/look/adapter.ts';
+import { parseRecipe } from '../../src/training/recipe.ts';
+import { EMBEDDED_FILES, EMBEDDED_LOOK_FILES, EMBEDDED_LOOK_PATH, EMBEDDED_PATH } from '../../src/worker/protocol.ts';
 
 it('names the files of the small model that lie beside the page', () => {
   expect(readdirSync(`public/${EMBEDDED_PATH}`).sort()).toEqual([...EMBEDDED_FILES].sort());
@@ -16,4 +18,26 @@ it('has an example whose parts the page understands', () => {
     adapter: expect.any(Object) as object,
     recipe: expect.any(Object) as object,
   });
+});
+
+it('names the files of the small look that lie beside the page', () => {
+  const files = readdirSync(`public/${EMBEDDED_LOOK_PATH}`, { recursive: true, encoding: 'utf8' })
+    .map((path) => path.replaceAll('\\', '/'))
+    .filter((path) => /\.\w+$/.test(path));
+  expect(files.sort()).toEqual([...EMBEDDED_LOOK_FILES].sort());
+});
+
+it('has an example of a look whose parts the page understands', () => {
+  const read = (name: string): unknown => JSON.parse(readFileSync(`public/examples/look/${name}`, 'utf8'));
+  const { triggerWord, prompts } = read('example.json') as { triggerWord: string; prompts: string[] };
+  const captions = read('captions.json') as { file: string; caption: string }[];
+  const { recipe, adapter } = read('recipe.json') as { recipe: object; adapter: object };
+  expect(parseRecipe(recipe, 'look').task).toBe('look');
+  expect(parseLookLora(adapter).r).toBeGreaterThan(0);
+  expect(prompts.some((prompt) => prompt.includes(triggerWord))).toBe(true);
+  expect(captions.length).toBeGreaterThanOrEqual(12);
+  for (const { file, caption } of captions) {
+    expect(existsSync(`public/examples/look/${file}`)).toBe(true);
+    expect(caption).toContain(triggerWord);
+  }
 });
