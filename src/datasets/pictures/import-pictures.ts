@@ -3,6 +3,7 @@ import type { SourceFile } from '../import/source.ts';
 import { nearestBucket, makeBuckets } from './buckets.ts';
 import type { BucketOptions } from './buckets.ts';
 import { cropAround, proposeMiddle } from './crop.ts';
+import { readAll, sha256 } from './file-bytes.ts';
 import { guessFraming } from './framing.ts';
 import { settlePictures } from './judge.ts';
 import { masksAll, maskFromPixels, maskToPixels } from './masks.ts';
@@ -68,35 +69,6 @@ const MOST_CAPTION_BYTES = 16 << 20;
 /** Of the resolution: a shorter side has nothing to teach at it. */
 const SMALLEST_SHARE = 0.25;
 const FEWEST_PIXELS = 16;
-
-async function readAll(file: SourceFile, most: number): Promise<Uint8Array<ArrayBuffer> | null> {
-  if (file.size > most) return null;
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  const reader = file.stream().getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    parts.push(value);
-    length += value.length;
-    if (length > most) {
-      await reader.cancel();
-      return null;
-    }
-  }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
 
 /** Whether any pixel lets something through. */
 function isTransparent({ data }: Pixels): boolean {
