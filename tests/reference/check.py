@@ -3,14 +3,17 @@
   check.py [--headless 'npm run --silent headless --'] [--out FOLDER] [CASE_FOLDER ...]
 
 Without folders: every case of tests/fixtures. For each: compare.py's checks; then the trained and exported adapter is
-run by us and by peft on the same inputs (interop.py). Exit status 1 where anything differs.
+run by us and by peft on the same inputs (interop.py). A look's are look_compare.py's checks. Exit status 1 where anything
+differs.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import look_compare
 from compare import compare, has_prompt, run_generation, run_headless, run_model
 
 HERE = Path(__file__).resolve().parent
@@ -29,6 +32,20 @@ def check_export(command, case, out):
     return done.returncode == 0
 
 
+def check_voice(command, case, out):
+    run_headless(command, case, out)
+    differs = compare(case, out)
+    return check_export(command, case, out) and not differs
+
+
+def check_look(command, case, out):
+    look_compare.run_headless(command, case, out)
+    return not look_compare.compare_look(case, out)
+
+
+CHECKS = {'voice': check_voice, 'look': check_look}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('case', nargs='*', type=Path)
@@ -39,9 +56,8 @@ def main():
     failed = []
     for case in (c.resolve() for c in cases):
         out = arguments.out.resolve() / case.name
-        run_headless(arguments.headless, case, out)
-        differs = compare(case, out)
-        if not check_export(arguments.headless, case, out) or differs:
+        task = json.loads((case / 'job.json').read_text())['task']
+        if not CHECKS[task](arguments.headless, case, out):
             failed.append(case.name)
     print(f'{len(cases) - len(failed)} of {len(cases)} cases agree' + (f'; not {", ".join(failed)}' if failed else ''))
     sys.exit(1 if failed else 0)

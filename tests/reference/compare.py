@@ -76,15 +76,15 @@ def nan_as_infinity(values):
     return {k: v if math.isfinite(v) else math.inf for k, v in values.items()}
 
 
-def check_gradients(report, expected, path):
+def check_gradients(report, expected, path, limits=LIMITS):
     wanted = {k.removeprefix('grad.'): v for k, v in expected.items() if k.startswith('grad.')}
     got = load_file(path)
     if not same_names(report, 'gradients', got, wanted):
         return
     each = nan_as_infinity({n: oracle.relative_error(got[n], wanted[n]) for n in wanted})
     worst = max(each, key=each.get)
-    report.error('gradient_worst', each[worst], LIMITS['gradient_worst'], worst)
-    report.error('gradients_together', oracle.joint_relative_error(got, wanted), LIMITS['gradients_together'])
+    report.error('gradient_worst', each[worst], limits['gradient_worst'], worst)
+    report.error('gradients_together', oracle.joint_relative_error(got, wanted), limits['gradients_together'])
 
 
 def check_adapter(report, expected, case, folder):
@@ -109,7 +109,7 @@ def check_adapter(report, expected, case, folder):
     report.truth('adapter in peft', settings[0] == settings[1], 'rank and scaling of every module')
 
 
-def check_metrics(report, expected, path):
+def check_metrics(report, expected, path, limits=LIMITS):
     lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     steps = len(expected['loss'])
     if [line['step'] for line in lines] != list(range(1, steps + 1)):
@@ -117,7 +117,7 @@ def check_metrics(report, expected, path):
         return
     for key in ('loss', 'grad_norm', 'learning_rate'):
         got = torch.tensor([line[key] for line in lines], dtype=torch.float64)
-        report.error(key, oracle.relative_error(got, expected[key]), LIMITS[key], 'all steps')
+        report.error(key, oracle.relative_error(got, expected[key]), limits[key], 'all steps')
 
 
 def check_generation(report, case, folder, which):

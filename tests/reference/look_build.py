@@ -97,9 +97,13 @@ def component_cases(base, generator):
         'sample': normal(generator, len(timesteps), 4, h, w), 'timesteps': torch.tensor(timesteps),
         'encoder_hidden_states': normal(generator, len(timesteps), length, channels), **more(len(timesteps)),
     }
-    cases['unet'] = ('unet', of_unet([981, 20, 0], height, width, 13), {})
-    cases['unet-fractional'] = ('unet', of_unet([732.4102, 0.5], height, width, 77), {})
-    cases['unet-odd'] = ('unet', of_unet([357], 2 * (height // 2) - 1, width + 1, 5), {})
+    odd = (2 * (height // 2) - 1, width + 1)
+    if base.get('few_parts'):
+        cases['unet'] = ('unet', of_unet([981.25, 0.0], *odd, 13), {})
+    else:
+        cases['unet'] = ('unet', of_unet([981, 20, 0], height, width, 13), {})
+        cases['unet-fractional'] = ('unet', of_unet([732.4102, 0.5], height, width, 77), {})
+        cases['unet-odd'] = ('unet', of_unet([357], *odd, 5), {})
     cases['vae_encoder'] = ('vae_encoder', {'pixel_values': torch.tanh(normal(generator, 2, 3, height * factor, width * factor))}, {})
     cases['vae_decoder'] = ('vae_decoder', {'latents': normal(generator, 2, 4, height, width)}, {})
     for name, options in base['samplers']:

@@ -1,0 +1,182 @@
+"""Compares what the headless runner made of a look with what the reference made of it.
+
+  look_compare.py CASE OUT            OUT holds adapter/, metrics.jsonl, gradients.safetensors and, where CASE has
+                                      components.json, components/<name>.safetensors (any missing one fails)
+  look_compare.py CASE OUT --run 'npm run --silent headless --'
+                                      runs train and run into OUT first
+
+Both adapter files, diffusers' and kohya's, must besides load in diffusers' pipeline and predict there what the reference's
+trained adapter predicts. Errors are norms of differences over norms of the reference. Exit status 1 where one is beyond its
+limit.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import look_oracle
+import oracle
+import torch
+from compare import Report, check_gradients, check_metrics, headless, nan_as_infinity, same_names
+from safetensors.torch import load_file
+
+LIMITS = {
+    'text_encoder': 5e-6,
+    'component': 2e-5,
+    'sampler': 3e-5,
+    'gradient_worst': 2e-4,
+    'gradients_together': 4e-5,
+    'adapter_change': 7e-4,
+    'loss': 3e-4,
+    'grad_norm': 3e-4,
+    'learning_rate': 1e-6,
+}
+
+
+def components(case):
+    path = case / 'components.json'
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def run_headless(command, case, out):
+    """Everything compare needs, made by the runner itself."""
+    (out / 'components').mkdir(parents=True, exist_ok=True)
+    headless(command, 'train', case / 'job.json', '--out', out, '--gradients', out / 'gradients.safetensors')
+    for about in components(case):
+        name = f'{about["name"]}.safetensors'
+        options = ('--options', json.dumps(about['options'])) if 'options' in about else ()
+        files = ('--in', case / 'components' / name, '--out', out / 'components' / name)
+        headless(command, 'run', case / 'base', '--component', about['component'], *files, *options)
+
+
+def check_components(report, case, out):
+    for about in components(case):
+        name = about['name']
+        report.own[name] = about['float32_error_of_torch']
+        path = out / 'components' / f'{name}.safetensors'
+        if not path.exists():
+            report.truth(name, False, 'is missing')
+            continue
+        expected, got = load_file(case / 'components' / f'{name}.expected.safetensors'), load_file(path)
+        if not same_names(report, name, got, expected):
+            continue
+        error = max(oracle.relative_error(got[k], expected[k]) for k in expected)
+        report.error(name, error, LIMITS.get(about['component'], LIMITS['component']))
+
+
+def check_adapter(report, expected, case, folder):
+    wanted = {k.removeprefix('after.'): v for k, v in expected.items() if k.startswith('after.')}
+    init = load_file(case / 'adapter-init' / look_oracle.ADAPTER_FILE)
+    got = load_file(folder / look_oracle.ADAPTER_FILE)
+    if not same_names(report, 'adapter', got, wanted):
+        return
+    change = lambda tensors: {n: tensors[n].double() - init[n].double() for n in wanted}
+    got_change, wanted_change = change(got), change(wanted)
+    report.error('adapter_change', oracle.joint_relative_error(got_change, wanted_change), LIMITS['adapter_change'])
+    each = nan_as_infinity({n: oracle.relative_error(got_change[n], wanted_change[n]) for n in wanted if wanted_change[n].any()})
+    worst = max(each, key=each.get)
+    print(f'  {"  worst tensor":22} {each[worst]:9.2e}  {worst}')
+
+
+def predict(models, batch):
+    """What the adapted model says of the batch's first row."""
+    with torch.no_grad():
+        if 'input_ids' in batch:
+            states, summary = look_oracle.encode_text(models, batch['input_ids'], batch.get('input_ids_2'))
+        else:
+            states, summary = batch['encoder_hidden_states'], batch.get('text_embeds')
+        return look_oracle.run_unet(models, batch['noise'], batch['timesteps'], states, summary, batch.get('time_ids'))
+
+
+def add_kohya(models, tensors):
+    """What kohya's own network computes: alpha / r times up times down, on every layer that the file names."""
+    left = {n.split('.')[0] for n in tensors}
+    for component, prefix in (('unet', 'lora_unet_'), ('text_encoder', 'lora_te_text_model_')):
+        for path, module in models[component].named_modules():
+            name = prefix + path.removeprefix('text_model.').replace('.', '_')
+            if name not in left:
+                continue
+            left.remove(name)
+            down, up, alpha = (tensors[f'{name}.{part}'].double() for part in ('lora_down.weight', 'lora_up.weight', 'alpha'))
+            module.weight += (alpha / down.shape[0] * (up.flatten(1) @ down.flatten(1))).reshape(module.weight.shape)
+    if left:
+        raise AssertionError(f'the kohya file names unknown layers, such as {left.pop()}')
+
+
+def put_on(base, models, path):
+    """Loads an adapter file into the models with diffusers; by hand where it cannot."""
+    tensors = load_file(path)
+    alphas = {float(v) for n, v in tensors.items() if n.endswith('.alpha') and n.startswith('lora_unet_')}
+    if len(alphas) > 1 and 'text_encoder_2' not in models:
+        # diffusers 0.42 drops alphas of kohya files that are not the same for all attention layers (peft warns of it).
+        with torch.no_grad():
+            add_kohya(models, tensors)
+        return 'by hand'
+    look_oracle.make_pipeline(models, look_oracle.load_schedule(base)).load_lora_weights(str(path.parent), weight_name=path.name)
+    return 'in diffusers'
+
+
+def check_files(report, job, case, folder, expected):
+    """diffusers' own load_lora_weights of both files gives the model that the reference trained."""
+    base = case / job['base']
+    batch = {k: v[:1] for k, v in load_file(case / 'batch.safetensors').items()}
+    with oracle.arithmetic(torch.float64):
+        batch = look_oracle.as_dtype(batch, torch.float64)
+        models = look_oracle.load_adapted(base, case / 'adapter-init', torch.float64)
+        with torch.no_grad():
+            for name, parameter in look_oracle.adapter_tensors(models).items():
+                parameter.copy_(expected[f'after.{name}'])
+        wanted = predict(models, batch)
+        plain = predict(look_oracle.load_models(base, torch.float64), batch)
+        for name in (look_oracle.ADAPTER_FILE, 'kohya.safetensors'):
+            short = name.split('.')[0].split('_')[0]
+            if not (folder / name).exists():
+                # A DoRA has no kohya file that is read alike everywhere.
+                is_dora = any('lora_magnitude_vector' in n for n in expected)
+                report.truth(f'{short} file', is_dora and short == 'kohya', 'is missing')
+                continue
+            models = look_oracle.load_models(base, torch.float64)
+            how = put_on(base, models, folder / name)
+            got = predict(models, batch)
+            report.error(f'{short} file', oracle.relative_error(got - plain, wanted - plain), 1e-3, f'of what the adapter does, {how}')
+
+
+def compare_look(case, out):
+    """Prints every error; returns the names of those beyond their limits."""
+    about = json.loads((case / 'case.json').read_text())
+    print(f'{case.name}: {about["about"]}')
+    report = Report(about['float32_error_of_torch'])
+    expected = load_file(case / 'expected.safetensors')
+    job = json.loads((case / 'job.json').read_text())
+    check_components(report, case, out)
+    checks = [
+        ('gradients.safetensors', lambda p: check_gradients(report, expected, p, LIMITS)),
+        ('metrics.jsonl', lambda p: check_metrics(report, expected, p, LIMITS)),
+        ('adapter', lambda p: check_adapter(report, expected, case, p)),
+        ('adapter', lambda p: check_files(report, job, case, p, expected)),
+    ]
+    for name, check in checks:
+        if (out / name).exists():
+            check(out / name)
+        else:
+            report.truth(name, False, 'is missing')
+    return report.failed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('case', type=Path)
+    parser.add_argument('out', type=Path)
+    parser.add_argument('--run', metavar='COMMAND', help='the headless runner, run from the repository root')
+    arguments = parser.parse_args()
+    case, out = arguments.case.resolve(), arguments.out.resolve()
+    if arguments.run:
+        run_headless(arguments.run, case, out)
+    failed = compare_look(case, out)
+    print(f'{case.name}: {"agrees" if not failed else "differs in " + ", ".join(failed)}')
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == '__main__':
+    main()
