@@ -3,7 +3,7 @@
 // falls on an output, so that the pixels of x are taken by phases: those with the same (iy % stride, ix % stride) have the
 // same taps. VEC: four input channels at a time, DY4: four output channels.
 struct Params {
-  n: u32, channels: u32, tiles_k: u32, phase_tiles: u32,
+  n: u32, channels: u32, tiles_m: u32, tiles_k: u32, phase_tiles: u32,
   images: u32, height: u32, width: u32, out_height: u32, out_width: u32,
   kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32,
   dy_offset: u32, dy_stride: u32, has_residual: u32,

@@ -15,7 +15,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (tile >= p.phase_tiles * p.stride * p.stride) { return; }
   let phase = phase_of(tile);
   let m = p.images * phase.rows * phase.columns;
-  let row = (tile % p.phase_tiles / p.tiles_k) * $(ROWS)u;
+  // Tiles of the same channels follow each other: their weights, far more than the pixels, stay in the cache.
+  let row = (tile % p.phase_tiles % p.tiles_m) * $(ROWS)u;
   if (row >= m) { return; }
   let last = m - 1u;
   let n = p.n;
@@ -28,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let dy_offset = p.dy_offset;
   let dy_stride = p.dy_stride;
   let w_stride = kernel_height * kernel_width * channels;
-  let column = (tile % p.tiles_k) * $(4 * LANES)u + 4u * lane;
+  let column = (tile % p.phase_tiles / p.tiles_m) * $(4 * LANES)u + 4u * lane;
 #if VEC
   let inner = min(column, channels - 4u);
 #else

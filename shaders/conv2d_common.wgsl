@@ -2,7 +2,7 @@
 // whose rows are pixels: parameters, bindings and loads of both kernel families. VEC: four input channels at a time, Y4: four
 // output channels.
 struct Params {
-  m: u32, n: u32, channels: u32, tiles_n: u32,
+  m: u32, n: u32, channels: u32, tiles_m: u32, tiles_n: u32,
   height: u32, width: u32, out_width: u32, out_pixels: u32,
   kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32,
   y_offset: u32, y_stride: u32,

@@ -13,9 +13,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
 #endif
   let tile = group.x + group.y * 65535u;
-  let row = (tile / p.tiles_n) * $(ROWS)u;
-  let first = (tile % p.tiles_n) * $(4 * LANES)u;
-  if (row >= p.m) { return; }
+  // Tiles of the same channels follow each other: their weights, far more than the pixels, stay in the cache.
+  let row = (tile % p.tiles_m) * $(ROWS)u;
+  let first = (tile / p.tiles_m) * $(4 * LANES)u;
+  if (first >= p.n) { return; }
   let last = p.m - 1u;
   let n = p.n;
   let channels = p.channels;

@@ -54,8 +54,6 @@ console.log(`${device.info.description}; family ${target.family}`);
  */
 async function speed(calls: KernelCall<string>[], sizes: Record<string, number>, flops: number): Promise<string> {
   let best = Infinity;
-  let least = Infinity;
-  let repeat = 1;
   const busy = async (options: { repeat?: number }): Promise<number> => {
     const before = process.cpuUsage();
     const { seconds } = await runKernels(device, SHADERS, calls, sizes, [], options);
@@ -63,12 +61,15 @@ async function speed(calls: KernelCall<string>[], sizes: Record<string, number>,
     const { user, system } = process.cpuUsage(before);
     return (user + system) / 1e6;
   };
-  for (let i = 0; i <= rounds; i++) {
-    const once = await busy({});
-    const more = await busy({ repeat });
-    if (i > 0) least = Math.min(least, (more - once) / repeat);
-    repeat = Math.max(1, Math.min(200, Math.round(0.1 / best)));
+  await busy({ repeat: 1 });
+  const repeat = Math.max(2, Math.min(200, Math.round(0.1 / best)));
+  const [once, more]: [number[], number[]] = [[], []];
+  for (let i = 0; i < rounds; i++) {
+    once.push(await busy({}));
+    more.push(await busy({ repeat }));
   }
+  // Both have dispatched the list once more, to begin with.
+  const least = (Math.min(...more) - Math.min(...once)) / repeat;
   return `${(flops / best / 1e9).toFixed(1)} (${(flops / least / 1e9).toFixed(1)})`;
 }
 
@@ -100,7 +101,7 @@ for (const op of ops) {
       const flops = 2 * m * n * k;
       const line: string[] = [];
       const product = op === 'conv2d' ? conv2dProduct(shape) : conv2dBackwardProduct(shape);
-      for (const variant of conv2dCandidates(op, product, target)) {
+      for (const variant of conv2dCandidates(op, shape, target)) {
         if (wanted.length > 0 && !wanted.includes(variant.name)) continue;
         const call =
           op === 'conv2d'

@@ -1,12 +1,20 @@
+import type { Conv2dShape } from './conv2d_geometry.ts';
+import type { Conv2dOp } from './conv2d_variants.ts';
 import type { MatmulOp, MatmulShape } from './matmul_variants.ts';
 
 export const choiceKey = (op: MatmulOp, { m, n, k, weightType }: MatmulShape): string =>
   `${op} ${m}x${n}x${k} ${weightType}`;
 
-/** Which variant a device runs for a shape, by `choiceKey`, and which shapes plans have asked for so far. */
+export const conv2dKey = (op: Conv2dOp, shape: Conv2dShape): string => {
+  const { images, height, width, channels, outChannels, kernel, stride, weightType } = shape;
+  return `${op} ${images}x${height}x${width} ${channels}-${outChannels} ${kernel.join('x')}/${stride} ${weightType}`;
+};
+
+/** Which variant a device runs for a shape, by `choiceKey` or `conv2dKey`, and which shapes plans have asked for so far. */
 export class KernelChoices {
   readonly chosen: Map<string, string>;
   readonly wanted = new Map<string, { op: MatmulOp; shape: MatmulShape }>();
+  readonly wantedConvolutions = new Map<string, { op: Conv2dOp; shape: Conv2dShape }>();
 
   /** @param kept what an earlier visit measured on the same device: JSON of `toJSON` */
   constructor(kept: Readonly<Record<string, string>> = {}) {

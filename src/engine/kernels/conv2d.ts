@@ -1,40 +1,16 @@
-import type { Conv2dGeometry } from './conv2d_geometry.ts';
-import { outputSize, tapsOf } from './conv2d_geometry.ts';
+import type { Conv2dShape } from './conv2d_geometry.ts';
+import { conv2dBackwardProduct, conv2dProduct, outputSize } from './conv2d_geometry.ts';
 import { conv2dCandidates } from './conv2d_variants.ts';
-import { type KernelCall, type KernelTarget, type WeightType, linearGrid } from './kernel.ts';
+import { type KernelCall, type KernelTarget, linearGrid } from './kernel.ts';
 import { WEIGHT_BYTES } from './matmul.ts';
-import type { MatmulShape, Variant } from './matmul_variants.ts';
+import type { Variant } from './matmul_variants.ts';
 
+export { conv2dBackwardProduct, conv2dProduct } from './conv2d_geometry.ts';
+export type { Conv2dShape } from './conv2d_geometry.ts';
 export { conv2dCandidates } from './conv2d_variants.ts';
 export type { Conv2dOp } from './conv2d_variants.ts';
 
-export interface Conv2dShape extends Conv2dGeometry {
-  /** of x */
-  channels: number;
-  /** Output channels that this weight holds: all of them, or those of one part. */
-  outChannels: number;
-  weightType: WeightType;
-}
-
 const multipleOf4 = (...values: number[]): boolean => values.every((value) => value % 4 === 0);
-
-/** The product that a convolution is: pixels of y by output channels, sums over taps and channels. */
-export function conv2dProduct(shape: Conv2dShape): MatmulShape {
-  const out = outputSize(shape);
-  const { outChannels: n, channels, weightType } = shape;
-  return { m: shape.images * out.height * out.width, n, k: tapsOf(shape) * channels, weightType };
-}
-
-/** Pixels of x by its channels, sums over output channels and the taps of one phase. */
-export function conv2dBackwardProduct(shape: Conv2dShape): MatmulShape {
-  const { images, height, width, kernel, stride, channels, outChannels, weightType } = shape;
-  return {
-    m: images * Math.ceil(height / stride) * Math.ceil(width / stride),
-    n: channels,
-    k: Math.ceil(kernel[0] / stride) * Math.ceil(kernel[1] / stride) * outChannels,
-    weightType,
-  };
-}
 
 /**
  * Convolution of pictures that lie pixel after pixel: y[(image, oy, ox), o] = Σ over taps and channels of
@@ -54,14 +30,15 @@ export function conv2d<T>(
   },
   shape: Conv2dShape & { yOffset?: number; yStride?: number },
   target: KernelTarget,
-  variant: Variant = conv2dCandidates('conv2d', conv2dProduct(shape), target)[0]!,
+  variant: Variant = conv2dCandidates('conv2d', shape, target)[0]!,
 ): KernelCall<T> {
   const { images, height, width, kernel, stride, padding, channels, outChannels: n, weightType } = shape;
   const { yOffset = 0, yStride = n } = shape;
   const { x, w, y, bias, imageBias, residual } = buffers;
   const out = outputSize(shape);
   const { m, k } = conv2dProduct(shape);
-  const tiles = Math.ceil(n / variant.columns);
+  const tilesM = Math.ceil(m / variant.rows);
+  const tilesN = Math.ceil(n / variant.columns);
   return {
     shader: variant.shader,
     defines: {
@@ -74,7 +51,8 @@ export function conv2d<T>(
       m,
       n,
       channels,
-      tiles_n: tiles,
+      tiles_m: tilesM,
+      tiles_n: tilesN,
       height,
       width,
       out_width: out.width,
@@ -91,7 +69,7 @@ export function conv2d<T>(
       has_residual: Number(residual !== undefined),
     },
     buffers: { x, w, y, bias: bias ?? x, image_bias: imageBias ?? x, residual: residual ?? x },
-    grid: linearGrid(tiles * Math.ceil(m / variant.rows)),
+    grid: linearGrid(tilesM * tilesN),
     flops: 2 * m * n * k,
     bytes:
       4 * images * height * width * channels +
@@ -112,15 +90,15 @@ export function conv2dBackward<T>(
   buffers: { dy: T; w: T; dx: T; residual?: T | undefined },
   shape: Conv2dShape & { dyOffset?: number; dyStride?: number; accumulate?: boolean },
   target: KernelTarget,
-  variant: Variant = conv2dCandidates('conv2dBackward', conv2dBackwardProduct(shape), target)[0]!,
+  variant: Variant = conv2dCandidates('conv2dBackward', shape, target)[0]!,
 ): KernelCall<T> {
   const { images, height, width, kernel, stride, padding, channels, outChannels: n, weightType } = shape;
   const { dyOffset = 0, dyStride = n, accumulate = false } = shape;
   const { dy, w, dx, residual } = buffers;
   const out = outputSize(shape);
   const forward = conv2dProduct(shape);
-  const tiles = Math.ceil(channels / variant.columns);
-  const phaseTiles = tiles * Math.ceil(conv2dBackwardProduct(shape).m / variant.rows);
+  const tilesM = Math.ceil(conv2dBackwardProduct(shape).m / variant.rows);
+  const tilesK = Math.ceil(channels / variant.columns);
   return {
     shader: variant.shader,
     defines: {
@@ -133,8 +111,9 @@ export function conv2dBackward<T>(
     params: {
       n,
       channels,
-      tiles_k: tiles,
-      phase_tiles: phaseTiles,
+      tiles_m: tilesM,
+      tiles_k: tilesK,
+      phase_tiles: tilesM * tilesK,
       images,
       height,
       width,
@@ -150,7 +129,7 @@ export function conv2dBackward<T>(
       has_residual: Number(residual !== undefined),
     },
     buffers: { dy, w, dx, residual: residual ?? dy },
-    grid: linearGrid(phaseTiles * stride * stride),
+    grid: linearGrid(tilesM * tilesK * stride * stride),
     flops: 2 * forward.m * n * forward.k,
     bytes:
       4 * images * out.height * out.width * n +

@@ -1,3 +1,6 @@
+import type { WeightType } from './kernel.ts';
+import type { MatmulShape } from './matmul_variants.ts';
+
 /** A convolution's picture and kernel: pixels, rows of the matrices [images · height · width, channels]. */
 export interface Conv2dGeometry {
   images: number;
@@ -30,3 +33,29 @@ export function outputSize({ height, width, kernel, stride, padding }: Conv2dGeo
 
 /** The taps of the kernel. */
 export const tapsOf = ({ kernel }: Conv2dGeometry): number => kernel[0] * kernel[1];
+
+export interface Conv2dShape extends Conv2dGeometry {
+  /** of x */
+  channels: number;
+  /** Output channels that this weight holds: all of them, or those of one part. */
+  outChannels: number;
+  weightType: WeightType;
+}
+
+/** The product that a convolution is: pixels of y by output channels, sums over taps and channels. */
+export function conv2dProduct(shape: Conv2dShape): MatmulShape {
+  const out = outputSize(shape);
+  const { outChannels: n, channels, weightType } = shape;
+  return { m: shape.images * out.height * out.width, n, k: tapsOf(shape) * channels, weightType };
+}
+
+/** Pixels of x by its channels, sums over output channels and the taps of one phase. */
+export function conv2dBackwardProduct(shape: Conv2dShape): MatmulShape {
+  const { images, height, width, kernel, stride, channels, outChannels, weightType } = shape;
+  return {
+    m: images * Math.ceil(height / stride) * Math.ceil(width / stride),
+    n: channels,
+    k: Math.ceil(kernel[0] / stride) * Math.ceil(kernel[1] / stride) * outChannels,
+    weightType,
+  };
+}

@@ -1,3 +1,6 @@
+import { conv2dKey } from './choices.ts';
+import type { Conv2dShape } from './conv2d_geometry.ts';
+import { conv2dBackwardProduct, conv2dProduct } from './conv2d_geometry.ts';
 import type { KernelTarget } from './kernel.ts';
 import type { MatmulShape, Variant } from './matmul_variants.ts';
 import { LONG_STEP, VECTOR_ROWS, cpuVariant, gpuCandidates } from './matmul_variants.ts';
@@ -37,16 +40,20 @@ function tileVariant(op: Conv2dOp, tile: Variant): Variant {
 }
 
 /**
- * Ways to run a convolution, the likeliest first. The shape is that of its product: m pixels of the result (backward: of one
- * phase), n of its channels, k terms.
+ * Ways to run a convolution: first the one that measuring chose, or else the likeliest. On software adapters the pixels alone
+ * decide, so that nothing is measured there: a trial would take seconds.
  */
-export function conv2dCandidates(op: Conv2dOp, shape: MatmulShape, target: KernelTarget): Variant[] {
-  if (target.family === 'cpu') return cpuCandidates(op, shape, target);
+export function conv2dCandidates(op: Conv2dOp, shape: Conv2dShape, target: KernelTarget): Variant[] {
+  const product = op === 'conv2d' ? conv2dProduct(shape) : conv2dBackwardProduct(shape);
+  if (target.family === 'cpu') return cpuCandidates(op, product, target);
   // More rows than the form for generation takes: that one has no taps.
-  const tiles = gpuCandidates(
-    op === 'conv2d' ? 'linear' : 'linearBackward',
-    { ...shape, m: Math.max(shape.m, VECTOR_ROWS + 1) },
-    target,
-  );
-  return tiles.map((tile) => tileVariant(op, tile));
+  const m = Math.max(product.m, VECTOR_ROWS + 1);
+  const tiles = gpuCandidates(op === 'conv2d' ? 'linear' : 'linearBackward', { ...product, m }, target);
+  const ways = tiles.map((tile) => tileVariant(op, tile));
+  const { choices } = target;
+  if (!choices) return ways;
+  const key = conv2dKey(op, shape);
+  choices.wantedConvolutions.set(key, { op, shape });
+  const chosen = ways.find(({ name }) => name === choices.chosen.get(key));
+  return chosen ? [chosen, ...ways.filter((way) => way !== chosen)] : ways;
 }
