@@ -162,6 +162,13 @@ export class Easel {
     this.#blind = blind;
   }
 
+  #dropGiven(): void {
+    const choice = this.#choice;
+    if (!choice || !('given' in choice)) return;
+    this.#given = this.#given.filter((file) => file !== choice.given);
+    this.#choice = null;
+  }
+
   /** Begins anew for another project; the same one finds its drawings as they were. */
   open(projectId: string, prompt: string): void {
     if (this.#projectId === projectId) return;
@@ -223,6 +230,9 @@ export class Easel {
       announcer.say(`Drawn: ${prompt}.`);
     } catch (error) {
       this.#error = bases.error || errorMessage(error);
+      const drawn = this.#drawings.find(({ id }) => id === drawing.id)?.pictures;
+      // A file that could not be put beside the base would stand in the way of the next drawing.
+      if (drawn && drawn.base.length + drawn.tuned.length === 0) this.#dropGiven();
     } finally {
       this.#progress = null;
       this.#running = 0;

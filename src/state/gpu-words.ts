@@ -97,7 +97,7 @@ export function describeGpu(report: GpuReport | null, failure: string, lost: str
         tone: 'slow',
         line: `No graphics card: the processor stands in for one (${gpuName(report)}). Everything works, slowly.`,
         help: [
-          'The example takes a few minutes this way, and speaks differently within the first. For larger models turn on hardware acceleration in the browser’s settings, or update the graphics driver.',
+          'The examples take some minutes this way; the voice speaks differently within the first. For larger models turn on hardware acceleration in the browser’s settings, or update the graphics driver.',
         ],
       };
     case 'ready': {

@@ -60,6 +60,11 @@ export function lookFiles({ name, files }: PickedFiles): PickedFiles {
     }
     return { name, files: plainWeights(found) };
   }
+  if (has((path) => path === 'config.json')) {
+    throw new UserError(
+      `“${name}” has a config.json and no model_index.json, so it is a chat model, or one part of an image model. Pick the folder that holds model_index.json, or a checkpoint file.`,
+    );
+  }
   const weights = files.filter(({ path }) => path.endsWith('.safetensors'));
   const other = files.find(({ path }) => /\.(gguf|bin|pth|pt|ckpt|onnx)$/i.test(path));
   if (weights.length === 0) {

@@ -34,6 +34,8 @@ class Training {
   #pictures = $state.raw<readonly PictureSamplePoint[]>([]);
   #preparation = $state.raw<Preparation | null>(null);
   #checkpoints = $state.raw<readonly CheckpointInfo[]>([]);
+  /** The base of each run. */
+  #bases = $state.raw<ReadonlyMap<string, string>>(new Map());
   #error = $state.raw('');
   #notice = $state.raw('');
   #elsewhere = $state.raw(false);
@@ -107,6 +109,11 @@ class Training {
   /** Of all runs of the project, the newest run's last first. */
   get checkpoints(): readonly CheckpointInfo[] {
     return this.#checkpoints;
+  }
+
+  /** Those of them that were taught on a base. */
+  checkpointsOn(baseId: string | null): readonly CheckpointInfo[] {
+    return this.#checkpoints.filter(({ runId }) => this.#bases.get(runId) === baseId);
   }
 
   get error(): string {
@@ -239,6 +246,7 @@ class Training {
     const runs = await listRuns(projectId);
     const lists = await Promise.all(runs.map((run) => listCheckpoints(run.id)));
     if (projectId !== this.#projectId) return;
+    this.#bases = new Map(runs.map(({ id, baseId }) => [id, baseId]));
     this.#checkpoints = lists.flatMap((list) => list.sort((a, b) => b.step - a.step));
   }
 

@@ -126,3 +126,43 @@ it(
   },
   MINUTES,
 );
+
+it(
+  'takes an image model from a folder with its sub-folders, refuses what is no LoRA, and stops when told to',
+  async () => {
+    const { page } = visitor;
+    await page.getByRole('link', { name: 'Zilo' }).click();
+    await goToStep(page, 'Base');
+    const folder = 'input[aria-label="Model folder"]';
+    await page.setInputFiles(folder, 'public/embedded/voice');
+    await page
+      .getByRole('alert')
+      .getByText(/“voice” has a config\.json and no model_index\.json/)
+      .waitFor();
+    await page.setInputFiles(folder, 'public/embedded/look');
+    await page.getByRole('heading', { name: 'look', exact: true }).waitFor({ timeout: MINUTES });
+    await page.getByText('Made for').waitFor({ timeout: 2 * MINUTES });
+
+    await goToStep(page, 'Try');
+    // What was taught on the other base is not offered for this one.
+    await page.getByText('Nothing was taught on this base, so the base draws alone.').waitFor();
+    await page.setInputFiles('input[aria-label="LoRA file"]', {
+      name: 'no-lora.safetensors',
+      mimeType: 'application/octet-stream',
+      buffer: Buffer.from('this is no file of tensors'),
+    });
+    await page.getByRole('button', { name: 'Draw it' }).click();
+    await page
+      .getByRole('alert')
+      .getByText(/no-lora\.safetensors/)
+      .waitFor({ timeout: MINUTES });
+    await page.getByText('How it is drawn').click();
+    await fillField(page, /num_inference_steps/, '200');
+    await page.getByLabel('Pictures', { exact: true }).fill('8');
+    await page.getByRole('button', { name: 'Draw it' }).click();
+    await page.getByRole('button', { name: 'Stop drawing' }).click();
+    await page.getByRole('button', { name: 'Draw it' }).waitFor({ timeout: MINUTES });
+    expect(visitor.errors).toEqual([]);
+  },
+  6 * MINUTES,
+);

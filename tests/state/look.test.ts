@@ -99,6 +99,9 @@ describe('an image model among picked files', () => {
       /2 \.safetensors files/,
     );
     expect(() => lookFiles(picked('old', ['a.ckpt']))).toThrow(/“a\.ckpt” is a model in another format/);
+    expect(() => lookFiles(picked('chat', ['config.json', 'model.safetensors', 'tokenizer.json']))).toThrow(
+      /“chat” has a config\.json and no model_index\.json, so it is a chat model/,
+    );
     expect(() => lookFiles(picked('holiday', ['beach.jpg']))).toThrow(/neither a model_index\.json/);
   });
 });
