@@ -3,11 +3,13 @@ import { NoiseSchedule } from '../../src/models/schedulers/noise-schedule.ts';
 import { parseUnetConfig } from '../../src/models/unet-2d-condition.ts';
 import type { BatchContext } from '../../src/tasks/look/batch.ts';
 import { fromRows, makeBatch, snrWeight, toRows } from '../../src/tasks/look/batch.ts';
-import { captionOrders, sizedPictures } from '../../src/tasks/look/examples.ts';
+import type { PictureRow } from '../../src/datasets/pictures/types.ts';
+import type { LookEncoders } from '../../src/tasks/look/examples.ts';
+import { captionOrders, makeLookExamples, sizedPictures } from '../../src/tasks/look/examples.ts';
 import type { LookExample, LookExamples } from '../../src/tasks/look/run-data.ts';
 import { batchesPerEpoch, lookRunData } from '../../src/tasks/look/run-data.ts';
 import type { TextState } from '../../src/tasks/look/text.ts';
-import type { PictureSource } from '../../src/tasks/look/types.ts';
+import type { LookCache, PictureSource } from '../../src/tasks/look/types.ts';
 import { parseRecipe } from '../../src/training/recipe.ts';
 
 const config = parseUnetConfig({
@@ -196,4 +198,58 @@ test('sizes are those that the base and its halvings take', () => {
       expect(sized.bucket[0] * sized.bucket[1]).toBeLessThanOrEqual(resolution ** 2);
     }
   }
+});
+
+test('what was encoded once comes from the cache, bit for bit', async () => {
+  const kept = new Map<string, Float32Array<ArrayBuffer>>();
+  const cache: LookCache = {
+    read: (key) => Promise.resolve(kept.get(key)?.slice()),
+    write: (key, values) => Promise.resolve(void kept.set(key, values.slice())),
+    trim: () => Promise.resolve(),
+  };
+  const asked = { pictures: 0, texts: 0 };
+  const ids = (prompt: string) => [Uint32Array.from(prompt, (letter) => letter.charCodeAt(0))];
+  const encoders: LookEncoders = {
+    factor: 4,
+    encodePicture(tensor) {
+      asked.pictures++;
+      const mean = tensor.slice(0, 64) as Float32Array<ArrayBuffer>;
+      return Promise.resolve({ mean, deviation: mean.map((value) => value / 3) });
+    },
+    encodeText(prompt) {
+      asked.texts++;
+      const states = Float32Array.from({ length: 8 }, (_, i) => i + prompt.length / 7);
+      return Promise.resolve({ states, contextLength: 2, ids: ids(prompt), pooled: states.slice(0, 3) });
+    },
+    tokenIds: (prompt) => Promise.resolve(ids(prompt)),
+    timeIds: () => undefined,
+  };
+  const data = Uint8Array.from({ length: 4 * 256 }, (_, i) => (i * 7) % 256);
+  const row = {
+    id: 'a',
+    width: 16,
+    height: 16,
+    crop: { x: 0, y: 0, width: 16, height: 16 },
+    bucket: [16, 16],
+    caption: 'zilo',
+    repeats: 1,
+    masked: false,
+  } as unknown as PictureRow;
+  const picture = {
+    row,
+    pixels: () => Promise.resolve({ width: 16, height: 16, data }),
+    mask: () => Promise.resolve(null),
+  };
+  const once = async () => {
+    const made = makeLookExamples([picture], [], recipeOf({ random_flip: true }), encoders, { cache });
+    for (;;) {
+      const next = await made.next();
+      if (next.done) return next.value;
+    }
+  };
+  const first = await once();
+  expect(asked).toEqual({ pictures: 2, texts: 2 });
+  expect(await once()).toEqual(first);
+  expect(asked).toEqual({ pictures: 2, texts: 2 });
+  expect(first.training[0]!.views).toHaveLength(2);
 });

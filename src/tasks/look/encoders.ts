@@ -164,13 +164,13 @@ export class LookCodec {
     return { states: states!, contextLength: length, ids, ...(pooled && { pooled }) };
   }
 
+  /** Token ids for each text encoder. */
+  async tokenIds(prompt: string): Promise<Uint32Array<ArrayBuffer>[]> {
+    return (await this.#base.tokenizers()).map((tokenizer) => tokenizer.encode(prompt));
+  }
+
   async encodeText(prompt: string, adapter?: AdapterSlot, strength = 1): Promise<TextState> {
-    const tokenizers = await this.#base.tokenizers();
-    return this.encodeIds(
-      tokenizers.map((tokenizer) => tokenizer.encode(prompt)),
-      adapter,
-      strength,
-    );
+    return this.encodeIds(await this.tokenIds(prompt), adapter, strength);
   }
 
   /** As diffusers' pipelines take a negative prompt: SDXL bases may ask for zeros where there is none. */

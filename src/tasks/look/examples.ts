@@ -20,6 +20,8 @@ export interface LookEncoders {
   /** @param tensor [3, height, width] in -1..1; sizes in pixels */
   encodePicture(tensor: Float32Array, height: number, width: number): Promise<Moments>;
   encodeText(prompt: string): Promise<TextState>;
+  /** Token ids for each text encoder. */
+  tokenIds(prompt: string): Promise<Uint32Array<ArrayBuffer>[]>;
   /** SDXL's second input; undefined for other bases. */
   timeIds(row: PictureRow, bucket: readonly [number, number]): readonly number[] | undefined;
 }
@@ -78,6 +80,30 @@ async function momentsOf(
   return moments;
 }
 
+/** A caption's state, from the cache where it was computed before: lengths first, then the states and the summary. */
+async function textOf(caption: string, encoders: LookEncoders, cache: LookCache | undefined): Promise<TextState> {
+  const key = `text 1 ${caption}`;
+  const known = await cache?.read(key);
+  if (known && known.length > 2) {
+    const [contextLength, pooledLength] = known as unknown as [number, number];
+    const end = known.length - pooledLength;
+    return {
+      states: known.slice(2, end),
+      contextLength,
+      ids: await encoders.tokenIds(caption),
+      ...(pooledLength > 0 && { pooled: known.slice(end) }),
+    };
+  }
+  const text = await encoders.encodeText(caption);
+  const { states, contextLength, pooled } = text;
+  const kept = new Float32Array(2 + states.length + (pooled?.length ?? 0));
+  kept.set([contextLength, pooled?.length ?? 0]);
+  kept.set(states, 2);
+  if (pooled) kept.set(pooled, 2 + states.length);
+  await cache?.write(key, kept);
+  return text;
+}
+
 /**
  * Pictures and captions as examples, each step of the way an event. What was computed before comes from the cache; pixels
  * are held for one picture at a time.
@@ -96,7 +122,7 @@ export async function* makeLookExamples(
   for (const [i, caption] of captions.entries()) {
     signal?.throwIfAborted();
     yield { type: 'prepare', what: 'captions', done: i, total: captions.length };
-    if (!texts.has(caption)) texts.set(caption, await encoders.encodeText(caption));
+    texts.set(caption, await textOf(caption, encoders, cache));
   }
   const examples: LookExample[] = [];
   for (const [i, picture] of all.entries()) {
