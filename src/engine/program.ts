@@ -2,7 +2,7 @@ import type { AdapterBuffers, FlatName } from './adapter-buffers.ts';
 import type { Device } from './device.ts';
 import type { BufferSlice } from './kernels/kernel.ts';
 import type { Operand } from './ops/types.ts';
-import type { ProgramPlan} from './program-plan.ts';
+import type { ProgramPlan } from './program-plan.ts';
 import { READ_BACK_RING, STEP_BYTES, tensorOf } from './program-plan.ts';
 import type { SharedArenas } from './shared-arenas.ts';
 import { arenaUsage } from './shared-arenas.ts';
