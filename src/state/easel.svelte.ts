@@ -50,6 +50,8 @@ export interface Drawing {
   strength: number;
   /** The tuned hand's name: what it had learnt. */
   moment: string;
+  /** It is of somebody else's making: no vote on what was taught here. */
+  given: boolean;
   hands: readonly Hand[];
   /** Picture i of each hand is of the same seed. */
   pictures: Record<Hand, readonly DrawnPicture[]>;
@@ -209,17 +211,20 @@ export class Easel {
     this.#error = '';
     const { baseId } = project;
     const hands = this.#hands.filter((hand) => hand === 'base' || this.#choice !== null);
-    const order = this.#blind && Math.random() < 0.5 ? [...hands].reverse() : hands;
+    const given = this.#choice !== null && 'given' in this.#choice;
+    const blind = this.#blind && hands.length > 1 && !given;
+    const order = blind && Math.random() < 0.5 ? [...hands].reverse() : hands;
     const drawing: Drawing = {
       id: nextDrawing++,
       prompt,
       settings: this.#settings,
       strength: this.#strength,
       moment,
+      given,
       hands,
       pictures: { base: [], tuned: [] },
       order,
-      blind: this.#blind && hands.length > 1,
+      blind,
       vote: null,
     };
     this.#progress = { hand: 'base', fraction: 0, secondsLeft: NaN, detail: '' };
