@@ -166,3 +166,34 @@ it(
   },
   6 * MINUTES,
 );
+
+it(
+  'goes on from the last checkpoint after a reload in the middle of a run',
+  async () => {
+    const { page } = visitor;
+    const steps = 14;
+    await goToStep(page, 'Train');
+    await page.getByText('More settings').click();
+    await fillField(page, /Fixed number of steps/, String(steps));
+    await fillField(page, /Sample every/, '0');
+    await page.getByRole('button', { name: 'Train anew' }).click();
+    await page.getByText(new RegExp(`^Step ([4-9]|1\\d) of ${steps}$`)).waitFor({ timeout: 4 * MINUTES });
+    await page.reload();
+    const goOn = page.getByRole('button', { name: /^Go on from step \d+$/ });
+    await goOn.waitFor();
+    const from = Number((await goOn.innerText()).match(/\d+/)?.[0]);
+    expect(from % 2).toBe(0);
+    expect(from).toBeGreaterThan(0);
+    await goOn.click();
+    await page.getByText(`All ${steps} steps are done.`).waitFor({ timeout: 4 * MINUTES });
+    // Every step once, the early ones too.
+    const table = page.locator('figure details table');
+    await page.getByText('The curve as a table').click();
+    const shown = (await table.locator('tbody tr').allInnerTexts()).map((row) => Number(row.match(/\d+/)?.[0]));
+    expect(shown[0]).toBe(1);
+    expect(shown.at(-1)).toBe(steps);
+    expect(new Set(shown).size).toBe(shown.length);
+    expect(visitor.errors).toEqual([]);
+  },
+  10 * MINUTES,
+);
