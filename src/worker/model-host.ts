@@ -1,31 +1,20 @@
 import type { Device } from '../engine/device.ts';
 import { UserError } from '../engine/errors.ts';
-import { getBase, openBase } from '../storage/bases.ts';
 import { getDataset, readRows } from '../storage/datasets.ts';
-import { PickedFolder, UrlFolder } from '../storage/folders.ts';
+import { PickedFolder } from '../storage/folders.ts';
 import { getProject, getSetting } from '../storage/projects.ts';
 import { getRun, readCheckpoint } from '../storage/runs.ts';
-import type { ProjectRecord, Task } from '../storage/records.ts';
+import type { ProjectRecord } from '../storage/records.ts';
 import type { TrainingRow } from '../datasets/rows.ts';
 import { readLookAdapter } from '../adapters/look-files.ts';
-import type { ModelFolder } from '../models/files/folder.ts';
 import { encodePng } from '../datasets/pictures/png.ts';
 import { parseRecipe } from '../training/recipe.ts';
 import { LookModel } from '../tasks/look/look.ts';
 import type { DrawRequest } from '../tasks/look/types.ts';
-import { VoiceModel } from '../tasks/voice/voice.ts';
 import type { GenerateRequest, TokenPreview } from '../tasks/voice/types.ts';
 import { isAbort } from './errors.ts';
 import { openDevice } from './gpu.ts';
 import {
-  EMBEDDED_BASE,
-  EMBEDDED_FILES,
-  EMBEDDED_LOOK,
-  EMBEDDED_LOOK_FILES,
-  EMBEDDED_LOOK_NAME,
-  EMBEDDED_LOOK_PATH,
-  EMBEDDED_NAME,
-  EMBEDDED_PATH,
   runLock,
   type AdapterChoice,
   type DrawProgress,
@@ -38,26 +27,11 @@ import {
   type WorkerEvent,
   type WorkerListener,
 } from './protocol.ts';
-import { LookCacheStore } from './look-cache.ts';
+import { asLook, asVoice, baseName, loadModel, type Model } from './base-models.ts';
 import { pictureSources } from './picture-sources.ts';
 import { projectLora, sampledPrompts, speedSetting, TrainingRun, type Trainable } from './training-run.ts';
 
-type Loaded = { baseId: string; model: VoiceModel | LookModel; adapter: string };
-
-const EMBEDDED: Readonly<Record<string, { name: string; path: string; files: readonly string[]; task: Task }>> = {
-  [EMBEDDED_BASE]: { name: EMBEDDED_NAME, path: EMBEDDED_PATH, files: EMBEDDED_FILES, task: 'voice' },
-  [EMBEDDED_LOOK]: { name: EMBEDDED_LOOK_NAME, path: EMBEDDED_LOOK_PATH, files: EMBEDDED_LOOK_FILES, task: 'look' },
-};
-
-function asVoice(model: VoiceModel | LookModel): VoiceModel {
-  if (model instanceof VoiceModel) return model;
-  throw new UserError('This base draws pictures. Choose a chat model under Base.');
-}
-
-function asLook(model: VoiceModel | LookModel): LookModel {
-  if (model instanceof LookModel) return model;
-  throw new UserError('This base is a chat model. Choose one that draws pictures under Base.');
-}
+type Loaded = { baseId: string; model: Model; adapter: string };
 
 /** Tells adapters apart; '' is none. */
 function adapterKey(choice: LookChoice): string {
@@ -132,17 +106,6 @@ export class ModelHost implements LookCalls {
     );
   }
 
-  async #folder(baseId: string): Promise<{ folder: ModelFolder; task: Task }> {
-    const embedded = EMBEDDED[baseId];
-    if (embedded) {
-      const { name, path, files, task } = embedded;
-      return { folder: new UrlFolder(name, new URL(path, this.#pageUrl).href, files), task };
-    }
-    const base = await getBase(baseId);
-    if (!base) throw new UserError('This base is no longer on this machine. Choose one under Base.');
-    return { folder: await openBase(base), task: base.task ?? 'voice' };
-  }
-
   async #need(baseId: string): Promise<{ device: Device; loaded: Loaded }> {
     const device = await this.#needDevice();
     if (this.#loaded?.baseId === baseId) return { device, loaded: this.#loaded };
@@ -150,12 +113,8 @@ export class ModelHost implements LookCalls {
     this.#loaded = null;
     this.#tell({ type: 'load', baseId, fraction: 0 });
     try {
-      const { folder, task } = await this.#folder(baseId);
       const onProgress = (fraction: number): void => this.#tell({ type: 'load', baseId, fraction });
-      const model =
-        task === 'look'
-          ? await LookModel.load(device, folder, { onProgress, cache: new LookCacheStore(baseId) })
-          : await VoiceModel.load(device, folder, { onProgress });
+      const model = await loadModel(device, baseId, this.#pageUrl, onProgress);
       this.#loaded = { baseId, model, adapter: '' };
       this.#tell({ type: 'loaded', base: { baseId, info: model.info } });
     } catch (error) {
@@ -293,12 +252,6 @@ export class ModelHost implements LookCalls {
     return { model: loaded.model, checkpoint };
   }
 
-  async #baseName(baseId: string): Promise<string> {
-    if (baseId === EMBEDDED_BASE) return 'athanor-small-voice';
-    if (baseId === EMBEDDED_LOOK) return 'athanor-small-look';
-    return (await getBase(baseId))?.name ?? '';
-  }
-
   async #useAdapter(baseId: string, choice: LookChoice): Promise<void> {
     const { loaded } = await this.#need(baseId);
     const key = adapterKey(choice);
@@ -366,7 +319,7 @@ export class ModelHost implements LookCalls {
     return this.#exclusive(async () => {
       const { model, checkpoint } = await this.#checkpoint(baseId, choice);
       const voice = asVoice(model);
-      return voice.peftFolder(await voice.adapterOfCheckpoint(checkpoint), await this.#baseName(baseId));
+      return voice.peftFolder(await voice.adapterOfCheckpoint(checkpoint), await baseName(baseId));
     });
   }
 
@@ -398,7 +351,7 @@ export class ModelHost implements LookCalls {
   ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
     return this.#exclusive(async () => {
       const { model, checkpoint } = await this.#checkpoint(baseId, choice);
-      return asLook(model).exportFiles(checkpoint, { ...options, baseName: await this.#baseName(baseId) });
+      return asLook(model).exportFiles(checkpoint, { ...options, baseName: await baseName(baseId) });
     });
   }
 }
