@@ -1,11 +1,13 @@
 import { beforeAll, expect, test } from 'vitest';
 import { Device } from '../../src/engine/device.ts';
 import { conv2d, conv2dBackward, conv2dCandidates, conv2dProduct } from '../../src/engine/kernels/conv2d.ts';
+import { KernelChoices, conv2dKey } from '../../src/engine/kernels/choices.ts';
 import { fold, unfold, upsampleNearest, upsampleNearestBackward } from '../../src/engine/kernels/conv2d_pixels.ts';
 import type { KernelCall, KernelFamily, WeightType } from '../../src/engine/kernels/kernel.ts';
 import type { Variant } from '../../src/engine/kernels/matmul_variants.ts';
 import { runKernels } from '../../src/engine/kernels/run.ts';
 import { SHADERS } from '../../src/engine/kernels/shaders.ts';
+import { tune } from '../../src/engine/tuner.ts';
 import type { Conv } from '../support/conv.ts';
 import {
   conv2dBackwardReference,
@@ -271,4 +273,23 @@ test('the size of the result is that of torch', () => {
     expect(conv2dProduct({ ...conv, weightType: 'f32' }).m, `seed ${seed}`).toBe(y);
     expect(outputOf(conv).height).toBeGreaterThan(0);
   }
+});
+
+test('the tuner times a convolution on a graphics card, keeps the fastest tile and frees what it held', async () => {
+  const device = devices.get('gpu')!;
+  const { choices, target } = device;
+  choices.wantedConvolutions.clear();
+  const before = device.allocatedBytes;
+  const shape = { ...square(6, 8, 8, { stride: 2, padding: [0, 0, 1, 1] }), weightType: 'f32' as const };
+  const ways = conv2dCandidates('conv2d', shape, target).map(({ name }) => name);
+  expect([...choices.wantedConvolutions.values()]).toEqual([{ op: 'conv2d', shape }]);
+  expect(await tune(device)).toBe(true);
+  expect(device.allocatedBytes).toBe(before);
+  const chosen = choices.chosen.get(conv2dKey('conv2d', shape));
+  expect(ways).toContain(chosen);
+  expect(conv2dCandidates('conv2d', shape, target)[0]!.name).toBe(chosen);
+  // What an earlier visit measured goes first, whatever it was.
+  const kept = new KernelChoices({ [conv2dKey('conv2d', shape)]: ways.at(-1)! });
+  expect(conv2dCandidates('conv2d', shape, { ...target, choices: kept })[0]!.name).toBe(ways.at(-1));
+  expect(await tune(device)).toBe(false);
 });
