@@ -19,6 +19,7 @@ import look_oracle
 import oracle
 import torch
 from compare import Report, check_gradients, check_metrics, headless, nan_as_infinity, same_names
+from diffusers.loaders.lora_conversion_utils import _maybe_map_sgm_blocks_to_diffusers
 from safetensors.torch import load_file
 
 LIMITS = {
@@ -89,10 +90,29 @@ def predict(models, batch):
         return look_oracle.run_unet(models, batch['noise'], batch['timesteps'], states, summary, batch.get('time_ids'))
 
 
+def without_sgm_paths(tensors, config):
+    """SDXL's kohya names, which follow Stability's own code, as those of diffusers' modules."""
+    names = {
+        'input_blocks': 'down_blocks', 'middle_block': 'mid_block', 'output_blocks': 'up_blocks', 'in_layers_2': 'conv1', 'out_layers_3': 'conv2',
+        'emb_layers_1': 'time_emb_proj', 'skip_connection': 'conv_shortcut', 'downsamplers_0_op': 'downsamplers_0_conv',
+    }
+    result = {}
+    for name, value in _maybe_map_sgm_blocks_to_diffusers(dict(tensors), config).items():
+        for old, new in names.items():
+            name = name.replace(old, new)
+        result[name] = value
+    return result
+
+
 def add_kohya(models, tensors):
     """What kohya's own network computes: alpha / r times up times down, on every layer that the file names."""
+    is_xl = 'text_encoder_2' in models
+    prefixes = {'unet': 'lora_unet_', 'text_encoder': 'lora_te1_text_model_' if is_xl else 'lora_te_text_model_'}
+    if is_xl:
+        prefixes['text_encoder_2'] = 'lora_te2_text_model_'
+        tensors = without_sgm_paths(tensors, models['unet'].config)
     left = {n.split('.')[0] for n in tensors}
-    for component, prefix in (('unet', 'lora_unet_'), ('text_encoder', 'lora_te_text_model_')):
+    for component, prefix in prefixes.items():
         for path, module in models[component].named_modules():
             name = prefix + path.removeprefix('text_model.').replace('.', '_')
             if name not in left:
@@ -104,17 +124,17 @@ def add_kohya(models, tensors):
         raise AssertionError(f'the kohya file names unknown layers, such as {left.pop()}')
 
 
-def put_on(base, models, path):
-    """Loads an adapter file into the models with diffusers; by hand where it cannot."""
-    tensors = load_file(path)
+def is_usual(tensors):
+    """Whether diffusers 0.42 reads a kohya file as kohya does.
+
+    It drops the alphas of attention layers that do not all have the same one, and stumbles over text encoders of which
+    not every kind of layer is adapted.
+    """
     alphas = {float(v) for n, v in tensors.items() if n.endswith('.alpha') and n.startswith('lora_unet_')}
-    if len(alphas) > 1 and 'text_encoder_2' not in models:
-        # diffusers 0.42 drops alphas of kohya files that are not the same for all attention layers (peft warns of it).
-        with torch.no_grad():
-            add_kohya(models, tensors)
-        return 'by hand'
-    look_oracle.make_pipeline(models, look_oracle.load_schedule(base)).load_lora_weights(str(path.parent), weight_name=path.name)
-    return 'in diffusers'
+    kinds = ('q_proj', 'k_proj', 'v_proj', 'out_proj', 'fc1', 'fc2')
+    encoders = {n.split('_text_model_')[0] for n in tensors if n.startswith('lora_te')}
+    whole = all(any(n.startswith(f'{e}_text_model_') and kind in n for n in tensors) for e in encoders for kind in kinds)
+    return len(alphas) <= 1 and whole
 
 
 def check_files(report, job, case, folder, expected):
@@ -136,10 +156,19 @@ def check_files(report, job, case, folder, expected):
                 is_dora = any('lora_magnitude_vector' in n for n in expected)
                 report.truth(f'{short} file', is_dora and short == 'kohya', 'is missing')
                 continue
-            models = look_oracle.load_models(base, torch.float64)
-            how = put_on(base, models, folder / name)
-            got = predict(models, batch)
-            report.error(f'{short} file', oracle.relative_error(got - plain, wanted - plain), 1e-3, f'of what the adapter does, {how}')
+            tensors = load_file(folder / name)
+            ways = [] if short == 'pytorch' else ['by hand']
+            ways += ['in diffusers'] if short == 'pytorch' or is_usual(tensors) else []
+            for way in ways:
+                models = look_oracle.load_models(base, torch.float64)
+                if way == 'by hand':
+                    with torch.no_grad():
+                        add_kohya(models, tensors)
+                else:
+                    pipe = look_oracle.make_pipeline(models, look_oracle.load_schedule(base))
+                    pipe.load_lora_weights(str(folder), weight_name=name)
+                error = oracle.relative_error(predict(models, batch) - plain, wanted - plain)
+                report.error(f'{short} file', error, 1e-3, f'of what the adapter does, {way}')
 
 
 def compare_look(case, out):
