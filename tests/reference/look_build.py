@@ -143,6 +143,24 @@ def write_components(folder, spec, generator):
     return {a['name']: a['float32_error_of_torch'] for a in about}
 
 
+def write_drawing(folder, spec, generator):
+    """drawing.json and drawing.safetensors beside the base: a picture from words, by the whole pipeline."""
+    height, width = spec['size']
+    _, _, factor = widths(spec)
+    request = {**spec['drawing'], 'num_inference_steps': 4, 'guidance_scale': GUIDANCE, 'height': height * factor, 'width': width * factor}
+    latents = normal(generator, 1, 4, height, width)
+    pictures = []
+    for dtype in (torch.float64, torch.float32):
+        with oracle.arithmetic(dtype):
+            models = look_oracle.load_models(folder / 'base', dtype)
+            pictures.append(look_oracle.draw_picture(folder / 'base', models, latents, request, dtype))
+    check_finite(folder.name, {'picture': pictures[0]})
+    if float((pictures[0] - pictures[1].double()).abs().max()) > 1e-4:
+        raise AssertionError(f'{folder.name}: the drawing is not well conditioned')
+    write_json(folder / 'drawing.json', request)
+    save_file({'latents': latents, 'picture': pictures[0].float().contiguous()}, folder / 'drawing.safetensors')
+
+
 def check_finite(where, tensors):
     for key, value in tensors.items():
         if value.dtype != torch.float64 or not bool(torch.isfinite(value).all()):
@@ -150,6 +168,17 @@ def check_finite(where, tensors):
 
 
 # Adapters
+
+
+def sort_metadata(path):
+    """safetensors writes metadata of several keys in a new order each time; sorted, the file is always the same."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], 'little')
+    header = json.loads(data[8 : 8 + length])
+    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
+    text = json.dumps(header, separators=(',', ':'), ensure_ascii=False).encode()
+    text += b' ' * (-len(text) % 8)
+    path.write_bytes(len(text).to_bytes(8, 'little') + text + data[8 + length :])
 
 
 def write_adapter(folder, base, settings, generator):
@@ -178,6 +207,7 @@ def write_adapter(folder, base, settings, generator):
             metadata[f'{component}_lora_adapter_metadata'] = json.loads(json.dumps(fields, default=list))
         pipe = StableDiffusionXLPipeline if 'text_encoder_2' in models else StableDiffusionPipeline
         pipe.save_lora_weights(folder, **layers, **metadata)
+        sort_metadata(folder / look_oracle.ADAPTER_FILE)
 
 
 def check_loads(case, base, batch):
@@ -276,6 +306,8 @@ def build(folder, base_folder, base, case):
     if base_folder.parent == folder:
         write_base(base_folder, base)
         components = write_components(folder, base, torch.Generator().manual_seed(base['seed'] + 1))
+        if 'drawing' in base:
+            write_drawing(folder, base, torch.Generator().manual_seed(base['seed'] + 2))
     generator = torch.Generator().manual_seed(case['seed'])
     recipe = {**RECIPE, **case.get('recipe', {})}
     adapter = folder / 'adapter-init'

@@ -76,6 +76,7 @@ BASES = {
         'stored': 'float32',
         'size': [12, 20],
         'samplers': [['DDIMScheduler', {}], ['EulerDiscreteScheduler', {}], ['DPMSolverMultistepScheduler', {'use_karras_sigmas': True}]],
+        'drawing': {'prompt': 'a photo of the red dog, and skies', 'negative_prompt': 'cat', 'scheduler': 'DPMSolverMultistepScheduler'},
         'seed': 101,
     },
     'look-sd1-f16': {
@@ -117,6 +118,8 @@ BASES = {
         'stored': 'float32',
         'size': [6, 8],
         'samplers': [['EulerDiscreteScheduler', {}], ['DPMSolverMultistepScheduler', {}]],
+        # No negative prompt: SDXL's pipeline then tells the UNet zeros, not the encoders' empty text.
+        'drawing': {'prompt': 'a black cat on the sand', 'scheduler': 'EulerDiscreteScheduler'},
         'seed': 114,
     },
 }

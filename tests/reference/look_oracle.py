@@ -25,7 +25,7 @@ from diffusers.utils import logging as diffusers_logging
 from peft import LoraConfig
 from safetensors import safe_open
 from safetensors.torch import load_file
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, get_scheduler
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, get_scheduler
 
 diffusers_logging.set_verbosity_error()
 diffusers_logging.disable_progress_bar()
@@ -206,6 +206,18 @@ def run_component(folder, models, component, inputs, options, dtype):
         if component == 'vae_decoder':
             return {'sample': models['vae'].decode(inputs['latents']).sample}
         return {'latents': draw(folder, models, inputs, options)}
+
+
+def draw_picture(folder, models, latents, request, dtype):
+    """From words to a picture by the pipeline as diffusers loads it: [1, H, W, 3] in 0..1."""
+    sampler = make_sampler(folder, {'scheduler': request['scheduler']})
+    pipe = make_pipeline(models, sampler)
+    for name in ('tokenizer', 'tokenizer_2'):
+        if (Path(folder) / name).exists():
+            setattr(pipe, name, CLIPTokenizer.from_pretrained(str(Path(folder) / name), local_files_only=True))
+    pipe.set_progress_bar_config(disable=True)
+    arguments = {k: v for k, v in request.items() if k != 'scheduler'}
+    return torch.from_numpy(pipe(**arguments, latents=latents.to(dtype), output_type='np').images)
 
 
 # Training
