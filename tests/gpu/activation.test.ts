@@ -33,6 +33,8 @@ describe.each(FAMILIES)('gated activations, %s family', (family) => {
     for (const activation of Object.keys(functions) as Activation[]) {
       const f = functions[activation];
       const x = random.normal(rows * 2 * width).map((value) => 2 * value);
+      // relu's kink has no slope that a difference over it could be compared with.
+      if (activation === 'relu') x.forEach((value, i) => (x[i] = Math.abs(value) < 1e-3 ? value + 0.01 : value));
       // The ends, where exponentials overflow if they are let.
       x[gateAt] = activation === 'relu' ? 3 : -120;
       if (rows > 1) x[2 * width + gateAt] = 130;
@@ -49,8 +51,6 @@ describe.each(FAMILIES)('gated activations, %s family', (family) => {
       );
       const y = new Float64Array(rows * width);
       const dx = new Float64Array(x.length);
-      // A slope near 0 is as exact as one near 1, so its product with dy and the other half errs in proportion to these.
-      const scale = new Float64Array(x.length);
       for (let row = 0; row < rows; row++) {
         for (let c = 0; c < width; c++) {
           const [toGate, toUp] = [row * 2 * width + gateAt + c, row * 2 * width + upAt + c];
@@ -60,20 +60,15 @@ describe.each(FAMILIES)('gated activations, %s family', (family) => {
           y[row * width + c] = f(value) * up;
           dx[toGate] = g * up * ((f(value + 1e-5) - f(value - 1e-5)) / 2e-5);
           dx[toUp] = g * f(value);
-          scale[toGate] = Math.abs(g * up);
         }
       }
       const note = `seed ${seed}, ${activation}`;
       const size = Math.hypot(...dy);
-      const worst = (a: Float32Array, b: Float64Array, factor?: Float64Array) =>
-        a.reduce(
-          (most, value, i) =>
-            Math.max(most, Math.abs(value - b[i]!) / (1 + Math.max(Math.abs(b[i]!), factor?.[i] ?? 0))),
-          0,
-        );
+      const worst = (a: Float32Array, b: Float64Array) =>
+        a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!) / (1 + Math.abs(b[i]!))), 0);
       expect(size, note).toBeGreaterThan(0);
       expect(worst(got['y']!, y), note).toBeLessThan(2e-6);
-      expect(worst(got['dx']!, dx, scale), note).toBeLessThan(4e-6);
+      expect(worst(got['dx']!, dx), note).toBeLessThan(4e-6);
     }
   });
 });
