@@ -72,6 +72,8 @@ function jobRecipe(given: Record<string, unknown>, task: Task, prepared: boolean
   return parseRecipe(
     {
       ...('warmup_steps' in fields && { warmup_ratio: 0 }),
+      // A job that gives one rate means all that is trained.
+      ...(task === 'look' && 'learning_rate' in fields && { text_encoder_lr: fields['learning_rate'] }),
       // A prepared batch file is run as it stands: nothing is held out, nothing chosen afterwards.
       ...(prepared && { eval_share: 0, early_stopping_patience: 0, load_best_model_at_end: false }),
       ...fields,

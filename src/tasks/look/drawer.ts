@@ -37,7 +37,7 @@ export function settled(base: LookBase, request: Omit<DrawRequest, 'signal' | 'l
     seed: request.seed ?? 0,
     strength: request.strength ?? 1,
   };
-  const side = base.smallestSide;
+  const side = base.latentFactor;
   for (const name of ['width', 'height'] as const) {
     if (!Number.isInteger(whole[name] / side) || whole[name] < side || whole[name] > 4096)
       throw new UserError(`The ${name} must be a multiple of ${side} from ${side} to 4096 pixels, not ${whole[name]}.`);
