@@ -78,16 +78,17 @@ test.each([
 
 const real = sharedData('tokenizers/clip-sd15');
 
-test.skipIf(real === null)('the tokenizer of Stable Diffusion 1.5', async () => {
-  const tokenizer = await ClipTokenizer.load(diskFolder(real!), '');
-  const known: [string, number[]][] = [
-    ['a photo of sks dog', [320, 1125, 539, 48136, 1929]],
-    ["it's 1234 I'LL", [585, 568, 272, 273, 274, 275, 328, 1342]],
-    ['😀👩\u200d👩\u200d👧\u200d👦', [12832, 26304, 26304, 48938, 4244, 964, 355]],
-    ['ΣΑΣ', [139, 225, 138, 109, 139, 481]],
-    ['\ufeffx\u0085y', [171, 119, 379, 343, 344]],
-    ['½ Ⅷ ²', [33613, 158, 227, 371, 41175]],
-  ];
-  for (const [text, ids] of known) expect(tokenizer.tokens(text)).toEqual(ids);
-  expect([...tokenizer.encode('')]).toEqual([49406, ...Array.from({ length: 76 }, () => 49407)]);
-});
+if (real !== null)
+  test('the tokenizer of Stable Diffusion 1.5', async () => {
+    const tokenizer = await ClipTokenizer.load(diskFolder(real!), '');
+    const known: [string, number[]][] = [
+      ['a photo of sks dog', [320, 1125, 539, 48136, 1929]],
+      ["it's 1234 I'LL", [585, 568, 272, 273, 274, 275, 328, 1342]],
+      ['😀👩\u200d👩\u200d👧\u200d👦', [12832, 26304, 26304, 48938, 4244, 964, 355]],
+      ['ΣΑΣ', [139, 225, 138, 109, 139, 481]],
+      ['\ufeffx\u0085y', [171, 119, 379, 343, 344]],
+      ['½ Ⅷ ²', [33613, 158, 227, 371, 41175]],
+    ];
+    for (const [text, ids] of known) expect(tokenizer.tokens(text)).toEqual(ids);
+    expect([...tokenizer.encode('')]).toEqual([49406, ...Array.from({ length: 76 }, () => 49407)]);
+  });
