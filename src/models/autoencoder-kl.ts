@@ -2,6 +2,7 @@ import type { InputData } from '../engine/program.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { ModelBuilder } from './builder.ts';
 import { ComponentConfig } from './component-config.ts';
+import { toRows } from './feature-rows.ts';
 import type { Pictures } from './picture-layers.ts';
 import { conv1, conv3, downsample, pixelsOf, resnet, upsample } from './picture-layers.ts';
 import { rangesByImage } from './ranges.ts';
@@ -158,16 +159,6 @@ export function vaeDecoder(b: ModelBuilder, config: VaeConfig, prefix: string, s
   return b.conv(x, conv3(`${name}.conv_out`, channels[0]!, config.outChannels), pictures);
 }
 
-/** [N, C, h, w] as the rows of a feature map, [N · h · w, C]. */
-function rowsOf(values: ArrayLike<number>, channels: number, pixels: number): Float32Array<ArrayBuffer> {
-  const rows = new Float32Array(values.length);
-  for (let row = 0; row < values.length / channels; row++) {
-    const from = Math.floor(row / pixels) * channels * pixels + (row % pixels);
-    for (let c = 0; c < channels; c++) rows[row * channels + c] = values[from + c * pixels]!;
-  }
-  return rows;
-}
-
 /** Values for the encoder's inputs. @param pixels [N, inChannels, height, width], from -1 to 1 */
 export function vaeEncoderInputs(
   config: VaeConfig,
@@ -176,7 +167,7 @@ export function vaeEncoderInputs(
 ): Record<string, InputData> {
   const latents = pixelsOf({ ...shape, ...latentSize(config, shape) });
   return {
-    pixels: rowsOf(pixels, config.inChannels, pixelsOf(shape)),
+    pixels: toRows(pixels, config.inChannels, pixelsOf(shape)),
     ranges: rangesByImage(shape.images, latents, latents),
   };
 }
@@ -188,7 +179,7 @@ export function vaeDecoderInputs(
   latents: ArrayLike<number>,
 ): Record<string, InputData> {
   return {
-    latents: rowsOf(latents, config.latentChannels, pixelsOf(shape)),
+    latents: toRows(latents, config.latentChannels, pixelsOf(shape)),
     ranges: rangesByImage(shape.images, pixelsOf(shape), pixelsOf(shape)),
   };
 }
