@@ -13,7 +13,7 @@ import {
 import { ModelBuilder } from '../../../src/models/builder.ts';
 import { clipText, clipTextInputs, declareClipText, parseClipTextConfig } from '../../../src/models/clip-text.ts';
 import { parseUnetConfig, unet, unetInputs } from '../../../src/models/unet-2d-condition.ts';
-import { fromRows } from '../../../src/tasks/look/batch.ts';
+import { fromRows } from '../../../src/models/feature-rows.ts';
 import { fixture } from '../../support/disk-folder.ts';
 import { ownDevice, relativeError, runGraph } from '../engine/support.ts';
 import type { Values } from '../engine/support.ts';
