@@ -16,6 +16,9 @@ const RINGS = ['unit', 'gpu', 'app', 'interop'];
 /** @type {{ name: string, passed: number, failed: number, note: string }[]} */
 const counts = [];
 
+/** What failed, said again before the totals: nobody scrolls through the log of an hour. @type {string[]} */
+const failures = [];
+
 /**
  * @param {string} command @param {string[]} args
  * @param {NodeJS.ProcessEnv} [env]
@@ -52,6 +55,12 @@ function runRing(name, where = { node: process.execPath, env: process.env }) {
     (/** @type {any} */ file) =>
       file.status === 'failed' && file.assertionResults.every((/** @type {any} */ t) => t.status !== 'failed'),
   ).length;
+  for (const file of testResults) {
+    if (file.status === 'failed' && file.message) failures.push(`${name}: ${file.name}\n${file.message}`);
+    for (const { status, fullName, failureMessages } of file.assertionResults) {
+      if (status === 'failed') failures.push(`${name}: ${file.name}: ${fullName}\n${failureMessages.join('\n')}`);
+    }
+  }
   const skipped = numPendingTests + numTodoTests;
   let failed = numFailedTests + broken + skipped;
   if (status !== 0 && failed === 0) failed = 1;
@@ -125,6 +134,10 @@ for (const name of rings) {
   else runInteropRing();
 }
 
+for (const failure of failures) {
+  const lines = failure.replaceAll(`${root}/`, '').split('\n');
+  console.log(`\nFAILED ${lines.slice(0, 12).join('\n  ').slice(0, 1500)}`);
+}
 console.log('');
 for (const { name, passed, failed, note } of counts) {
   console.log(`${name.padEnd(8)} ${passed} passed, ${failed} failed${note ? ` (${note})` : ''}`);

@@ -63,18 +63,15 @@ describe.each(FAMILIES)('optimiser, %s family', (family) => {
       v: Float64Array.from(v),
     };
     adamStep(state, clip, lr, bc1, bc2);
-    expect(normError(got['m']!, state.m), note).toBeLessThan(1e-6);
+    // Against what goes into the sum, which of one value cancels now and then.
+    const terms = Math.hypot(...m, Math.min(norm * clip, maxNorm));
+    expect(normError(got['m']!, state.m) * Math.hypot(...state.m), note).toBeLessThan(3e-7 * terms);
     expect(normError(got['v']!, state.v), note).toBeLessThan(1e-6);
-    expect(normError(got['p']!, state.p), note).toBeLessThan(1e-6);
     const change = Float32Array.from(got['p']!, (value, i) => value - p[i]!);
-    // A change of about 1e-2 on values of about 1: the last bit of p is 1e-5 of it.
-    expect(
-      normError(
-        change,
-        state.p.map((value, i) => value - before[i]!),
-      ),
-      note,
-    ).toBeLessThan(1e-4);
+    const expected = state.p.map((value, i) => value - before[i]!);
+    // Beside rounding p itself, which a change near nothing (of one value, by chance) disappears in.
+    const error = normError(change, expected) * Math.hypot(...expected);
+    expect(error, note).toBeLessThan(1e-5 * Math.hypot(...expected) + 1e-7 * Math.hypot(...before));
   });
 
   test('a gradient that is not finite is found, and changes nothing', async () => {

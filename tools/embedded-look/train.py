@@ -1,6 +1,6 @@
 """Trains text encoder and UNet together, on latents of the drawn pictures, and writes a folder as diffusers lays it out.
 
-python train.py --data DIR --vae DIR/vae --out DIR [--minutes 43]
+python train.py --data DIR --vae DIR/vae --out DIR [--minutes 65]
 
 A folder that can be used is written every --save minutes. The rate falls with the clock or with the steps, whichever is
 further on, so that the run ends in time."""
@@ -196,10 +196,10 @@ def main():
     ask.add_argument("--data", type=pathlib.Path, required=True)
     ask.add_argument("--vae", type=pathlib.Path, required=True)
     ask.add_argument("--out", type=pathlib.Path, required=True)
-    ask.add_argument("--minutes", type=float, default=43)
+    ask.add_argument("--minutes", type=float, default=65)
     ask.add_argument("--steps", type=int, default=40_000)
     ask.add_argument("--batch", type=int, default=32, help="pictures a step, over all processes")
-    ask.add_argument("--pictures", type=int, default=10_000)
+    ask.add_argument("--pictures", type=int, default=30_000)
     ask.add_argument("--rate", type=float, default=3e-3)
     ask.add_argument("--save", type=float, default=4)
     ask.add_argument("--processes", type=int, default=2)

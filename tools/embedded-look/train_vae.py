@@ -1,6 +1,6 @@
 """Trains the autoencoder: 64x64 pixels to 16x16 latents of four channels and back.
 
-python train_vae.py --data DIR --out DIR [--minutes 11]
+python train_vae.py --data DIR --out DIR [--minutes 25]
 python train_vae.py --data DIR --out DIR --polish DIR/vae    the decoder alone, minding outlines and eyes; latents stay
 
 The rate falls with the clock or with the steps, whichever is further on, so that the run ends in time."""
@@ -50,8 +50,8 @@ def busy(x):
     return (1 + 6 * spread) / (1 + 6 * spread).mean()
 
 
-def distance(y, x, weight=None):
-    apart = (y - x).abs() if weight is None else (y - x).abs() * weight
+def distance(y, x):
+    apart = (y - x).abs() * busy(x)
     coarse = F.l1_loss(F.avg_pool2d(y, 4), F.avg_pool2d(x, 4))
     return apart.mean() + 0.5 * F.mse_loss(y, x) + 0.5 * F.l1_loss(edges(y), edges(x)) + coarse
 
@@ -84,7 +84,7 @@ def work(args, rank, size):
         x = pixels(data[picks])
         latent = vae.encode(x).latent_dist
         y = vae.decode(latent.sample()).sample
-        apart = distance(y, x, busy(x) if args.polish else None)
+        apart = distance(y, x)
         kl = latent.kl().mean() / latent.mean[0].numel()
         loss = apart + (0 if args.polish else 5e-4 * kl)
         adam.zero_grad()
@@ -128,8 +128,8 @@ def main():
     ask = argparse.ArgumentParser()
     ask.add_argument("--data", type=pathlib.Path, required=True)
     ask.add_argument("--out", type=pathlib.Path, required=True)
-    ask.add_argument("--minutes", type=float, default=11)
-    ask.add_argument("--steps", type=int, default=6000)
+    ask.add_argument("--minutes", type=float, default=25)
+    ask.add_argument("--steps", type=int, default=20_000)
     ask.add_argument("--batch", type=int, default=8, help="pictures a step, over all processes")
     ask.add_argument("--rate", type=float, default=3e-3)
     ask.add_argument("--start", type=pathlib.Path, help="an earlier autoencoder to go on from")
