@@ -160,6 +160,15 @@ export interface PictureSamplePoint {
   tuned: Blob;
 }
 
+/** A prompt composed on the way by the base and by what it had become, on the same seed; both WAV. */
+export interface SoundSamplePoint {
+  step: number;
+  prompt: string;
+  seed: number;
+  base: Blob;
+  tuned: Blob;
+}
+
 /** A piece of a run's history, appended as it happens. */
 export interface MetricsRecord {
   runId: string;
@@ -169,6 +178,8 @@ export interface MetricsRecord {
   samples: SamplePoint[];
   /** Of a look; absent in records of voices. */
   pictures?: PictureSamplePoint[];
+  /** Of a sound. */
+  sounds?: SoundSamplePoint[];
 }
 
 export interface RunHistory {
@@ -176,6 +187,7 @@ export interface RunHistory {
   evaluations: EvaluationPoint[];
   samples: SamplePoint[];
   pictures: PictureSamplePoint[];
+  sounds: SoundSamplePoint[];
 }
 
 /** A checkpoint without its bytes, which lie apart: lists must not read them. */

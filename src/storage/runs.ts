@@ -32,20 +32,23 @@ export async function readHistory(runId: string): Promise<RunHistory> {
     evaluations: records.flatMap((record) => record.evaluations),
     samples: records.flatMap((record) => record.samples),
     pictures: records.flatMap((record) => record.pictures ?? []),
+    sounds: records.flatMap((record) => record.sounds ?? []),
   };
 }
 
-/** What the pictures drawn along the way take. */
-export async function samplePictureBytes(runId: string): Promise<number> {
-  const { pictures } = await readHistory(runId);
-  return pictures.reduce((sum, { base, tuned }) => sum + base.size + tuned.size, 0);
+/** What the pictures and sounds made along the way take. */
+export async function sampleFileBytes(runId: string): Promise<number> {
+  const { pictures, sounds } = await readHistory(runId);
+  return [...pictures, ...sounds].reduce((sum, { base, tuned }) => sum + base.size + tuned.size, 0);
 }
 
-/** Forgets the pictures drawn along the way; the rest of the run stays. */
-export async function deleteSamplePictures(runId: string): Promise<void> {
+/** Forgets the pictures and sounds made along the way; the rest of the run stays. */
+export async function deleteSampleFiles(runId: string): Promise<void> {
   const write = (await database()).transaction('metrics', 'readwrite');
   for (const record of await write.store.getAll(keysOf(runId))) {
-    if (record.pictures?.length) await write.store.put({ ...record, pictures: [] });
+    if (record.pictures?.length || record.sounds?.length) {
+      await write.store.put({ ...record, pictures: [], sounds: [] });
+    }
   }
   await write.done;
 }
@@ -66,6 +69,7 @@ export async function rewindHistory(runId: string, step: number): Promise<number
         evaluations: upTo(record.evaluations),
         samples: upTo(record.samples),
         ...(record.pictures ? { pictures: upTo(record.pictures) } : {}),
+        ...(record.sounds ? { sounds: upTo(record.sounds) } : {}),
       }),
     ),
     write.done,

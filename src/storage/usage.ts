@@ -1,12 +1,12 @@
 import { cachedBytes } from './cache.ts';
 import { database } from './database.ts';
-import { deleteCheckpoints, deleteSamplePictures, listCheckpoints, listRuns, samplePictureBytes } from './runs.ts';
+import { deleteCheckpoints, deleteSampleFiles, listCheckpoints, listRuns, sampleFileBytes } from './runs.ts';
 import { listBases } from './bases.ts';
 
 /** What one thing takes on this machine. */
 export interface UsageItem {
   kind: 'base' | 'data' | 'checkpoints' | 'samples' | 'cache';
-  /** Id of the base, or of the project whose data, checkpoints or drawn samples these are; the cache has none. */
+  /** Id of the base, or of the project whose data, checkpoints or samples these are; the cache has none. */
   id: string;
   name: string;
   bytes: number;
@@ -30,13 +30,13 @@ export async function storageUsage(): Promise<StorageUsage> {
     // Text is mostly one byte a character in IndexedDB where it is Latin, two elsewhere: two is the safe side.
     if (dataset) items.push({ kind: 'data', id, name, bytes: dataset.characters * 2 + (dataset.pictureBytes ?? 0) });
     let bytes = 0;
-    let drawn = 0;
+    let made = 0;
     for (const run of await listRuns(id)) {
       for (const checkpoint of await listCheckpoints(run.id)) bytes += checkpoint.size;
-      if (project.task === 'look') drawn += await samplePictureBytes(run.id);
+      if (project.task !== 'voice') made += await sampleFileBytes(run.id);
     }
     if (bytes > 0) items.push({ kind: 'checkpoints', id, name, bytes });
-    if (drawn > 0) items.push({ kind: 'samples', id, name, bytes: drawn });
+    if (made > 0) items.push({ kind: 'samples', id, name, bytes: made });
   }
   const prepared = await cachedBytes();
   if (prepared > 0) items.push({ kind: 'cache', id: '', name: '', bytes: prepared });
@@ -60,7 +60,7 @@ export async function deleteProjectCheckpoints(projectId: string): Promise<void>
   for (const run of await listRuns(projectId)) await deleteCheckpoints(run.id);
 }
 
-/** Deletes the pictures that a project's runs drew along the way. */
+/** Deletes the pictures or sounds that a project's runs made along the way. */
 export async function deleteProjectSamples(projectId: string): Promise<void> {
-  for (const run of await listRuns(projectId)) await deleteSamplePictures(run.id);
+  for (const run of await listRuns(projectId)) await deleteSampleFiles(run.id);
 }

@@ -5,6 +5,7 @@ import type {
   PictureSamplePoint,
   RunRecord,
   SamplePoint,
+  SoundSamplePoint,
   StepPoint,
   Task,
 } from '../storage/records.ts';
@@ -39,6 +40,18 @@ export const EMBEDDED_LOOK_FILES: readonly string[] = [
   'unet/diffusion_pytorch_model.safetensors',
   'vae/config.json',
   'vae/diffusion_pytorch_model.safetensors',
+];
+
+/** The music base that comes with the page. */
+export const EMBEDDED_SOUND = 'embedded:sound';
+export const EMBEDDED_SOUND_NAME = 'the small sound of this page';
+export const EMBEDDED_SOUND_PATH = 'embedded/sound/';
+export const EMBEDDED_SOUND_FILES: readonly string[] = [
+  'config.json',
+  'generation_config.json',
+  'model.safetensors',
+  'tokenizer.json',
+  'tokenizer_config.json',
 ];
 
 /** The base that comes with the page for a task. */
@@ -99,12 +112,13 @@ export type WorkerEvent =
       evaluations: EvaluationPoint[];
       samples: SamplePoint[];
       pictures?: PictureSamplePoint[];
+      sounds?: SoundSamplePoint[];
     }
-  /** What a look does before its first step. */
+  /** What a look or a sound does before its first step. */
   | {
       type: 'prepare';
       runId: string;
-      what: Extract<LookTrainingEvent, { type: 'prepare' }>['what'];
+      what: Extract<LookTrainingEvent, { type: 'prepare' }>['what'] | 'codes';
       done: number;
       total: number;
     }
@@ -153,6 +167,63 @@ export interface LookCalls {
     choice: { runId: string; step: number },
     options: { name: string; triggerWord: string; preview?: Uint8Array<ArrayBuffer> },
   ): Promise<Map<string, Uint8Array<ArrayBuffer>>>;
+}
+
+/** What the page shows about a loaded music base. */
+export interface SoundInfo {
+  task: 'sound';
+  /** Of text encoder, audio codec and decoder together. */
+  parameters: number;
+  /** Samples a second of what it composes. */
+  sampleRate: number;
+  /** 1, or 2 for stereo. */
+  channels: number;
+  /** Streams of codes of one channel. */
+  codebooks: number;
+  /** Code frames a second. */
+  frameRate: number;
+  /** The longest sound in one go. */
+  longestSeconds: number;
+  /** Storage dtype of the decoder on the GPU. */
+  precision: string;
+  /** Names that LoRA's target_modules may hold. */
+  targetModules: readonly string[];
+  /** What the base's own generation_config.json proposes. */
+  generation: { guidance_scale: number; top_k: number; temperature: number };
+}
+
+/** Composing, under transformers' names; `seconds` stands for max_new_tokens. */
+export interface ComposeRequest {
+  prompt: string;
+  seconds: number;
+  seed: number;
+  /** 1 leaves the unprompted half out. */
+  guidance_scale: number;
+  /** 0: all codes. */
+  top_k: number;
+  temperature: number;
+  /** How much of the adapter is applied: 0 the base alone, 1 as trained. */
+  strength: number;
+  signal?: AbortSignal;
+}
+
+/** What is heard while a sound is composed. */
+export type ComposeProgress =
+  /** Code frames done of all. */
+  | { type: 'progress'; done: number; total: number }
+  /** Finished samples [from, from + length) of each channel; pieces come in order and without gaps. */
+  | { type: 'piece'; from: number; sampleRate: number; channels: Float32Array<ArrayBuffer>[] };
+
+/** What the model worker does for a sound, beside what it does for every task; its PEFT folder comes from exportAdapter. */
+export interface SoundCalls {
+  /** Composes; `id` names the composition for `cancel`. `whole` where it ended by itself. */
+  compose(
+    id: number,
+    baseId: string,
+    choice: AdapterChoice,
+    request: Omit<ComposeRequest, 'signal'>,
+    onEvent: (event: ComposeProgress) => void,
+  ): Promise<{ whole: boolean }>;
 }
 
 /** The lock that a run holds for as long as it lives, so that no second tab trains the same project. */
