@@ -5,7 +5,7 @@ import { kernelArea } from './targets.ts';
 import type { LoraTarget } from './targets.ts';
 
 /**
- * A and B as PEFT starts them: B zero; A uniform in ±1/√in (kaiming_uniform with a = √5, as in a fresh nn.Linear; a
+ * A and B as PEFT starts them: B zero, of an embedding A zero and B normal; A uniform in ±1/√in (kaiming_uniform with a = √5, as in a fresh nn.Linear; a
  * convolution's in counts the pixels of its kernel), or,
  * for "gaussian", normal with standard deviation 1 / r. The numbers depend on the seed, the module's name and the
  * position alone (Philox, see random.ts), not on the machine or on which other modules there are. DoRA's magnitude
@@ -17,7 +17,12 @@ export function initLora(
   seed: number,
 ): Map<string, LoraTensors> {
   return new Map(
-    targets.map(({ name, r, inFeatures, outFeatures, kernel }): [string, LoraTensors] => {
+    targets.map(({ name, r, inFeatures, outFeatures, kernel, embedding }): [string, LoraTensors] => {
+      if (embedding) {
+        const random = new RandomStream(seed, `${name}.lora_embedding_B`);
+        const B = Float32Array.from({ length: outFeatures * r }, () => random.normal());
+        return [name, { A: new Float32Array(r * inFeatures), B, r, inFeatures, outFeatures, embedding }];
+      }
       const random = new RandomStream(seed, `${name}.lora_A`);
       const fanIn = inFeatures * kernelArea({ kernel });
       const bound = 1 / Math.sqrt(fanIn);

@@ -143,7 +143,7 @@ export class LoraLayout implements AdapterHook {
   unpack(flat: Float32Array<ArrayBuffer>): Map<string, LoraTensors> {
     const tensors = new Map<string, LoraTensors>();
     for (const [name, { target, a, b, magnitude }] of this.#places) {
-      const { r, inFeatures, outFeatures, kernel } = target;
+      const { r, inFeatures, outFeatures, kernel, embedding } = target;
       tensors.set(name, {
         A: permuteA(flat.slice(a, a + lengthOfA(target)), target, 'file'),
         B: flat.slice(b, b + outFeatures * r),
@@ -152,6 +152,7 @@ export class LoraLayout implements AdapterHook {
         inFeatures,
         outFeatures,
         ...(kernel && { kernel }),
+        ...(embedding && { embedding }),
       });
     }
     return tensors;
@@ -162,7 +163,7 @@ export class LoraLayout implements AdapterHook {
     return [...this.#places].flatMap(([name, { target, magnitude }]) => {
       const shapes = loraShapes(target);
       const parts: LoraPart[] = magnitude === undefined ? ['A', 'B'] : ['A', 'B', 'magnitude'];
-      return parts.map((part) => ({ name: peftTensorName(name, part), shape: shapes[part] }));
+      return parts.map((part) => ({ name: peftTensorName(name, part, target.embedding), shape: shapes[part] }));
     });
   }
 

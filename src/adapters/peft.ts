@@ -11,9 +11,9 @@ import type { LoraConfig } from './config.ts';
 import { kernelArea, loraScale, loraTarget } from './targets.ts';
 import type { AdaptableModule, LoraTarget } from './targets.ts';
 
-/** One adapted linear layer or convolution, row-major, as files have it. */
+/** One adapted linear layer, convolution or embedding, row-major, as files have it. */
 export interface LoraTensors {
-  /** [r, inFeatures]; of a convolution [r, inFeatures, height, width] */
+  /** [r, inFeatures]; of a convolution [r, inFeatures, height, width]; of an embedding [r, vocabulary] */
   A: Float32Array<ArrayBuffer>;
   /** [outFeatures, r]; of a convolution [outFeatures, r, 1, 1] */
   B: Float32Array<ArrayBuffer>;
@@ -24,6 +24,8 @@ export interface LoraTensors {
   outFeatures: number;
   /** Of a convolution, 1 by 1 included: [height, width]. */
   kernel?: readonly [number, number];
+  /** Of an embedding, whose tensors go by other names. */
+  embedding?: true;
 }
 
 /** The shapes that the tensors of a module have in a file. */
@@ -56,6 +58,12 @@ const SUFFIX: Readonly<Record<LoraPart, string>> = {
   B: '.lora_B.weight',
   magnitude: '.lora_magnitude_vector',
 };
+/** What PEFT calls A and B of an embedding. */
+const EMBEDDING_SUFFIX: Readonly<Record<LoraPart, string>> = {
+  ...SUFFIX,
+  A: '.lora_embedding_A',
+  B: '.lora_embedding_B',
+};
 
 /** PEFT's ending of a tensor's name, behind its module's. */
 export function partSuffix(part: LoraPart): string {
@@ -63,20 +71,22 @@ export function partSuffix(part: LoraPart): string {
 }
 
 /** PEFT's name of a tensor in its file, e.g. base_model.model.<module>.lora_A.weight. */
-export function peftTensorName(module: string, part: LoraPart): string {
-  return PREFIX + module + SUFFIX[part];
+export function peftTensorName(module: string, part: LoraPart, embedding = false): string {
+  return PREFIX + module + (embedding ? EMBEDDING_SUFFIX : SUFFIX)[part];
 }
 
 export interface PeftReading {
   /** Whether layers may be convolutions. */
   convolutions?: boolean;
+  /** Whether embeddings may be adapted. */
+  embeddings?: boolean;
   /** Path of the adapter inside the folder, '' or ending in a slash; else the one adapter of the folder is found. */
   prefix?: string;
 }
 
 /** The module of a tensor's name in PEFT's file: `peftTensorName` undone. Throws for a name that is none. */
 export function moduleOfTensor(name: string): string {
-  return splitName(name, 'a saved run').module;
+  return splitName(name, 'a saved run', true).module;
 }
 
 /**
@@ -85,7 +95,7 @@ export function moduleOfTensor(name: string): string {
  */
 export async function readPeftFolder(
   folder: ModelFolder,
-  { convolutions = false, prefix = adapterPrefix(folder) }: PeftReading = {},
+  { convolutions = false, embeddings = false, prefix = adapterPrefix(folder) }: PeftReading = {},
 ): Promise<Adapter> {
   const config = parseLoraConfig(await readJson(folder, prefix + CONFIG_FILE), `${CONFIG_FILE} in “${folder.name}”`, {
     trained: true,
@@ -99,10 +109,10 @@ export async function readPeftFolder(
     );
   }
   const { tensors: entries } = await parseSafetensors(folder, prefix + WEIGHTS_FILE);
-  const modules = new Map<string, Partial<Record<LoraPart, TensorEntry>>>();
+  const modules = new Map<string, ModuleEntries>();
   for (const entry of entries.values()) {
-    const { module, part } = splitName(entry.name, folder.name);
-    const parts = modules.get(module) ?? {};
+    const { module, part, embedding } = splitName(entry.name, folder.name, embeddings);
+    const parts = modules.get(module) ?? { ...(embedding && { embedding }) };
     if (parts[part]) throw new UserError(`“${folder.name}” holds ${part} of ${shown(module)} twice.`);
     parts[part] = entry;
     modules.set(module, parts);
@@ -126,8 +136,19 @@ function adapterPrefix(folder: ModelFolder): string {
   );
 }
 
-function splitName(name: string, folder: string): { module: string; part: LoraPart } {
+type ModuleEntries = Partial<Record<LoraPart, TensorEntry>> & { embedding?: true };
+
+function splitName(
+  name: string,
+  folder: string,
+  embeddings: boolean,
+): { module: string; part: LoraPart; embedding?: true } {
   if (name.startsWith(PREFIX)) {
+    for (const part of ['A', 'B'] as const) {
+      const module = name.slice(PREFIX.length, -EMBEDDING_SUFFIX[part].length);
+      if (embeddings && name.endsWith(EMBEDDING_SUFFIX[part]) && module !== '')
+        return { module, part, embedding: true };
+    }
     for (const part of ['A', 'B', 'magnitude'] as const) {
       // Older PEFT wrote the magnitude with .weight behind it.
       for (const suffix of part === 'magnitude' ? [SUFFIX.magnitude, `${SUFFIX.magnitude}.weight`] : [SUFFIX[part]]) {
@@ -152,11 +173,11 @@ async function readModule(
   folder: ModelFolder,
   config: LoraConfig,
   module: string,
-  parts: Partial<Record<LoraPart, TensorEntry>>,
+  parts: ModuleEntries,
   convolutions: boolean,
 ): Promise<LoraTensors> {
   const wrong = (why: string): UserError => new UserError(`The adapter “${folder.name}” is not sound: ${why}.`);
-  const { A, B, magnitude } = parts;
+  const { A, B, magnitude, embedding } = parts;
   if (!A || !B)
     throw wrong(
       `${shown(module)} has ${A ? 'lora_A but no lora_B' : B ? 'lora_B but no lora_A' : 'neither lora_A nor lora_B'}`,
@@ -179,7 +200,8 @@ async function readModule(
   }
   if (inFeatures === 0 || outFeatures === 0 || kernelArea({ kernel }) === 0)
     throw wrong(`${shown(module)} has an empty tensor`);
-  if (config.use_dora !== (magnitude !== undefined)) {
+  // DoRA is on linear layers alone.
+  if ((config.use_dora && !embedding) !== (magnitude !== undefined)) {
     throw wrong(
       config.use_dora
         ? `${shown(module)} lacks DoRA's lora_magnitude_vector`
@@ -195,7 +217,7 @@ async function readModule(
     if (!values.every(Number.isFinite)) throw wrong(`tensor ${shown(entry.name)} holds values that are not finite`);
     return values;
   };
-  const sizes = { r, inFeatures, outFeatures, ...(kernel && { kernel }) };
+  const sizes = { r, inFeatures, outFeatures, ...(kernel && { kernel }), ...(embedding && { embedding }) };
   const tensors: LoraTensors = { A: await floats(A), B: await floats(B), ...sizes };
   if (magnitude) tensors.magnitude = await floats(magnitude);
   return tensors;
@@ -216,6 +238,11 @@ export function matchAdapter(adapter: Adapter, modules: readonly AdaptableModule
     if ((module.kind ?? 'linear') !== 'linear') {
       throw new UserError(
         `The adapter changes ${shown(name)}, which is no linear layer inside the blocks. That is not supported.`,
+      );
+    }
+    if (Boolean(module.embedding) !== Boolean(tensors.embedding)) {
+      throw new UserError(
+        `The adapter takes ${shown(name)} to be ${tensors.embedding ? 'an embedding' : 'a linear layer'}, which it is not in this base.`,
       );
     }
     const size = ({ inFeatures, outFeatures, kernel }: AdaptableModule | LoraTensors): string =>
@@ -254,7 +281,7 @@ export function writePeftFolder(adapter: Adapter, card: ModelCard = {}): Map<str
 export function loraTensorData(module: string, tensors: LoraTensors): TensorData[] {
   const shapes = loraShapes(tensors);
   const tensor = (part: LoraPart, data: Float32Array): TensorData => ({
-    name: peftTensorName(module, part),
+    name: peftTensorName(module, part, tensors.embedding),
     dtype: 'F32',
     shape: shapes[part],
     data,

@@ -10,16 +10,22 @@ export interface AdaptableModule {
   outFeatures: number;
   /** A convolution's [height, width]; inFeatures and outFeatures are its channels then. */
   kernel?: readonly [number, number];
+  /** An embedding that can be adapted: inFeatures is its vocabulary. */
+  embedding?: true;
   /** output: the classifier head, left out by all-linear. embedding and other (norms): refused. Default linear. */
   kind?: 'linear' | 'output' | 'embedding' | 'other';
 }
 
-/** A linear layer or convolution that gets an adapter: y = W x + scale · B (A x); a convolution's A has its kernel, B is 1 by 1. */
+/**
+ * A linear layer, convolution or embedding that gets an adapter: y = W x + scale · B (A x); a convolution's A has its kernel,
+ * B is 1 by 1; an embedding's x is one-hot.
+ */
 export interface LoraTarget {
   name: string;
   inFeatures: number;
   outFeatures: number;
   kernel?: readonly [number, number];
+  embedding?: true;
   r: number;
   alpha: number;
   /** alpha / r, or alpha / √r with rsLoRA. */
@@ -56,7 +62,7 @@ export function loraScale(config: LoraConfig, module: string): { r: number; alph
 }
 
 /** PEFT 0.21's check_target_module_exists. */
-function isTargeted(config: LoraConfig, { name, kernel, kind = 'linear' }: AdaptableModule): boolean {
+function isTargeted(config: LoraConfig, { name, kernel, embedding, kind = 'linear' }: AdaptableModule): boolean {
   const named = (list: readonly string[]): boolean => list.some((item) => name === item || name.endsWith(`.${item}`));
   const { target_modules: targets, exclude_modules: excluded } = config;
   if (
@@ -65,8 +71,10 @@ function isTargeted(config: LoraConfig, { name, kernel, kind = 'linear' }: Adapt
     return false;
   }
   if (typeof targets === 'string') {
-    // PEFT's shorthand means nn.Linear: a convolution of 1 by 1 has to be named.
-    return isAllLinear(targets) ? kind === 'linear' && !kernel : compilePattern(targets, 'target_modules').test(name);
+    // PEFT's shorthand means nn.Linear: a convolution of 1 by 1 or an embedding has to be named.
+    return isAllLinear(targets)
+      ? kind === 'linear' && !kernel && !embedding
+      : compilePattern(targets, 'target_modules').test(name);
   }
   if (targets.includes(name)) return true;
   return named(targets) && isInLayers(config, name);
@@ -85,14 +93,29 @@ function isInLayers({ layers_to_transform: layers, layers_pattern: pattern }: Lo
   return typeof layers === 'number' ? layers === Number(found) : layers.includes(Number(found));
 }
 
-/** Throws UserError where DoRA is asked for on a convolution that looks at more than one pixel. */
-export function loraTarget(config: LoraConfig, { name, inFeatures, outFeatures, kernel }: AdaptableModule): LoraTarget {
+/** Throws UserError where DoRA is asked for on a convolution that looks at more than one pixel, or on an embedding. */
+export function loraTarget(
+  config: LoraConfig,
+  { name, inFeatures, outFeatures, kernel, embedding }: AdaptableModule,
+): LoraTarget {
+  if (config.use_dora && embedding) {
+    throw new UserError(
+      `DoRA is supported on linear layers only, and ${shown(name)} is an embedding. Turn DoRA off, or leave the embeddings out.`,
+    );
+  }
   if (config.use_dora && kernelArea({ kernel }) > 1) {
     throw new UserError(
       `DoRA is supported on linear layers and 1 × 1 convolutions only, and ${shown(name)} is a convolution of ${kernel!.join(' × ')}. Turn DoRA off, or leave such layers out.`,
     );
   }
-  return { name, inFeatures, outFeatures, ...(kernel && { kernel }), ...loraScale(config, name) };
+  return {
+    name,
+    inFeatures,
+    outFeatures,
+    ...(kernel && { kernel }),
+    ...(embedding && { embedding }),
+    ...loraScale(config, name),
+  };
 }
 
 /**
