@@ -71,7 +71,7 @@ export function projections(shape: Shape): { name: string; out: number; in: numb
 }
 
 /** Uniform numbers in [0, 1): a 32-bit counter through a mixing function, the same on every machine. */
-function generator(seed: number): () => number {
+export function generator(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x9e3779b9) >>> 0;
