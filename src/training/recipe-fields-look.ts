@@ -81,13 +81,18 @@ export const LOOK_FIELDS: readonly RecipeField[] = [
   },
   {
     name: 'caption_dropout_rate',
-    tasks: LOOK,
+    tasks: ['look', 'sound'],
     type: 'number',
     default: 0.05,
+    defaults: { sound: 0.1 },
+    helps: {
+      sound:
+        'Share of the time that a clip’s words are left out, so that guidance, which compares with and without words, keeps working. A tenth is what MusicGen itself was trained with.',
+    },
     min: 0,
     max: 1,
     step: 0.01,
-    label: 'Pictures shown without words',
+    label: 'Shown without words',
     term: 'Caption dropout',
     group: 'more',
     help: 'Share of the time that a picture’s words are left out, so that guidance keeps working and the look does not hang on one phrase.',
@@ -173,9 +178,14 @@ export const LOOK_FIELDS: readonly RecipeField[] = [
   },
   {
     name: 'sample_guidance_scale',
-    tasks: LOOK,
+    tasks: ['look', 'sound'],
     type: 'number',
     default: 7,
+    defaults: { sound: 3 },
+    helps: {
+      sound:
+        'How strictly the samples along the way follow their words. 3 is MusicGen’s own; 1 is twice as fast and freer.',
+    },
     min: 1,
     max: 30,
     step: 0.5,

@@ -1,6 +1,6 @@
 import type { Recipe } from './recipe.ts';
 
-export const TASKS = ['voice', 'look'] as const;
+export const TASKS = ['voice', 'look', 'sound'] as const;
 /** What can be taught. */
 export type Task = (typeof TASKS)[number];
 
@@ -55,9 +55,11 @@ export const COMMON_FIELDS: readonly RecipeField[] = [
     name: 'num_train_epochs',
     type: 'number',
     default: 3,
-    defaults: { look: 100 },
+    defaults: { look: 100, sound: 20 },
     helps: {
       look: 'How often every picture is seen. Likenesses usually need 60 to 150 times; stop where the samples stop getting closer, for later ones get stiff.',
+      sound:
+        'How often every clip is heard. 5 minutes of music need 20 to 40 times, an hour 3 to 6; stop where the samples stop getting closer, for later ones repeat the clips.',
     },
     min: 0.01,
     max: 10_000,
@@ -86,6 +88,8 @@ export const COMMON_FIELDS: readonly RecipeField[] = [
     defaults: { look: 1e-4 },
     helps: {
       look: 'How far each update goes. 1e-4 is usual for photos; lower it where the samples turn harsh or noisy, raise it where nothing changes.',
+      sound:
+        'How far each update goes. 2e-4 is usual for music; lower it where the samples fall into noise or one held note, raise it where nothing changes.',
     },
     min: 0,
     max: 1,
@@ -99,7 +103,7 @@ export const COMMON_FIELDS: readonly RecipeField[] = [
     name: 'per_device_train_batch_size',
     type: 'integer',
     default: 2,
-    defaults: { look: 1 },
+    defaults: { look: 1, sound: 1 },
     min: 1,
     max: 1024,
     step: 1,
@@ -138,7 +142,7 @@ export const COMMON_FIELDS: readonly RecipeField[] = [
     name: 'lr_scheduler_type',
     type: 'choice',
     default: 'linear',
-    defaults: { look: 'cosine' },
+    defaults: { look: 'cosine', sound: 'cosine' },
     choices: [
       { value: 'linear', label: 'Falling evenly' },
       { value: 'cosine', label: 'Falling along a cosine' },
@@ -233,6 +237,7 @@ export const COMMON_FIELDS: readonly RecipeField[] = [
     name: 'adam_beta2',
     type: 'number',
     default: 0.999,
+    defaults: { sound: 0.99 },
     min: 0,
     max: 0.999999,
     step: 0.001,
@@ -286,7 +291,7 @@ export const COMMON_FIELDS: readonly RecipeField[] = [
     name: 'early_stopping_patience',
     type: 'integer',
     default: 3,
-    defaults: { look: 0 },
+    defaults: { look: 0, sound: 0 },
     min: 0,
     max: 1000,
     step: 1,
@@ -323,6 +328,10 @@ export const COMMON_FIELDS: readonly RecipeField[] = [
     type: 'integer',
     default: 25,
     defaults: { look: 250 },
+    helps: {
+      look: 'How often base and tuned model draw the same prompts, to see the change. 0: never.',
+      sound: 'How often base and tuned model play the same prompts, to hear the change. 0: never.',
+    },
     min: 0,
     max: 10_000_000,
     step: 1,

@@ -2,6 +2,7 @@ import { UserError } from '../engine/errors.ts';
 import { didYouMean, isJsonObject, shown } from '../models/files/json.ts';
 import { COMMON_FIELDS, TASKS } from './recipe-fields.ts';
 import { LOOK_FIELDS } from './recipe-fields-look.ts';
+import { SOUND_FIELDS } from './recipe-fields-sound.ts';
 import type { RecipeField, Task } from './recipe-fields.ts';
 import type { SchedulerType } from './schedule.ts';
 
@@ -53,9 +54,12 @@ export interface Recipe {
   prior_loss_weight: number;
   sample_inference_steps: number;
   sample_guidance_scale: number;
+  max_duration_in_seconds: number;
+  random_crop: boolean;
+  sample_duration_in_seconds: number;
 }
 
-const ALL_FIELDS: readonly RecipeField[] = [...COMMON_FIELDS, ...LOOK_FIELDS];
+const ALL_FIELDS: readonly RecipeField[] = [...COMMON_FIELDS, ...LOOK_FIELDS, ...SOUND_FIELDS];
 
 function ofTask(field: RecipeField, task: Task): RecipeField {
   // A field's default and its task's are of one type.
