@@ -11,6 +11,8 @@ import type {
   ProjectRecord,
   RowChunkRecord,
   RunRecord,
+  SoundFileRecord,
+  SoundRowsRecord,
 } from './records.ts';
 
 interface Schema extends DBSchema {
@@ -25,12 +27,14 @@ interface Schema extends DBSchema {
   settings: { key: string; value: Json };
   pictureRows: { key: string; value: PictureRowsRecord };
   pictureFiles: { key: [string, string]; value: PictureFileRecord };
+  soundRows: { key: string; value: SoundRowsRecord };
+  soundFiles: { key: [string, string]; value: SoundFileRecord };
 }
 
 export type Database = IDBPDatabase<Schema>;
 
 const NAME = 'athanor';
-const VERSION = 2;
+const VERSION = 3;
 
 let opened: Promise<Database> | null = null;
 
@@ -55,6 +59,10 @@ export function database(): Promise<Database> {
       if (from < 2) {
         db.createObjectStore('pictureRows', { keyPath: 'datasetId' });
         db.createObjectStore('pictureFiles', { keyPath: ['datasetId', 'id'] });
+      }
+      if (from < 3) {
+        db.createObjectStore('soundRows', { keyPath: 'datasetId' });
+        db.createObjectStore('soundFiles', { keyPath: ['datasetId', 'id'] });
       }
     },
     blocking(_current, _blocked, event) {

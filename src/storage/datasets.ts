@@ -84,6 +84,8 @@ export async function deleteDataset(id: string): Promise<void> {
   await db.delete('rows', keysOf(id));
   await db.delete('pictureFiles', keysOf(id));
   await db.delete('pictureRows', id);
+  await db.delete('soundFiles', keysOf(id));
+  await db.delete('soundRows', id);
   await db.delete('datasets', id);
 }
 

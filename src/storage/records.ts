@@ -1,5 +1,6 @@
 import type { FileReport, SkipCounts, SkippedExample, TrainingRow } from '../datasets/rows.ts';
 import type { PictureReport, PictureRow } from '../datasets/pictures/types.ts';
+import type { Clip, SoundFile, SoundReport, Waveform } from '../datasets/sounds/types.ts';
 
 /**
  * What IndexedDB keeps. Recipes and adapter configurations are kept as plain JSON: the layers above own their shape
@@ -38,6 +39,13 @@ export interface LookRecord {
   sampleSeed: number;
 }
 
+/** What only a sound has. */
+export interface SoundRecord {
+  /** Seed and length of the sounds composed along the way. */
+  sampleSeed: number;
+  sampleSeconds: number;
+}
+
 export interface ProjectRecord {
   id: string;
   task: Task;
@@ -52,10 +60,11 @@ export interface ProjectRecord {
   adapter: JsonObject;
   /** Prompts that are answered along the way and offered on Try. */
   prompts: string[];
-  /** A real person's way of speaking, or likeness, is taught: the page and the model card say what that asks for. */
+  /** A real person's way of speaking, likeness or music is taught: the page and the model card say what that asks for. */
   realPerson: boolean;
   votes: VoteCounts;
   look: LookRecord;
+  sound: SoundRecord;
 }
 
 /** A data set without its rows, which lie in chunks of their own. */
@@ -72,10 +81,30 @@ export interface DatasetRecord {
   changedAt: number;
   /** Of pictures: what their files take; their rows and files lie in stores of their own. */
   pictureBytes?: number;
-  /** Of pictures: the word that will call the subject, and what captions not written by hand are made from. */
+  /** Of pictures and sounds: the word that will call it, and what words not written by hand are made from. */
   words?: { triggerWord: string; template: string };
   /** Of pictures: what all imports together understood. */
   pictures?: PictureReport;
+  /** Of sounds: the same, what their files take, and the seconds of all clips that are kept; rows are kept clips. */
+  sounds?: SoundReport;
+  soundBytes?: number;
+  seconds?: number;
+}
+
+/** The songs of a data set and the clips of them, in order. */
+export interface SoundRowsRecord {
+  datasetId: string;
+  files: SoundFile[];
+  clips: Clip[];
+}
+
+/** The bytes of one song of a data set, as they came. */
+export interface SoundFileRecord {
+  datasetId: string;
+  /** The SoundFile's id. */
+  id: string;
+  file: Blob;
+  waveform: Waveform;
 }
 
 /** The pictures of a data set, in order. */
@@ -125,7 +154,7 @@ export interface RunRecord {
   reason: string;
   /** Seconds of training, without pauses. */
   seconds: number;
-  /** Tokens seen; of a look, pictures. */
+  /** Tokens seen; of a look, pictures; of a sound, code frames. */
   tokens: number;
 }
 
@@ -134,7 +163,7 @@ export interface StepPoint {
   loss: number;
   learningRate: number;
   gradNorm: number;
-  /** Tokens of the step; of a look, pictures. */
+  /** Tokens of the step; of a look, pictures; of a sound, code frames. */
   tokens: number;
   seconds: number;
 }
@@ -231,6 +260,7 @@ export function newProject(id: string, task: Task, name: string, now: number): P
     realPerson: false,
     votes: { better: 0, same: 0, worse: 0 },
     look: emptyLook(),
+    sound: emptySound(),
   };
 }
 
@@ -238,8 +268,17 @@ export function emptyLook(): LookRecord {
   return { sampleSeed: 1 };
 }
 
+export function emptySound(): SoundRecord {
+  return { sampleSeed: 1, sampleSeconds: 8 };
+}
+
 /** A project as the database has it, with what older versions of the page did not write yet. */
 export function readProject(record: ProjectRecord): ProjectRecord {
   const known: Partial<ProjectRecord> = record;
-  return { ...record, task: known.task ?? 'voice', look: { ...emptyLook(), ...known.look } };
+  return {
+    ...record,
+    task: known.task ?? 'voice',
+    look: { ...emptyLook(), ...known.look },
+    sound: { ...emptySound(), ...known.sound },
+  };
 }

@@ -28,7 +28,10 @@ export async function storageUsage(): Promise<StorageUsage> {
     const { id, name } = project;
     const dataset = project.datasetId ? await db.get('datasets', project.datasetId) : undefined;
     // Text is mostly one byte a character in IndexedDB where it is Latin, two elsewhere: two is the safe side.
-    if (dataset) items.push({ kind: 'data', id, name, bytes: dataset.characters * 2 + (dataset.pictureBytes ?? 0) });
+    if (dataset) {
+      const files = (dataset.pictureBytes ?? 0) + (dataset.soundBytes ?? 0);
+      items.push({ kind: 'data', id, name, bytes: dataset.characters * 2 + files });
+    }
     let bytes = 0;
     let made = 0;
     for (const run of await listRuns(id)) {

@@ -17,63 +17,6 @@ export interface PictureSnapshot {
   masks: ReadonlyMap<string, Blob>;
 }
 
-/** Undo reaches this far back; a snapshot shares with its neighbours whatever did not change. */
-const MOST_STEPS = 500;
-
-/** The pictures of a set and what was done to them, each step named and undoable. */
-export class PictureHistory {
-  #now: PictureSnapshot;
-  #past: { label: string; before: PictureSnapshot }[] = [];
-  #future: { label: string; after: PictureSnapshot }[] = [];
-
-  constructor(start: PictureSnapshot) {
-    this.#now = start;
-  }
-
-  get now(): PictureSnapshot {
-    return this.#now;
-  }
-
-  get undoLabel(): string | null {
-    return this.#past.at(-1)?.label ?? null;
-  }
-
-  get redoLabel(): string | null {
-    return this.#future.at(-1)?.label ?? null;
-  }
-
-  apply(label: string, fields: Partial<PictureSnapshot>): void {
-    this.#past = [...this.#past.slice(1 - MOST_STEPS), { label, before: this.#now }];
-    this.#now = { ...this.#now, ...fields };
-    this.#future = [];
-  }
-
-  /** Another look at the same pictures: no step of its own. */
-  replace(fields: Partial<PictureSnapshot>): void {
-    this.#now = { ...this.#now, ...fields };
-  }
-
-  undo(): void {
-    const last = this.#past.pop();
-    if (!last) return;
-    this.#future.push({ label: last.label, after: this.#now });
-    this.#now = last.before;
-  }
-
-  redo(): void {
-    const next = this.#future.pop();
-    if (!next) return;
-    this.#past.push({ label: next.label, before: this.#now });
-    this.#now = next.after;
-  }
-
-  /** Takes the last step back as if it had never been: what it wanted could not be kept. */
-  drop(): void {
-    const last = this.#past.pop();
-    if (last) this.#now = last.before;
-  }
-}
-
 /** The masks that differ between two moments: what is there now, null where none is. */
 export function changedMasks(before: PictureSnapshot, now: PictureSnapshot): Map<string, Blob | null> {
   const changed = new Map<string, Blob | null>();

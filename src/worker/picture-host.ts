@@ -23,15 +23,10 @@ import { getProject } from '../storage/projects.ts';
 import type { DatasetRecord } from '../storage/records.ts';
 import { openCaptions, pixelsOf, type CaptionSource } from './caption-model.ts';
 import { errorMessage, isAbort } from './errors.ts';
+import { History } from './history.ts';
 import { pictureSources } from './picture-sources.ts';
 import { changed, joinReports, type PictureChange, type PictureFields } from './picture-changes.ts';
-import {
-  captionFrom,
-  changedMasks,
-  PictureHistory,
-  type PictureSnapshot,
-  type PictureWords,
-} from './picture-history.ts';
+import { captionFrom, changedMasks, type PictureSnapshot, type PictureWords } from './picture-history.ts';
 
 export type { PictureChange, PictureFields } from './picture-changes.ts';
 export type { PictureWords } from './picture-history.ts';
@@ -65,7 +60,7 @@ export function bucketOptions(resolution: number): BucketOptions {
   return { resolution, step: resolution >= 256 ? 64 : 16 };
 }
 
-type Session = { projectId: string; record: DatasetRecord | null; history: PictureHistory; resolution: number };
+type Session = { projectId: string; record: DatasetRecord | null; history: History<PictureSnapshot>; resolution: number };
 
 const NO_WORDS: PictureWords = { triggerWord: '', template: 'a photo of {word}' };
 
@@ -108,7 +103,7 @@ export class PictureHost {
         }
       }
       const words = record?.words ?? { ...NO_WORDS, triggerWord };
-      this.#session = { projectId, record, history: new PictureHistory({ rows, words, masks }), resolution };
+      this.#session = { projectId, record, history: new History<PictureSnapshot>({ rows, words, masks }), resolution };
     }
   }
 

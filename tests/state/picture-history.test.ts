@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { PictureReport, PictureRow } from '../../src/datasets/pictures/types.ts';
 import { changed, joinReports } from '../../src/worker/picture-changes.ts';
-import { changedMasks, PictureHistory, withWords, type PictureSnapshot } from '../../src/worker/picture-history.ts';
+import { History } from '../../src/worker/history.ts';
+import { changedMasks, withWords, type PictureSnapshot } from '../../src/worker/picture-history.ts';
 
 function row(id: string, fields: Partial<PictureRow> = {}): PictureRow {
   return {
@@ -30,7 +31,7 @@ const ids = (snapshot: Partial<PictureSnapshot>): string[] => (snapshot.rows ?? 
 
 describe('the history of a set of pictures', () => {
   it('goes back and forth over every kind of change', () => {
-    const history = new PictureHistory(start);
+    const history = new History(start);
     const mask = new Blob(['m']);
     const changes = [
       { kind: 'remove', ids: ['b'], label: 'Remove b' },
@@ -66,7 +67,7 @@ describe('the history of a set of pictures', () => {
   });
 
   it('forgets what could not be kept, and what was undone once something else is done', () => {
-    const history = new PictureHistory(start);
+    const history = new History(start);
     history.apply('first', { rows: [] });
     history.drop();
     expect(history.now).toBe(start);
