@@ -1,7 +1,8 @@
 import { RandomStream } from '../../adapters/random.ts';
-import { shuffledOrder } from '../../datasets/order.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { RunData } from '../../training/run.ts';
+import type { Placed } from '../../training/sized-batches.ts';
+import { EpochBatches, sizedBatches } from '../../training/sized-batches.ts';
 import type { Batch } from '../../training/trainer.ts';
 import type { BatchContext, LatentSize, NoisyRow } from './batch.ts';
 import { makeBatch, programName } from './batch.ts';
@@ -81,38 +82,12 @@ function noisyRow(
   };
 }
 
-/** The examples of one epoch in their order, cut into batches of one size each; a last batch is filled up with others. */
-function epochBatches(
-  examples: LookExamples,
-  recipe: Recipe,
-  epoch: number,
-): { example: LookExample; position: number }[][] {
+/** The batches of one epoch; class pictures are mixed in, as many as there are others. */
+function epochBatches(examples: LookExamples, recipe: Recipe, epoch: number): Placed<LookExample>[][] {
   const own = examples.training.flatMap((example) => Array.from({ length: example.repeats }, () => example));
   const { priors } = examples;
   const ordinary = priors.length > 0 ? own.map((_, i) => priors[(epoch * own.length + i) % priors.length]!) : [];
-  const entries = [...own, ...ordinary];
-  const order = recipe.shuffle ? shuffledOrder(entries.length, recipe.seed, epoch) : entries.map((_, i) => i);
-  const size = recipe.per_device_train_batch_size;
-  const waiting = new Map<string, { example: LookExample; position: number }[]>();
-  const seen = new Map<string, LookExample[]>();
-  const batches: { example: LookExample; position: number }[][] = [];
-  Array.from(order).forEach((index, place) => {
-    const example = entries[index]!;
-    const name = programName(example.size);
-    const group = waiting.get(name) ?? [];
-    group.push({ example, position: epoch * 2 * entries.length + place });
-    seen.set(name, [...(seen.get(name) ?? []), example]);
-    if (group.length === size) batches.push(group.splice(0));
-    waiting.set(name, group);
-  });
-  let extra = epoch * 2 * entries.length + entries.length;
-  for (const [name, group] of waiting) {
-    if (group.length === 0) continue;
-    const others = seen.get(name)!;
-    for (let i = 0; group.length < size; i++) group.push({ example: others[i % others.length]!, position: extra++ });
-    batches.push(group);
-  }
-  return batches;
+  return sizedBatches([...own, ...ordinary], ({ size }) => programName(size), recipe, epoch);
 }
 
 /** Batches of an epoch: the same number in every one. */
@@ -126,15 +101,9 @@ export function batchesPerEpoch(examples: LookExamples, recipe: Recipe): number 
  */
 export function lookRunData(examples: LookExamples, settings: Settings): RunData {
   const { context, recipe } = settings;
-  const perEpoch = batchesPerEpoch(examples, recipe);
-  let known: { epoch: number; batches: ReturnType<typeof epochBatches> } | undefined;
-  const batchAt = (index: number): { example: LookExample; position: number }[] => {
-    const epoch = Math.floor(index / perEpoch);
-    if (known?.epoch !== epoch) known = { epoch, batches: epochBatches(examples, recipe, epoch) };
-    return known.batches[index % perEpoch]!;
-  };
+  const epochs = new EpochBatches((epoch) => epochBatches(examples, recipe, epoch));
   const toBatch = (rows: NoisyRow[], size: LatentSize): Batch => makeBatch(context, rows, size, recipe.snr_gamma);
-  const drawRow = ({ example, position }: { example: LookExample; position: number }): NoisyRow => {
+  const drawRow = ({ example, position }: Placed<LookExample>): NoisyRow => {
     const random = new RandomStream(recipe.seed, `example ${position}`);
     const view = random.integer(example.views.length);
     const isSilent = random.uniform() < recipe.caption_dropout_rate;
@@ -142,10 +111,10 @@ export function lookRunData(examples: LookExamples, settings: Settings): RunData
     return noisyRow(example, random, settings, { view, text });
   };
   return {
-    count: perEpoch * recipe.per_device_train_batch_size,
+    count: epochs.perEpoch * recipe.per_device_train_batch_size,
     batches: (index) =>
       Array.from({ length: recipe.gradient_accumulation_steps }, (_, micro) => {
-        const batch = batchAt(index * recipe.gradient_accumulation_steps + micro);
+        const batch = epochs.at(index * recipe.gradient_accumulation_steps + micro);
         return toBatch(batch.map(drawRow), batch[0]!.example.size);
       }),
     heldOut: heldOutBatches(examples.heldOut, settings, toBatch),

@@ -1,6 +1,8 @@
 import type { PictureRow, Pixels } from '../../datasets/pictures/types.ts';
 import type { RunEvent } from '../../training/run.ts';
 
+export type { TaskCache as LookCache } from '../cache.ts';
+
 export type SchedulerName =
   'DDIMScheduler' | 'EulerDiscreteScheduler' | 'EulerAncestralDiscreteScheduler' | 'DPMSolverMultistepScheduler';
 
@@ -59,14 +61,6 @@ export interface PrepareEvent {
 }
 
 export type LookTrainingEvent = PrepareEvent | RunEvent<{ prompt: string; seed: number; base: Pixels; tuned: Pixels }>;
-
-/** Keeps what takes long to compute, by a text that says all that it depends on but the base. Losing an entry costs time alone. */
-export interface LookCache {
-  read(key: string): Promise<Float32Array<ArrayBuffer> | undefined>;
-  write(key: string, values: Float32Array<ArrayBuffer>): Promise<void>;
-  /** Called after a set of writes. */
-  trim(): Promise<void>;
-}
 
 /** A picture of a data set: its row, and its pixels when they are asked for. */
 export interface PictureSource {
