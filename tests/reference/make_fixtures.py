@@ -1,4 +1,4 @@
-"""Writes the cases of cases.py and look_cases.py into a folder: make_fixtures.py --out tests/fixtures [case ...]"""
+"""Writes the cases of cases.py, look_cases.py and sound_cases.py into a folder: make_fixtures.py --out tests/fixtures [case ...]"""
 
 import argparse
 import time
@@ -6,9 +6,12 @@ from pathlib import Path
 
 import build_case
 import look_build
+import sound_build
 from cases import CASES
 from look_cases import BASES
 from look_cases import CASES as LOOKS
+from sound_cases import BASES as SOUND_BASES
+from sound_cases import CASES as SOUNDS
 
 
 def build(out, name):
@@ -16,6 +19,10 @@ def build(out, name):
     if name in CASES:
         result = build_case.build(out / name, CASES[name])
         return result, build_case.well_conditioned(result)
+    if name in SOUNDS:
+        case = SOUNDS[name]
+        result = sound_build.build(out / name, out / case['base'] / 'base', SOUND_BASES[case['base']], case)
+        return result, sound_build.well_conditioned(result)
     case = LOOKS[name]
     result = look_build.build(out / name, out / case['base'] / 'base', BASES[case['base']], case)
     return result, look_build.well_conditioned(result)
@@ -26,7 +33,7 @@ def main():
     parser.add_argument('--out', required=True, type=Path)
     parser.add_argument('case', nargs='*', help='only these (default: all)')
     arguments = parser.parse_args()
-    names = [*CASES, *LOOKS]
+    names = [*CASES, *LOOKS, *SOUNDS]
     unknown = set(arguments.case) - set(names)
     if unknown:
         parser.error(f'no such case: {", ".join(sorted(unknown))}; there are {", ".join(names)}')
