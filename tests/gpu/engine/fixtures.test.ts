@@ -22,7 +22,7 @@ import { FAMILIES, LORA, familyDevice, trained } from './support.ts';
 const LIMITS = { logits: 2e-5, gradient: 2e-4, gradients: 5e-5, change: 3e-4, loss: 1e-5 };
 
 const has = (name: string, file: string): boolean => existsSync(join(FIXTURES, name, file));
-const cases = readdirSync(FIXTURES).filter((name) => has(name, 'expected.safetensors') && !name.startsWith('look-'));
+const cases = readdirSync(FIXTURES).filter((name) => has(name, 'expected.safetensors') && !/^(look|sound)-/.test(name));
 
 interface Job {
   recipe: Record<string, unknown>;
