@@ -1,6 +1,6 @@
 // What the benchmarks that run in Chromium share: bundling a page, and a browser with empty shader caches. SwiftShader unless
 // ATHANOR_LAVAPIPE names a folder with lavapipe's browser, or ATHANOR_BROWSER_GPU=hardware asks for the real card.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -34,7 +34,38 @@ export async function bundlePage(name) {
 }
 
 /**
- * A browser of its own for `use`, which is given a function that opens a fresh page and says which adapter it has.
+ * Seconds of processor time, all threads together, that the graphics process of the browser with this profile has taken; null
+ * where the system has no /proc. A software adapter computes there, and on a busy machine this is steadier than the clock.
+ * @param {string} profile
+ */
+function graphicsSeconds(profile) {
+  if (!existsSync('/proc/self/stat')) return null;
+  /** @type {Map<string, { parent: string, command: string, ticks: number }>} */
+  const processes = new Map();
+  for (const id of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      // After the name in brackets: state, parent, …, and as the 12th and 13th user and system ticks of 10 ms.
+      const fields = readFileSync(`/proc/${id}/stat`, 'utf8')
+        .replace(/^.*\) /s, '')
+        .split(' ');
+      const command = readFileSync(`/proc/${id}/cmdline`, 'utf8');
+      processes.set(id, { parent: fields[1] ?? '', command, ticks: Number(fields[11]) + Number(fields[12]) });
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  /** @param {string} id @returns {boolean} */
+  const isOurs = (id) => {
+    const found = processes.get(id);
+    return found !== undefined && (found.command.includes(profile) || isOurs(found.parent));
+  };
+  const graphics = [...processes].find(([id, { command }]) => command.includes('--type=gpu-process') && isOurs(id));
+  return graphics ? graphics[1].ticks / 100 : null;
+}
+
+/**
+ * A browser of its own for `use`, which is given a function that opens a fresh page (with window.athanorGraphicsSeconds, see above) and says which adapter it
+ * has.
  * @template R
  * @param {string} url
  * @param {(open: () => Promise<{ page: import('playwright-core').Page, adapter: string }>) => Promise<R>} use
@@ -54,6 +85,7 @@ export async function withBrowser(url, use) {
   const open = async () => {
     const page = await context.newPage();
     page.setDefaultTimeout(0);
+    await page.exposeFunction('athanorGraphicsSeconds', () => graphicsSeconds(fresh));
     page.on('pageerror', (error) => console.error(error.message));
     page.on('console', (message) => {
       if (message.type() === 'error' || message.type() === 'warning') console.error(message.text());

@@ -20,6 +20,8 @@ export interface OpResult {
   side: string;
   firstSeconds: number;
   seconds: number[];
+  /** Processor time of the graphics process in those, all threads together; empty where it is not known. */
+  processor: number[];
   dispatches: number;
   /** Most bytes of the device's buffers, operands included. */
   peakBytes: number;
@@ -72,7 +74,16 @@ async function run({
     const create = SIDES[name];
     if (!create) throw new Error(`There is no side ${name}: choose from ${Object.keys(SIDES).join(', ')}.`);
     const result: OpResult = {
-      ...{ side: name, firstSeconds: 0, seconds: [], dispatches: 0, peakBytes: 0, cost: null, failure: null },
+      ...{
+        side: name,
+        firstSeconds: 0,
+        seconds: [],
+        processor: [],
+        dispatches: 0,
+        peakBytes: 0,
+        cost: null,
+        failure: null,
+      },
     };
     results.push(result);
     refusals.length = 0;
@@ -86,7 +97,12 @@ async function run({
     }
   }
   for (let i = 0; i < runs; i++) {
-    for (const { side, result } of running) result.seconds.push(await timed(side, result));
+    for (const { side, result } of running) {
+      const before = await window.athanorGraphicsSeconds();
+      result.seconds.push(await timed(side, result));
+      const after = await window.athanorGraphicsSeconds();
+      if (before !== null && after !== null) result.processor.push(after - before);
+    }
   }
   const [first, second] = running;
   const difference = first && second ? apart(await first.side.result(), await second.side.result()) : null;
@@ -97,6 +113,7 @@ async function run({
 declare global {
   interface Window {
     athanorOps: typeof run;
+    athanorGraphicsSeconds: () => Promise<number | null>;
   }
 }
 window.athanorOps = run;
