@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { RandomStream } from '../../src/adapters/random.ts';
-import { checkSampling, greedy, sampleToken } from '../../src/tasks/voice/sampling.ts';
+import { greedy, sampleToken } from '../../src/tasks/sampling.ts';
+import { checkSampling } from '../../src/tasks/voice/check-sampling.ts';
 import type { GenerateRequest } from '../../src/tasks/voice/types.ts';
 
 const LOGITS = Float32Array.of(1, 3, 2, -1, 2.5, -40);

@@ -1,6 +1,6 @@
 import type { LoraConfig } from '../../adapters/config.ts';
 import { LOOK_CONVOLUTIONS, LOOK_TARGETS } from './adapter.ts';
-import { markdown, oneLine, quoted, shellWord, slug } from './bundle-words.ts';
+import { markdown, oneLine, quoted, shellWord, slug } from '../bundle-words.ts';
 import type { BundleFolder, BundleOptions } from './bundle.ts';
 
 /** sd-scripts' state of February 2026, whose arguments these are. */

@@ -3,7 +3,7 @@ import type { LookFamily } from '../../adapters/kohya-names.ts';
 import { UserError } from '../../engine/errors.ts';
 import { shown } from '../../models/files/json.ts';
 import type { Recipe } from '../../training/recipe.ts';
-import { oneLine, slug } from './bundle-words.ts';
+import { oneLine, slug } from '../bundle-words.ts';
 import { datasetToml, promptFile, readme, skyYaml, trainScript } from './bundle-text.ts';
 
 /** A picture as it is to be learnt: cropped, of any size. */

@@ -6,12 +6,12 @@ import type { ModelFolder } from '../../models/files/folder.ts';
 import type { TensorData } from '../../models/files/safetensors.ts';
 import { createSampler } from '../../models/schedulers/sampler.ts';
 import { unetInputs } from '../../models/unet-2d-condition.ts';
+import { TensorFile } from '../tensor-file.ts';
 import { joined } from './batch.ts';
 import { denoise } from './denoise.ts';
 import { unetPlan } from './drawer.ts';
 import { LookCodec } from './encoders.ts';
 import type { LookModel } from './look.ts';
-import { TensorFile } from './prepared.ts';
 import type { TextState } from './text.ts';
 
 const COMPONENTS = ['text_encoder', 'unet', 'vae_encoder', 'vae_decoder', 'sampler'] as const;

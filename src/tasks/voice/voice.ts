@@ -24,7 +24,8 @@ import type { Talk } from './generator.ts';
 import { Generator, generationBytes } from './generator.ts';
 import { IGNORED } from './packing.ts';
 import { planTraining } from './plan.ts';
-import { checkSampling, greedy, sampleToken } from './sampling.ts';
+import { greedy, sampleToken } from '../sampling.ts';
+import { checkSampling } from './check-sampling.ts';
 import type { GenerateChunk, GenerateRequest, ModelInfo, PlanReport, TokenPreview, TrainingEvent } from './types.ts';
 
 export interface LoadOptions {

@@ -9,7 +9,7 @@ import { readPreparedBatch } from '../../../src/tasks/voice/examples.ts';
 import type { Examples } from '../../../src/tasks/voice/examples.ts';
 import { Generator } from '../../../src/tasks/voice/generator.ts';
 import { packRows } from '../../../src/tasks/voice/packing.ts';
-import { greedy } from '../../../src/tasks/voice/sampling.ts';
+import { greedy } from '../../../src/tasks/sampling.ts';
 import { VoiceModel } from '../../../src/tasks/voice/voice.ts';
 import { parseRecipe } from '../../../src/training/recipe.ts';
 import type { Recipe } from '../../../src/training/recipe.ts';
