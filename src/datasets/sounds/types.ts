@@ -27,7 +27,6 @@ export type SoundSkipReason =
   | 'damaged'
   | 'silent'
   | 'too short to learn from'
-  | 'no music found'
   | 'the same file twice'
   | 'empty'
   | 'words of no sound';
@@ -44,7 +43,7 @@ export interface SoundTags {
   comment?: string;
 }
 
-/** Why a file or a clip is shown with a mark; each has a sentence of its own: see `warningSentence`. */
+/** Why a file or a clip is shown with a mark; each has a sentence of its own: see warnings.ts. */
 export type SoundWarning =
   | 'clipped'
   | 'one channel silent'
@@ -53,6 +52,7 @@ export type SoundWarning =
   | 'breaks off'
   | 'more than two channels'
   | 'very quiet'
+  | 'noise'
   | 'short';
 
 /** Sounds as files hold them: they can be read in any place, as a Blob can. Files of a disk and of the page are both that. */

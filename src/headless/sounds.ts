@@ -1,0 +1,74 @@
+/** Sounds in Node: files and folders of a disk, for the import and for training. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { soundSource } from '../datasets/sounds/clips.ts';
+import { clipToLine, importSounds } from '../datasets/sounds/import-sounds.ts';
+import type { SoundInput, SoundReport, SoundSource } from '../datasets/sounds/types.ts';
+import { UserError } from '../engine/errors.ts';
+import { writeOut } from './files.ts';
+
+/** A file of the disk; it is only open while it is read from. */
+export function soundFileInput(path: string, name = basename(path)): SoundInput {
+  return {
+    name,
+    size: statSync(path).size,
+    async read(start, end) {
+      const file = await open(path);
+      try {
+        const bytes = new Uint8Array(end - start);
+        let done = 0;
+        while (done < bytes.length) {
+          const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done);
+          if (bytesRead === 0) throw new UserError(`${path} ends too early.`);
+          done += bytesRead;
+        }
+        return bytes;
+      } finally {
+        await file.close();
+      }
+    },
+  };
+}
+
+/** Files and, for folders, all that lies in them at any depth, in order; names are paths from the folder's own name on. */
+export function soundInputs(paths: readonly string[]): SoundInput[] {
+  return paths.flatMap((path) => {
+    if (!existsSync(path)) throw new UserError(`There is no file ${path}.`);
+    if (!statSync(path).isDirectory()) return [soundFileInput(path)];
+    const inside = (folder: string, name: string): SoundInput[] =>
+      readdirSync(folder, { withFileTypes: true })
+        .filter((entry) => !entry.name.startsWith('.'))
+        .sort((a, b) => (a.name < b.name ? -1 : 1))
+        .flatMap((entry) => {
+          const [at, as] = [join(folder, entry.name), `${name}/${entry.name}`];
+          if (statSync(at).isDirectory()) return inside(at, as);
+          return statSync(at).isFile() ? [soundFileInput(at, as)] : [];
+        });
+    return inside(path, basename(path));
+  });
+}
+
+/** What dropping these files on the page gives, written as report.json and clips.jsonl (the clips that are kept). */
+export async function importSoundFiles(paths: readonly string[], out: string): Promise<SoundReport> {
+  const { clips, report } = await importSounds(soundInputs(paths));
+  const kept = clips.filter((clip) => clip.kept);
+  writeOut(out, [
+    ['report.json', `${JSON.stringify(report, null, 2)}\n`],
+    ['clips.jsonl', kept.map((clip) => `${clipToLine(clip)}\n`).join('')],
+  ]);
+  return report;
+}
+
+/**
+ * The clips of files and folders, cut and judged as dropping them on the page does, for training; samples are read from the
+ * disk when they are asked for.
+ * @throws SoundImportError where there is no sound in them.
+ */
+export async function soundsOf(paths: readonly string[]): Promise<SoundSource[]> {
+  const inputs = new Map<string, SoundInput>();
+  const { clips } = await importSounds(soundInputs(paths), { keep: ({ id }, input) => void inputs.set(id, input) });
+  return Promise.all(
+    clips.filter((clip) => clip.kept).map((clip) => soundSource(clip, () => inputs.get(clip.fileId)!)),
+  );
+}
