@@ -3,6 +3,7 @@
 struct Params {
   queries: u32, keys: u32, group: u32, scale: f32,
   q_stride: u32, q_offset: u32, k_stride: u32, k_offset: u32, v_stride: u32, v_offset: u32, o_stride: u32, o_offset: u32,
+  span: i32,
 }
 #params
 #buffer q: array<$ELEMENT>, read
@@ -12,6 +13,13 @@ struct Params {
 #buffer o: array<$ELEMENT>, read_write
 #if LSE
 #buffer lse: array<f32>, read_write
+#endif
+#if BIAS
+#buffer bias: array<f32>, read
+// In powers of two, as the scores.
+fn relative(head: u32, query: u32, key: u32) -> f32 {
+  return bias[head * u32(2 * p.span + 1) + u32(clamp(i32(key) - i32(query), -p.span, p.span) + p.span)] * LOG2E;
+}
 #endif
 #include row_reduce
 const LOG2E = 1.4426950408889634;
@@ -64,6 +72,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       var dots = 0.0;
       for (var i = 0u; i < $(CHUNKS)u; i++) { dots += dot(q_at(q_row, i), k_at(row, i)); }
       score = dots * (p.scale * LOG2E);
+#if BIAS
+      score += relative(head, t, key + lane);
+#endif
     }
     let next = max(most, reduce_max(score, lane));
     let keep = exp2(most - next);

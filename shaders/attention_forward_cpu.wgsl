@@ -8,6 +8,7 @@ diagnostic(off, subgroup_uniformity);
 struct Params {
   queries: u32, keys: u32, group: u32, scale: f32,
   q_stride: u32, q_offset: u32, k_stride: u32, k_offset: u32, v_stride: u32, v_offset: u32, o_stride: u32, o_offset: u32,
+  span: i32,
 }
 #params
 #buffer q: array<$ELEMENT>, read
@@ -17,6 +18,13 @@ struct Params {
 #buffer o: array<$ELEMENT>, read_write
 #if LSE
 #buffer lse: array<f32>, read_write
+#endif
+#if BIAS
+#buffer bias: array<f32>, read
+// In powers of two, as the scores.
+fn relative(head: u32, query: u32, key: u32) -> f32 {
+  return bias[head * u32(2 * p.span + 1) + u32(clamp(i32(key) - i32(query), -p.span, p.span) + p.span)] * LOG2E;
+}
 #endif
 
 #if VECTOR == 4
@@ -145,6 +153,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #for r 0 $ROWS
     var next$r = most$r;
 #for j 0 $BLOCK
+#if BIAS
+    s$(r)_$j += relative(head, t$r, seen$j);
+#endif
     s$(r)_$j = select(MASKED, s$(r)_$j, seen$j >= range$r.x && seen$j < range$r.y);
     next$r = max(next$r, s$(r)_$j);
 #endfor

@@ -2,6 +2,7 @@
 struct Params {
   queries: u32, keys: u32, group: u32, scale: f32,
   q_stride: u32, q_offset: u32, k_stride: u32, k_offset: u32, v_stride: u32, v_offset: u32, o_stride: u32, o_offset: u32,
+  span: i32,
 }
 #params
 #buffer q: array<$ELEMENT>, read
@@ -11,6 +12,13 @@ struct Params {
 #buffer o: array<$ELEMENT>, read_write
 #if LSE
 #buffer lse: array<f32>, read_write
+#endif
+#if BIAS
+#buffer bias: array<f32>, read
+// In powers of two, as the scores.
+fn relative(head: u32, query: u32, key: u32) -> f32 {
+  return bias[head * u32(2 * p.span + 1) + u32(clamp(i32(key) - i32(query), -p.span, p.span) + p.span)] * LOG2E;
+}
 #endif
 #include attention_tiles
 var<workgroup> uniform_bounds: vec2<u32>;
@@ -56,8 +64,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let s = product_0_1(queries, Side(key, p.keys, p.k_stride, k_offset), index);
     let c0 = vec4<u32>(key + x);
     let c1 = c0 + 16u;
-    let s0 = select(vec4<f32>(MASKED), s.x * (p.scale * LOG2E), (c0 >= begin) & (c0 < end));
-    let s1 = select(vec4<f32>(MASKED), s.y * (p.scale * LOG2E), (c1 >= begin) & (c1 < end));
+    var scaled = Scores(s.x * (p.scale * LOG2E), s.y * (p.scale * LOG2E));
+#if BIAS
+    // Neighbouring invocations read neighbouring columns of the bias, and those of one row the same few lines.
+    for (var i = 0u; i < 4u; i++) {
+      scaled.x[i] += relative(head, first + 4u * y + i, key + x);
+      scaled.y[i] += relative(head, first + 4u * y + i, key + x + 16u);
+    }
+#endif
+    let s0 = select(vec4<f32>(MASKED), scaled.x, (c0 >= begin) & (c0 < end));
+    let s1 = select(vec4<f32>(MASKED), scaled.y, (c1 >= begin) & (c1 < end));
     workgroupBarrier();
     stage[index] = max(s0, s1);
     workgroupBarrier();

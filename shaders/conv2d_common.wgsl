@@ -1,10 +1,10 @@
-// y[(image, oy, ox), o] = Σ x[(image, oy·stride - top + ky, ox·stride - left + kx), c] · W[o, (ky, kx, c)] as a product
-// whose rows are pixels: parameters, bindings and loads of both kernel families. VEC: four input channels at a time, Y4: four
-// output channels.
+// y[(image, oy, ox), o] = Σ x[(image, oy·stride - top + ky·dilation, ox·stride - left + kx·dilation), c] · W[o, (ky, kx, c)] as a
+// product whose rows are pixels: parameters, bindings and loads of both kernel families. VEC: four input channels at a time,
+// Y4: four output channels.
 struct Params {
   m: u32, n: u32, channels: u32, tiles_m: u32, tiles_n: u32,
   height: u32, width: u32, out_width: u32, out_pixels: u32,
-  kernel_height: u32, kernel_width: u32, stride: u32, top: u32, left: u32,
+  kernel_height: u32, kernel_width: u32, stride: u32, dilation: u32, top: u32, left: u32,
   y_offset: u32, y_stride: u32,
   has_bias: u32, has_image_bias: u32, has_residual: u32,
 }

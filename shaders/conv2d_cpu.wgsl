@@ -24,6 +24,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let width = p.width;
   let kernel_height = p.kernel_height;
   let kernel_width = p.kernel_width;
+  let dilation = p.dilation;
   let steps = (channels + 3u) / 4u;
 #if VEC
   let line = channels / 4u;
@@ -52,8 +53,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var ky = 0u; ky < kernel_height; ky++) {
     for (var kx = 0u; kx < kernel_width; kx++) {
 #for q 0 LOADS
-      let y$q = source$q.y + ky;
-      let x$q = source$q.x + kx;
+      let y$q = source$q.y + ky * dilation;
+      let x$q = source$q.x + kx * dilation;
       let inside$q = y$q < height && x$q < width;
       let x_base$q = select(0u, (source$q.start + y$q * width + x$q) * line, inside$q);
 #endfor

@@ -44,8 +44,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
   for (var ky = 0u; ky < p.kernel_height; ky++) {
     for (var kx = 0u; kx < p.kernel_width; kx++) {
 #for q 0 LOADS_X
-      let y$q = source$q.y + ky;
-      let x$q = source$q.x + kx;
+      let y$q = source$q.y + ky * p.dilation;
+      let x$q = source$q.x + kx * p.dilation;
       let inside$q = y$q < p.height && x$q < p.width;
       let x_base$q = select(0u, (source$q.start + y$q * p.width + x$q) * line, inside$q);
 #endfor

@@ -9,6 +9,9 @@ alias V = $V;
 #if ERF
 #include erf
 #endif
+#if EXPM1
+#include expm1
+#endif
 #for i 0 OPERANDS
 #buffer b$i: array<$(T$i)>, read
 #endfor

@@ -50,9 +50,9 @@ function productTrial(op: MatmulOp, shape: MatmulShape, device: Device, variant:
 }
 
 function convolutionTrial(op: Conv2dOp, whole: Conv2dShape, device: Device, variant: Variant): Trial {
-  const { images, width, channels, outChannels, weightType } = whole;
+  const { images, width, channels, outChannels, kernel, dilation = 1, weightType } = whole;
   const rows = Math.floor(MOST_VALUES / (images * width * Math.max(channels, outChannels)));
-  const shape = { ...whole, height: Math.min(whole.height, Math.max(rows, whole.kernel[0])) };
+  const shape = { ...whole, height: Math.min(whole.height, Math.max(rows, dilation * (kernel[0] - 1) + 1)) };
   const out = outputSize(shape);
   const sizes = {
     x: images * shape.height * width * channels,

@@ -4,11 +4,13 @@ import {
   binary,
   constant,
   derivative,
+  elu,
   gelu,
   geluTanh,
   operand,
   operations,
   quickGelu,
+  relu,
   silu,
   strength,
   substitute,
@@ -24,7 +26,7 @@ import { newSeed } from './tiny.ts';
 const OPERANDS = 3;
 const STRENGTH = 0.7;
 
-/** Expressions that are smooth everywhere: logarithm, root and divisor are given something positive. */
+/** Expressions that are smooth everywhere: logarithm, root and divisor are given something positive, relu nothing near 0. */
 function randomExpression(random: Random, depth: number): Expression {
   if (depth === 0 || random.uniform() < 0.15) {
     const kind = random.int(0, 5);
@@ -35,6 +37,7 @@ function randomExpression(random: Random, depth: number): Expression {
   const inner = (): Expression => randomExpression(random, depth - 1);
   const bounded = (): Expression => unary('tanh', inner());
   const positive = (): Expression => unary('exp', bounded());
+  const awayFrom0 = (): Expression => (random.uniform() < 0.5 ? positive() : unary('neg', positive()));
   const unaries: Record<Unary, () => Expression> = {
     neg: inner,
     exp: bounded,
@@ -43,6 +46,9 @@ function randomExpression(random: Random, depth: number): Expression {
     tanh: inner,
     sigmoid: inner,
     erf: inner,
+    expm1: bounded,
+    relu: awayFrom0,
+    positive: awayFrom0,
   };
   const names = Object.keys(unaries) as Unary[];
   if (random.uniform() < 0.4) {
@@ -59,7 +65,9 @@ const point = (random: Random): number[] => Array.from({ length: OPERANDS }, () 
 function runWgsl(text: string, values: readonly number[]): number {
   const clamp = (x: number, low: number, high: number): number => Math.min(high, Math.max(low, x));
   const names = values.map((_, i) => `x${i}`);
-  const functions = { clamp, exp: Math.exp, log: Math.log, sqrt: Math.sqrt, tanh: Math.tanh, erf };
+  const select = (otherwise: number, value: number, condition: boolean): number => (condition ? value : otherwise);
+  const { exp, expm1, log, max, sqrt, tanh } = Math;
+  const functions = { clamp, select, exp, expm1, log, max, sqrt, tanh, erf };
   const run = new Function('V', 'step', ...Object.keys(functions), ...names, `return ${text};`) as (
     ...args: unknown[]
   ) => number;
@@ -180,8 +188,11 @@ describe('elementwise expressions', () => {
         '0.5': 0.34571400982514394,
         '3': 2.996362607918227,
       },
+      // torch.nn.functional.relu, and elu with alpha 1
+      relu: { '-4': 0, '-1': 0, '0.5': 0.5, '3': 3 },
+      elu: { '-4': -0.9816843611112658, '-1': -0.6321205588285577, '0.5': 0.5, '3': 3 },
     };
-    const made = { silu, quickGelu, gelu, geluTanh };
+    const made = { silu, quickGelu, gelu, geluTanh, relu, elu };
     for (const [name, values] of Object.entries(known) as [keyof typeof made, Record<string, number>][]) {
       const e = made[name](x);
       for (const [at, value] of Object.entries(values)) {
@@ -189,6 +200,16 @@ describe('elementwise expressions', () => {
         const slope = (evaluate(e, [Number(at) + 1e-5], 1) - evaluate(e, [Number(at) - 1e-5], 1)) / 2e-5;
         expect(evaluate(derivative(e, 0), [Number(at)], 1), `${name}'(${at})`).toBeCloseTo(slope, 8);
       }
+    }
+  });
+
+  test('relu and elu at 0, where torch has the slopes of the negative side', () => {
+    const x = operand(0);
+    expect(evaluate(derivative(relu(x), 0), [0], 1)).toBe(0);
+    for (const alpha of [1, 0.7]) {
+      expect(evaluate(elu(x, alpha), [0], 1)).toBe(0);
+      expect(evaluate(derivative(elu(x, alpha), 0), [0], 1)).toBe(alpha);
+      expect(evaluate(elu(x, alpha), [-2], 1)).toBeCloseTo(alpha * Math.expm1(-2), 12);
     }
   });
 });

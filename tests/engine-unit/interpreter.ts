@@ -37,6 +37,12 @@ export function evaluate(e: Expression, operands: readonly number[], strength: n
       return 1 / (1 + Math.exp(-of(e.a)));
     case 'erf':
       return erf(of(e.a));
+    case 'expm1':
+      return Math.expm1(of(e.a));
+    case 'relu':
+      return Math.max(of(e.a), 0);
+    case 'positive':
+      return Number(of(e.a) > 0);
   }
 }
 

@@ -29,6 +29,11 @@ export interface AttentionShape {
   density?: number;
 }
 
+/** Forward with a bias for each distance of key and query, up to `span` both ways; what is further has that of ±span. */
+export interface RelativeShape extends AttentionShape {
+  span?: number;
+}
+
 /** Columns of the gradients; dq, dk and dv may be columns of one buffer. */
 export interface AttentionBackwardShape extends AttentionShape {
   dO: Columns;
@@ -126,15 +131,16 @@ const rowBytes = (shape: AttentionShape) => ({
 
 /**
  * o = softmax(scale · q kᵀ) v, where query t sees the keys keyRanges[t, 0] … keyRanges[t, 1] − 1. keyRanges u32 [queries, 2];
- * an empty range gives o = 0. lse [heads, queries] is the scores' log-sum-exp, and 1e30 for an empty range.
+ * an empty range gives o = 0. lse [heads, queries] is the scores' log-sum-exp, and 1e30 for an empty range. A bias f32
+ * [heads, 2 span + 1] is added to the scaled scores: column clamp(key - query, ±span) + span.
  */
 export function attention<T>(
   target: KernelTarget,
-  shape: AttentionShape,
-  buffers: { q: T; k: T; v: T; keyRanges: T; o: T; lse?: T },
+  shape: RelativeShape,
+  buffers: { q: T; k: T; v: T; keyRanges: T; o: T; lse?: T; bias?: T },
 ): KernelCall<T>[] {
   check(shape);
-  const { q, k, v, o, lse, keyRanges } = buffers;
+  const { q, k, v, o, lse, bias, keyRanges } = buffers;
   const { ending, defines, rows } = tiling(target, shape.headDim, TWO_ROWS.forward);
   const chunks = Math.ceil(shape.headDim / 4);
   // Few queries leave a tile empty; a workgroup each keeps more of a card busy.
@@ -149,6 +155,7 @@ export function attention<T>(
         ...(decodes ? decoding : defines),
         SOURCES: 3,
         LSE: lse !== undefined,
+        BIAS: bias !== undefined,
       },
       params: {
         queries: shape.queries,
@@ -163,8 +170,13 @@ export function attention<T>(
         v_offset: shape.v.offset,
         o_stride: shape.o.stride,
         o_offset: shape.o.offset,
+        span: shape.span ?? 0,
       },
-      buffers: { q, k, v, key_ranges: keyRanges, o, ...(lse === undefined ? {} : { lse }) },
+      buffers: {
+        ...{ q, k, v, key_ranges: keyRanges, o },
+        ...(lse !== undefined && { lse }),
+        ...(bias !== undefined && { bias }),
+      },
       grid: [decodes ? shape.queries : Math.ceil(shape.queries / rows), shape.heads, 1],
       flops: 2 * product(shape),
       bytes: 2 * bytes.query + 2 * bytes.key,

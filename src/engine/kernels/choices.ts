@@ -6,8 +6,9 @@ export const choiceKey = (op: MatmulOp, { m, n, k, weightType }: MatmulShape): s
   `${op} ${m}x${n}x${k} ${weightType}`;
 
 export const conv2dKey = (op: Conv2dOp, shape: Conv2dShape): string => {
-  const { images, height, width, channels, outChannels, kernel, stride, weightType } = shape;
-  return `${op} ${images}x${height}x${width} ${channels}-${outChannels} ${kernel.join('x')}/${stride} ${weightType}`;
+  const { images, height, width, channels, outChannels, kernel, stride, dilation = 1, weightType } = shape;
+  const apart = dilation === 1 ? '' : `d${dilation}`;
+  return `${op} ${images}x${height}x${width} ${channels}-${outChannels} ${kernel.join('x')}/${stride}${apart} ${weightType}`;
 };
 
 /** Which variant a device runs for a shape, by `choiceKey` or `conv2dKey`, and which shapes plans have asked for so far. */

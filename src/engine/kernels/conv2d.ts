@@ -1,5 +1,5 @@
 import type { Conv2dShape } from './conv2d_geometry.ts';
-import { conv2dBackwardProduct, conv2dProduct, outputSize } from './conv2d_geometry.ts';
+import { conv2dBackwardProduct, conv2dProduct, expectUndilated, outputSize } from './conv2d_geometry.ts';
 import { conv2dCandidates } from './conv2d_variants.ts';
 import { type KernelCall, type KernelTarget, linearGrid } from './kernel.ts';
 import { WEIGHT_BYTES } from './matmul.ts';
@@ -14,8 +14,8 @@ const multipleOf4 = (...values: number[]): boolean => values.every((value) => va
 
 /**
  * Convolution of pictures that lie pixel after pixel: y[(image, oy, ox), o] = Σ over taps and channels of
- * x[(image, oy·stride - top + ky, ox·stride - left + kx), c] · W[o, (ky, kx, c)] (+ bias[o]) (+ imageBias[image, o])
- * (+ residual, shaped like y); x is 0 outside of the picture. The product of unfolded pixels with W (Chellapilla, Puri and
+ * x[(image, oy·stride - top + ky·dilation, ox·stride - left + kx·dilation), c] · W[o, (ky, kx, c)] (+ bias[o])
+ * (+ imageBias[image, o]) (+ residual, shaped like y); x is 0 outside of the picture. The product of unfolded pixels with W (Chellapilla, Puri and
  * Simard, 2006) without the unfolded pixels: tiles compute where their terms lie. All f32 but W. With part of the output
  * channels, y's row m starts at element yOffset + m · yStride (0 and outChannels unless given), imageBias and residual alike.
  */
@@ -32,7 +32,7 @@ export function conv2d<T>(
   target: KernelTarget,
   variant: Variant = conv2dCandidates('conv2d', shape, target)[0]!,
 ): KernelCall<T> {
-  const { images, height, width, kernel, stride, padding, channels, outChannels: n, weightType } = shape;
+  const { images, height, width, kernel, stride, dilation = 1, padding, channels, outChannels: n, weightType } = shape;
   const { yOffset = 0, yStride = n } = shape;
   const { x, w, y, bias, imageBias, residual } = buffers;
   const out = outputSize(shape);
@@ -60,6 +60,7 @@ export function conv2d<T>(
       kernel_height: kernel[0],
       kernel_width: kernel[1],
       stride,
+      dilation,
       top: padding[0],
       left: padding[1],
       y_offset: yOffset,
@@ -92,6 +93,7 @@ export function conv2dBackward<T>(
   target: KernelTarget,
   variant: Variant = conv2dCandidates('conv2dBackward', shape, target)[0]!,
 ): KernelCall<T> {
+  expectUndilated('conv2dBackward', shape);
   const { images, height, width, kernel, stride, padding, channels, outChannels: n, weightType } = shape;
   const { dyOffset = 0, dyStride = n, accumulate = false } = shape;
   const { dy, w, dx, residual } = buffers;

@@ -9,26 +9,34 @@ export interface Conv2dGeometry {
   width: number;
   kernel: readonly [height: number, width: number];
   stride: number;
+  /** Pixels from one tap to the next; default 1. Only conv2d takes more. */
+  dilation?: number;
   /** zeros around x */
   padding: readonly [top: number, left: number, bottom: number, right: number];
 }
 
 /** Height and width of what comes out. Throws where the kernel does not fit into the padded picture. */
-export function outputSize({ height, width, kernel, stride, padding }: Conv2dGeometry): {
+export function outputSize({ height, width, kernel, stride, dilation = 1, padding }: Conv2dGeometry): {
   height: number;
   width: number;
 } {
   const [top, left, bottom, right] = padding;
+  const reach = (taps: number): number => dilation * (taps - 1) + 1;
   const size = {
-    height: Math.floor((height + top + bottom - kernel[0]) / stride) + 1,
-    width: Math.floor((width + left + right - kernel[1]) / stride) + 1,
+    height: Math.floor((height + top + bottom - reach(kernel[0])) / stride) + 1,
+    width: Math.floor((width + left + right - reach(kernel[1])) / stride) + 1,
   };
   if (!(size.height >= 1 && size.width >= 1)) {
     throw new Error(
-      `a kernel of ${kernel.join(' × ')} does not fit into ${height} × ${width} with padding ${padding.join()}`,
+      `a kernel of ${kernel.map(reach).join(' × ')} does not fit into ${height} × ${width} with padding ${padding.join()}`,
     );
   }
   return size;
+}
+
+/** Throws where taps lie apart, for what has no use for that. */
+export function expectUndilated(what: string, { dilation = 1 }: Conv2dGeometry): void {
+  if (dilation !== 1) throw new Error(`${what}: a dilation of ${dilation} is for conv2d alone, forward`);
 }
 
 /** The taps of the kernel. */

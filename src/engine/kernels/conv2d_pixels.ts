@@ -1,5 +1,5 @@
 import type { Conv2dGeometry } from './conv2d_geometry.ts';
-import { outputSize, tapsOf } from './conv2d_geometry.ts';
+import { expectUndilated, outputSize, tapsOf } from './conv2d_geometry.ts';
 import type { KernelCall } from './kernel.ts';
 import { linearGrid } from './kernel.ts';
 import { vectorWidth } from './lanes.ts';
@@ -22,6 +22,7 @@ function pixelwise(rows: number, channels: number) {
  * tap after tap, 0 outside of the picture. A product with a weight [O, taps · channels] is then the convolution.
  */
 export function unfold<T>(shape: Conv2dGeometry & { channels: number }, buffers: { x: T; y: T }): KernelCall<T> {
+  expectUndilated('unfold', shape);
   const { images, height, width, kernel, stride, padding, channels } = shape;
   const out = outputSize(shape);
   const taps = tapsOf(shape);
@@ -54,6 +55,7 @@ export function fold<T>(
   shape: Conv2dGeometry & { channels: number },
   buffers: { dy: T; dx: T; add?: T | undefined },
 ): KernelCall<T> {
+  expectUndilated('fold', shape);
   const { images, height, width, kernel, stride, padding, channels } = shape;
   const { dy, dx, add } = buffers;
   const out = outputSize(shape);

@@ -6,7 +6,7 @@ export interface CrossEntropyShape {
   /** rows of the bound chunk of logits */
   rows: number;
   vocabulary: number;
-  /** Overwrites the logits with their gradient, (softmax − onehot) · step.loss_scale. */
+  /** Overwrites the logits with their gradient, (softmax − onehot) · step.loss_scale (or writes it to dx, see there). */
   withGradient: boolean;
   /** The chunk's first row in `labels` and `loss`; default 0. */
   firstRow?: number;
@@ -14,14 +14,18 @@ export interface CrossEntropyShape {
 
 /**
  * loss[firstRow + r] = logsumexp(logits[r]) − logits[r, labels[firstRow + r]] for logits f32 [rows, vocabulary]. labels i32;
- * −100 is ignored: loss 0, gradient row 0.
+ * −100 is ignored: loss 0, gradient row 0. With `weights` (f32, as labels) losses and gradients are multiplied by them, and
+ * the gradient is written to dx, shaped like the logits, which stay.
  */
 export function crossEntropy<T>(
   target: KernelTarget,
   shape: CrossEntropyShape,
-  buffers: { logits: T; labels: T; loss: T },
+  buffers: { logits: T; labels: T; loss: T; weights?: T | undefined; dx?: T | undefined },
 ): KernelCall<T>[] {
   const { rows, vocabulary, withGradient } = shape;
+  const { logits, labels, loss, weights, dx } = buffers;
+  const isWeighted = weights !== undefined;
+  if ((dx !== undefined) !== (isWeighted && withGradient)) throw new Error('crossEntropy: dx goes with weights');
   const vector = vectorWidth(vocabulary);
   const blocks = Math.ceil(vocabulary / 4);
   const elements = rows * vocabulary;
@@ -33,9 +37,11 @@ export function crossEntropy<T>(
         VECTOR: vector,
         ELEMENT: vector === 4 ? 'vec4<f32>' : 'f32',
         GRADIENT: withGradient,
+        WEIGHTED: isWeighted,
+        INTO: isWeighted ? 'dx' : 'logits',
       },
       params: { rows, vocabulary, blocks, first: shape.firstRow ?? 0 },
-      buffers,
+      buffers: { logits, labels, loss, ...(isWeighted && { weights }), ...(dx !== undefined && { dx }) },
       grid: linearGrid(rows),
       flops: (withGradient ? 8 : 5) * elements,
       bytes: (withGradient ? 8 : 4) * elements + 8 * rows,

@@ -1,7 +1,7 @@
 import { type KernelCall, type KernelTarget, type WeightType, linearGrid } from './kernel.ts';
 import { type Variant, candidates } from './matmul_variants.ts';
 
-export { loraDown, loraUpBackward, outer } from './matmul_lora.ts';
+export { loraDown, loraUpBackward, outer, outerUp } from './matmul_lora.ts';
 export { candidates } from './matmul_variants.ts';
 export type { MatmulOp, MatmulShape, Variant } from './matmul_variants.ts';
 

@@ -162,8 +162,6 @@ export function outer<T>(
   const { m, k, segments, aOffset = 0 } = shape;
   const r = totalRank(segments);
   if (r === 0) return [];
-  const n = columnsOf(segments);
-  const starts = columnStarts(segments);
   const down = skinnyCall(
     {
       buffers: { u: buffers.g, v: buffers.x, out: buffers.da },
@@ -177,7 +175,21 @@ export function outer<T>(
     },
     variant ?? candidates('outer', { m: r, n: k, k: m, weightType: 'f32' }, target)[0]!,
   );
-  const up = skinnyCall(
+  return [down, outerUp(buffers, shape, target, variant)];
+}
+
+/** The B half of `outer`: dB of each segment at its bOffset. */
+export function outerUp<T>(
+  buffers: { h: T; dy: T; db: T },
+  shape: { m: number; segments: readonly LoraSegment[] },
+  target: KernelTarget,
+  variant?: Variant,
+): KernelCall<T> {
+  const { m, segments } = shape;
+  const r = totalRank(segments);
+  const n = columnsOf(segments);
+  const starts = columnStarts(segments);
+  return skinnyCall(
     {
       buffers: { u: buffers.h, v: buffers.dy, out: buffers.db },
       parts: segments.map(({ rank, columns, hOffset, bOffset }, i) => ({
@@ -200,5 +212,4 @@ export function outer<T>(
     },
     variant ?? candidates('outer', { m: r, n, k: m, weightType: 'f32' }, target)[0]!,
   );
-  return [down, up];
 }

@@ -1,12 +1,16 @@
 import activation from '../../../shaders/activation.wgsl';
 import adamw from '../../../shaders/adamw.wgsl';
+import argmax_rows from '../../../shaders/argmax_rows.wgsl';
 import column_sum from '../../../shaders/column_sum.wgsl';
 import copy_columns from '../../../shaders/copy_columns.wgsl';
 import cross_entropy from '../../../shaders/cross_entropy.wgsl';
 import dora_norm from '../../../shaders/dora_norm.wgsl';
 import dropout from '../../../shaders/dropout.wgsl';
 import embedding from '../../../shaders/embedding.wgsl';
+import embedding_lora from '../../../shaders/embedding_lora.wgsl';
+import embedding_lora_gradient from '../../../shaders/embedding_lora_gradient.wgsl';
 import erf from '../../../shaders/erf.wgsl';
+import expm1 from '../../../shaders/expm1.wgsl';
 import gated_activation from '../../../shaders/gated_activation.wgsl';
 import gated_activation_backward from '../../../shaders/gated_activation_backward.wgsl';
 import gradient_norm from '../../../shaders/gradient_norm.wgsl';
@@ -20,7 +24,9 @@ import group_norm_pairs from '../../../shaders/group_norm_pairs.wgsl';
 import group_norm_sums from '../../../shaders/group_norm_sums.wgsl';
 import layer_norm from '../../../shaders/layer_norm.wgsl';
 import layer_norm_backward from '../../../shaders/layer_norm_backward.wgsl';
+import lstm from '../../../shaders/lstm.wgsl';
 import map from '../../../shaders/map.wgsl';
+import pad_rows from '../../../shaders/pad_rows.wgsl';
 import reduce_sum from '../../../shaders/reduce_sum.wgsl';
 import rms_norm from '../../../shaders/rms_norm.wgsl';
 import rms_norm_backward from '../../../shaders/rms_norm_backward.wgsl';
@@ -44,13 +50,17 @@ export const SHADERS: Readonly<Record<string, string>> = {
   ...matmul,
   activation,
   adamw,
+  argmax_rows,
   column_sum,
   copy_columns,
   cross_entropy,
   dora_norm,
   dropout,
   embedding,
+  embedding_lora,
+  embedding_lora_gradient,
   erf,
+  expm1,
   gated_activation,
   gated_activation_backward,
   gradient_norm,
@@ -64,7 +74,9 @@ export const SHADERS: Readonly<Record<string, string>> = {
   group_norm_sums,
   layer_norm,
   layer_norm_backward,
+  lstm,
   map,
+  pad_rows,
   reduce_sum,
   rms_norm,
   rms_norm_backward,

@@ -22,20 +22,29 @@ function shapeOf(q: Tensor, k: Tensor, v: Tensor, attributes: AttentionAttribute
   };
 }
 
+function expectHeads(
+  { q, k, v, keyRanges }: { q: Tensor; k: Tensor; v: Tensor; keyRanges: Tensor },
+  { heads, kvHeads, headDim, qOffset, kOffset, vOffset }: AttentionAttributes,
+): void {
+  const fits = (tensor: Tensor, offset: number, count: number): boolean =>
+    offset + count * headDim <= matrix(tensor).columns;
+  if (heads % kvHeads !== 0 || !fits(q, qOffset, heads) || !fits(k, kOffset, kvHeads) || !fits(v, vOffset, kvHeads)) {
+    throw new Error('attention: the heads do not fit the columns of q, k and v');
+  }
+  if (matrix(k).rows !== matrix(v).rows) throw new Error('attention: as many keys as values');
+  if (elementCount(keyRanges.shape) !== 2 * matrix(q).rows)
+    throw new Error('attention: keyRanges are two numbers for each query');
+}
+
 /** Tiled, so that queries × keys never exists (Dao et al., arXiv:2205.14135). */
 export const attentionOp: OpDefinition<'attention'> = {
-  outputs({ q, k, v, keyRanges, queryRanges }, { heads, kvHeads, headDim, qOffset, kOffset, vOffset }) {
+  outputs(inputs, attributes) {
+    const { q, k, queryRanges } = inputs;
+    const { heads, headDim } = attributes;
     const { rows } = matrix(q);
-    const fits = (tensor: Tensor, offset: number, count: number): boolean =>
-      offset + count * headDim <= matrix(tensor).columns;
-    if (heads % kvHeads !== 0 || !fits(q, qOffset, heads) || !fits(k, kOffset, kvHeads) || !fits(v, vOffset, kvHeads)) {
-      throw new Error('attention: the heads do not fit the columns of q, k and v');
-    }
+    expectHeads(inputs, attributes);
     if (headDim > TILED_HEAD && (heads > 1 || headDim > WIDEST_HEAD))
       throw new Error(`attention: of heads of ${headDim} elements only one, of at most ${WIDEST_HEAD}`);
-    if (matrix(k).rows !== matrix(v).rows) throw new Error('attention: as many keys as values');
-    if (elementCount(keyRanges.shape) !== 2 * rows)
-      throw new Error('attention: keyRanges are two numbers for each query');
     if (queryRanges && elementCount(queryRanges.shape) !== 2 * matrix(k).rows) {
       throw new Error('attention: queryRanges are two numbers for each key');
     }
@@ -80,6 +89,26 @@ export const attentionOp: OpDefinition<'attention'> = {
     if (attributes.headDim > TILED_HEAD)
       return wideAttention(target, attributes, { q, k, v, keyRanges, ...outputs }, temporary);
     return attention<Operand>(target, shapeOf(q, k, v, attributes), { q, k, v, keyRanges, ...outputs });
+  },
+};
+
+/** With a bias for each distance (Raffel et al., arXiv:1910.10683), added while the scores are in registers. */
+export const relativeAttentionOp: OpDefinition<'relativeAttention'> = {
+  outputs(inputs, attributes) {
+    const { q, bias } = inputs;
+    const { heads, headDim, span } = attributes;
+    expectHeads(inputs, attributes);
+    if (headDim > TILED_HEAD)
+      throw new Error(`relativeAttention: heads of at most ${TILED_HEAD} elements, not ${headDim}`);
+    if (!(span >= 0) || matrix(bias).rows !== heads || matrix(bias).columns !== 2 * span + 1)
+      throw new Error(`relativeAttention: the bias is [${bias.shape.join()}], not [${heads},${2 * span + 1}]`);
+    if (bias.dtype !== 'f32') throw new Error(`relativeAttention: the bias is ${bias.dtype}, not f32`);
+    return { o: { shape: [matrix(q).rows, heads * headDim] } };
+  },
+  gradient: 'none',
+  kernels({ inputs: { q, k, v, bias, keyRanges }, outputs: { o }, attributes, target }) {
+    const shape = { ...shapeOf(q, k, v, { density: 1, ...attributes }), span: attributes.span };
+    return attention<Operand>(target, shape, { q, k, v, bias, keyRanges, o });
   },
 };
 

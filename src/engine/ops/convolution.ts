@@ -1,5 +1,5 @@
 import { conv2d, conv2dBackward } from '../kernels/conv2d.ts';
-import { outputSize, tapsOf } from '../kernels/conv2d_geometry.ts';
+import { expectUndilated, outputSize, tapsOf } from '../kernels/conv2d_geometry.ts';
 import { fold, unfold, upsampleNearest, upsampleNearestBackward } from '../kernels/conv2d_pixels.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix, weightType } from '../tensor.ts';
@@ -100,6 +100,7 @@ export const conv2dOp: OpDefinition<'conv2d'> = {
 
 export const conv2dBackwardOp: OpDefinition<'conv2dBackward'> = {
   outputs({ dy, weight, residual }, attributes) {
+    expectUndilated('conv2dBackward', attributes);
     const channels = channelsOf('conv2dBackward', weight, attributes);
     expectPixels('conv2dBackward', dy, produced(attributes));
     expectColumns('conv2dBackward', dy, matrix(weight).rows);
@@ -133,6 +134,7 @@ export const conv2dBackwardOp: OpDefinition<'conv2dBackward'> = {
 
 export const unfoldOp: OpDefinition<'unfold'> = {
   outputs({ x }, attributes) {
+    expectUndilated('unfold', attributes);
     expectPixels('unfold', x, attributes);
     return { y: { shape: [outputRows(attributes), tapsOf(attributes) * matrix(x).columns] } };
   },
@@ -149,6 +151,7 @@ export const unfoldOp: OpDefinition<'unfold'> = {
 
 export const foldOp: OpDefinition<'fold'> = {
   outputs({ dy, add }, attributes) {
+    expectUndilated('fold', attributes);
     const channels = matrix(dy).columns / tapsOf(attributes);
     if (!Number.isInteger(channels)) throw new Error(`fold: ${matrix(dy).columns} columns are not whole taps`);
     expectPixels('fold', dy, produced(attributes));

@@ -77,6 +77,7 @@ export const mapOp: OpDefinition<'map'> = {
       FIELDS: extents.map((kind, i) => (kind === 'group' ? `, group${i}: u32` : '')).join(''),
       EXPRESSION: toWgsl(attributes.expression),
       ERF: uses(attributes.expression, 'erf'),
+      EXPM1: uses(attributes.expression, 'expm1'),
       STRENGTH: usesStrength(attributes.expression),
     };
     const reads: Record<Extent, (i: number) => string> = {

@@ -2,7 +2,7 @@
  * Elementwise expressions: what the `map` op computes, as data, so that chains fuse by substitution and derivatives are
  * taken symbolically.
  */
-export type Unary = 'neg' | 'exp' | 'log' | 'sqrt' | 'tanh' | 'sigmoid' | 'erf';
+export type Unary = 'neg' | 'exp' | 'expm1' | 'log' | 'sqrt' | 'tanh' | 'sigmoid' | 'erf' | 'relu' | 'positive';
 export type Binary = 'add' | 'sub' | 'mul' | 'div';
 export type Expression =
   | { readonly kind: 'operand'; readonly index: number }
@@ -51,10 +51,21 @@ export const geluTanh = (x: Expression): Expression => {
   return binary('mul', x, unary('sigmoid', twice));
 };
 
+/** max(x, 0); its slope at 0 is 0, as torch has it. */
+export const relu = (x: Expression): Expression => unary('relu', x);
+
+/** x where it is positive, alpha (exp(x) - 1) elsewhere (Clevert, Unterthiner and Hochreiter, arXiv:1511.07289). */
+export const elu = (x: Expression, alpha = 1): Expression => {
+  const least = binary('sub', x, relu(x));
+  return binary('add', relu(x), binary('mul', constant(alpha), unary('expm1', least)));
+};
+
 /** Local derivatives with respect to a (and b), of e = kind(a, b). */
 const UNARY_RULES: { readonly [K in Unary]: (a: Expression, e: Expression) => Expression } = {
   neg: () => constant(-1),
   exp: (_, e) => e,
+  // exp(a) = e + 1
+  expm1: (_, e) => binary('add', e, constant(1)),
   log: (a) => binary('div', constant(1), a),
   sqrt: (_, e) => binary('div', constant(0.5), e),
   // 1 - tanh²
@@ -63,6 +74,9 @@ const UNARY_RULES: { readonly [K in Unary]: (a: Expression, e: Expression) => Ex
   sigmoid: (_, e) => binary('mul', e, binary('sub', constant(1), e)),
   // 2/√π exp(-a²)
   erf: (a) => binary('mul', constant(2 / Math.sqrt(Math.PI)), unary('exp', unary('neg', binary('mul', a, a)))),
+  relu: (a) => unary('positive', a),
+  // 1 where a > 0, else 0
+  positive: () => constant(0),
 };
 
 const BINARY_RULES: {
@@ -138,6 +152,10 @@ export function toWgsl(e: Expression): string {
     // tanh overflows to NaN in some drivers' exp form; beyond 15 it is 1 in f32 anyway.
     case 'tanh':
       return `tanh(clamp(${toWgsl(e.a)}, V(-15.0), V(15.0)))`;
+    case 'relu':
+      return `max(${toWgsl(e.a)}, V(0.0))`;
+    case 'positive':
+      return `select(V(0.0), V(1.0), ${toWgsl(e.a)} > V(0.0))`;
     default:
       return `${e.kind}(${toWgsl(e.a)})`;
   }

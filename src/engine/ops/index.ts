@@ -1,4 +1,4 @@
-import { attentionBackwardOp, attentionOp } from './attention.ts';
+import { attentionBackwardOp, attentionOp, relativeAttentionOp } from './attention.ts';
 import {
   conv2dBackwardOp,
   conv2dOp,
@@ -7,6 +7,7 @@ import {
   upsampleNearestBackwardOp,
   upsampleNearestOp,
 } from './convolution.ts';
+import { embeddingLoraGradientOp, embeddingLoraOp } from './embedding-lora.ts';
 import { columnSumOp, concatOp, dropoutOp, mapOp, sliceOp, sumOp } from './elementwise.ts';
 import {
   doraNormOp,
@@ -18,7 +19,8 @@ import {
   scatterRowsOp,
 } from './language.ts';
 import { linearBackwardOp, linearOp, loraGradientOp, loraUpBackwardOp } from './linear.ts';
-import { crossEntropyHeadOp, squaredErrorOp } from './loss.ts';
+import { lstmOp } from './lstm.ts';
+import { crossEntropyHeadOp, crossEntropyOp, squaredErrorOp } from './loss.ts';
 import {
   groupNormBackwardOp,
   groupNormOp,
@@ -27,6 +29,7 @@ import {
   rmsNormBackwardOp,
   rmsNormOp,
 } from './normalisation.ts';
+import { argmaxRowsOp, padRowsOp } from './rows.ts';
 import type { OpTable } from './types.ts';
 
 /** Every op with its shape rule, gradient rule and kernels. A missing entry does not compile. */
@@ -45,6 +48,7 @@ export const OPERATIONS: OpTable = {
   headNormRope: headNormRopeOp,
   headNormRopeBackward: headNormRopeBackwardOp,
   attention: attentionOp,
+  relativeAttention: relativeAttentionOp,
   attentionBackward: attentionBackwardOp,
   conv2d: conv2dOp,
   conv2dBackward: conv2dBackwardOp,
@@ -61,7 +65,13 @@ export const OPERATIONS: OpTable = {
   dropout: dropoutOp,
   doraNorm: doraNormOp,
   crossEntropyHead: crossEntropyHeadOp,
+  crossEntropy: crossEntropyOp,
   squaredError: squaredErrorOp,
   sum: sumOp,
   scatterRows: scatterRowsOp,
+  embeddingLora: embeddingLoraOp,
+  embeddingLoraGradient: embeddingLoraGradientOp,
+  padRows: padRowsOp,
+  argmaxRows: argmaxRowsOp,
+  lstm: lstmOp,
 };

@@ -77,6 +77,31 @@ export const crossEntropyHeadOp: OpDefinition<'crossEntropyHead'> = {
   },
 };
 
+export const crossEntropyOp: OpDefinition<'crossEntropy'> = {
+  outputs({ x, labels, weight }, { withGradient }) {
+    const { rows } = matrix(x);
+    if (elementCount(labels.shape) !== rows) throw new Error('crossEntropy: one label for each row');
+    if (elementCount(weight.shape) !== rows) throw new Error('crossEntropy: one weight for each row');
+    return { loss: { shape: [rows] }, ...(withGradient && { dx: { shape: x.shape } }) };
+  },
+  isLoss: true,
+  // dx was computed on the way: loss_scale · weight (softmax(x) - onehot).
+  gradient({ graph, outputs, needs, accumulate }) {
+    const { dx } = outputs;
+    if (!dx) throw new Error('crossEntropy was built without gradient');
+    if (needs('weight')) throw new Error('crossEntropy: only x can be trained');
+    accumulate('x', (previous) => (previous ? graph.add(previous, dx) : dx));
+  },
+  kernels({ inputs: { x, labels, weight }, outputs: { loss, dx }, target }) {
+    const { rows, columns } = matrix(x);
+    return crossEntropy<Operand>(
+      target,
+      { rows, vocabulary: columns, withGradient: dx !== undefined },
+      { logits: x, labels, loss, weights: weight, dx },
+    );
+  },
+};
+
 export const squaredErrorOp: OpDefinition<'squaredError'> = {
   outputs({ x, target, weight }, { withGradient }) {
     const { rows } = matrix(x);

@@ -31,6 +31,8 @@ export interface PictureAttributes {
 export interface Conv2dAttributes extends PictureAttributes {
   kernel: readonly [height: number, width: number];
   stride: number;
+  /** Pixels from one tap to the next, default 1; both ways. conv2d alone takes more: convolutions of sound are not trained. */
+  dilation?: number;
   /** zeros around the picture */
   padding: readonly [top: number, left: number, bottom: number, right: number];
 }
@@ -129,6 +131,16 @@ export interface OpTypes {
     { o: Tensor; lse: Tensor }
   >;
   /**
+   * T5's attention: o = softmax(scale q kᵀ + bias[head, clamp(key - query, ±span) + span] over the seen keys) v, with a bias
+   * [heads, 2 span + 1] for each distance. Queries and keys are rows of one clip or text at the same places of q and k. A query
+   * without keys gives 0. Forward only.
+   */
+  relativeAttention: Op<
+    { q: Tensor; k: Tensor; v: Tensor; bias: Tensor } & KeyRanges,
+    AttentionAttributes & { span: number },
+    { o: Tensor }
+  >;
+  /**
    * Where q, k and v are columns of one matrix, dq is shaped like it and covers all three. Else k and v are columns of one
    * matrix, and dq is shaped like q, dkv like k; `wants` says which of the two somebody reads. queryRanges go with dkv and
    * with one matrix.
@@ -139,8 +151,8 @@ export interface OpTypes {
     { dq?: Tensor; dkv?: Tensor }
   >;
   /**
-   * y[(n, oy, ox), o] = bias[o] + imageBias[n, o] + Σ x[(n, oy·s - top + ky, ox·s - left + kx), c] W[o, (ky, kx, c)] +
-   * residual; height and width are those of x, W [O, kh · kw · C].
+   * y[(n, oy, ox), o] = bias[o] + imageBias[n, o] + Σ x[(n, oy·s - top + ky·d, ox·s - left + kx·d), c]
+   * W[o, (ky, kx, c)] + residual, s and d being stride and dilation; height and width are those of x, W [O, kh · kw · C].
    */
   conv2d: Op<
     { x: Tensor; weight: Tensor; bias?: Tensor; imageBias?: Tensor; residual?: Tensor },
@@ -189,11 +201,56 @@ export interface OpTypes {
     { withGradient: boolean; chunkRows: number },
     { loss: Tensor; dx?: Tensor }
   >;
+  /**
+   * loss[t] = weight[t] · -log softmax(x[t])[label], x [rows, V] being logits, 0 where the label is -100 (or negative at all);
+   * dx is the gradient of loss_scale · Σ loss.
+   */
+  crossEntropy: Op<
+    { x: Tensor; labels: Tensor; weight: Tensor },
+    { withGradient: boolean },
+    { loss: Tensor; dx?: Tensor }
+  >;
   /** loss[r] = weight[r] Σ_c (x[r, c] - target[r, c])²; dx is the gradient of loss_scale · Σ loss. */
   squaredError: Op<
     { x: Tensor; target: Tensor; weight: Tensor },
     { withGradient: boolean },
     { loss: Tensor; dx?: Tensor }
+  >;
+  /**
+   * LoRA of an embedding, as PEFT has it: y = x + h Bᵀ with h[t] = scale · strength · A[:, ids[t]], A [r, vocabulary] and
+   * B [out, r]. x is what the frozen table gave.
+   */
+  embeddingLora: Op<
+    { x: Tensor; ids: Tensor; a: Tensor; b: Tensor },
+    { rank: number; scale: number },
+    { y: Tensor; h: Tensor }
+  >;
+  /** dA[:, v] = Σ g[t] over the rows t with ids[t] = v; dB = dyᵀ h. Added to or put into the flat gradient buffer. */
+  embeddingLoraGradient: Op<
+    { g: Tensor; ids: Tensor; dy: Tensor; h: Tensor },
+    { rank: number; vocabulary: number },
+    { da: Tensor; db: Tensor }
+  >;
+  /**
+   * y: the rows of each clip with `left` and `right` more rows around them: mirrored without the row at the edge, or zeros.
+   * x [clips · length, C], y [clips · (left + length + right), C]. A negative number cuts rows off instead.
+   */
+  padRows: Op<
+    { x: Tensor },
+    { clips: number; length: number; left: number; right: number; mode: 'reflect' | 'zeros' },
+    { y: Tensor }
+  >;
+  /** y u32 [rows]: the column of each row's largest element, the first of equals */
+  argmaxRows: Op<{ x: Tensor }, object, { y: Tensor }>;
+  /**
+   * One layer of an LSTM (Hochreiter and Schmidhuber, 1997) from left to right, gates i, f, g, o as in torch. x
+   * [clips · length, 4H] is W_ih input + b_ih + b_hh, the weight W_hh [4H, H]. y [clips · length, H] are all h; h and c
+   * [clips, H] the last ones, which the next chunk is given as h0 and c0 (they may be the same states). Without h0 and c0: from 0.
+   */
+  lstm: Op<
+    { x: Tensor; weight: Tensor; h0?: Tensor; c0?: Tensor },
+    { clips: number; length: number },
+    { y: Tensor; h: Tensor; c: Tensor }
   >;
   /** y = Σ x */
   sum: Op<{ x: Tensor }, object, { y: Tensor }>;

@@ -1,0 +1,64 @@
+import type { Defines } from '../wgsl.ts';
+import type { KernelCall, KernelTarget, WeightType } from './kernel.ts';
+import { WEIGHT_BYTES } from './matmul.ts';
+
+export interface LstmShape {
+  clips: number;
+  /** steps of each clip */
+  length: number;
+  hidden: number;
+  weightType: WeightType;
+}
+
+/**
+ * Hidden sizes up to which one workgroup goes through all steps: its weights then come from the caches of one multiprocessor
+ * (or core) in less time than a dispatch takes to begin.
+ */
+const WHOLE_HIDDEN = { cpu: 64, gpu: 128 };
+
+/** Clips that share what is read of W_hh in a step. */
+const MOST_CLIPS = 4;
+
+const powerOf2 = (atLeast: number): number => 2 ** Math.ceil(Math.log2(atLeast));
+
+/** Whether one dispatch does all steps. */
+export const isWhole = (target: KernelTarget, { hidden }: LstmShape): boolean => hidden <= WHOLE_HIDDEN[target.family];
+
+/** How invocations share the work: docs/kernels-sound.md. */
+function sharing(target: KernelTarget, { hidden, clips }: LstmShape, whole: boolean): Defines & Record<string, number> {
+  const pieces = Math.ceil(hidden / 4);
+  const CLIPS = whole ? 1 : Math.min(MOST_CLIPS, clips);
+  if (target.family === 'cpu') {
+    const lanes = target.subgroupSize;
+    return { TEAM: 1, WG: whole ? Math.ceil(hidden / lanes) * lanes : lanes, CLIPS };
+  }
+  if (!whole) return { TEAM: 32, WG: 128, CLIPS };
+  const units = powerOf2(hidden);
+  const TEAM = Math.min(256 / units, powerOf2(pieces));
+  return { TEAM, WG: units * TEAM, CLIPS };
+}
+
+/**
+ * Steps begin … begin + steps - 1 of an LSTM layer (all of them where `isWhole`, else one): x [clips · length, 4H] are the
+ * gates' sums without the recurrent part, w W_hh [4H, H], both in the order i, f, g, o; y [clips · length, H]. before [clips, H]
+ * is h of the step before and after h of the last one done, two buffers; c [clips, H] is carried on in place.
+ * @param started false: before and c count as 0, whatever they hold
+ */
+export function lstm<T>(
+  target: KernelTarget,
+  shape: LstmShape & { begin: number; steps: number; started: boolean },
+  buffers: { x: T; w: T; before: T; y: T; after: T; c: T },
+): KernelCall<T> {
+  const { clips, length, hidden, weightType, begin, steps, started } = shape;
+  const whole = isWhole(target, shape);
+  const shared = sharing(target, shape, whole);
+  return {
+    shader: 'lstm',
+    defines: { ...shared, WEIGHT: weightType, VEC: hidden % 4 === 0, WHOLE: whole, HIDDEN: hidden },
+    params: { clips, length, begin, steps, started: Number(started) },
+    buffers,
+    grid: [whole ? 1 : Math.ceil(hidden / (shared['WG']! / shared['TEAM']!)), Math.ceil(clips / shared['CLIPS']!), 1],
+    flops: clips * steps * hidden * (8 * hidden + 30),
+    bytes: steps * (4 * hidden * hidden * WEIGHT_BYTES[weightType] + 4 * clips * hidden * 8),
+  };
+}
