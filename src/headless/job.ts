@@ -4,8 +4,11 @@ import { parseLoraConfig } from '../adapters/config.ts';
 import type { LoraConfig } from '../adapters/config.ts';
 import { UserError } from '../engine/errors.ts';
 import { parseLookLora } from '../tasks/look/adapter.ts';
+import { parseSoundLora } from '../tasks/sound/adapter.ts';
 import { TASKS, parseRecipe } from '../training/recipe.ts';
 import type { Recipe, Task } from '../training/recipe.ts';
+
+const PARSE_LORA = { voice: parseLoraConfig, look: parseLookLora, sound: parseSoundLora };
 
 /** A job file, its paths resolved against its own folder. */
 export interface Job {
@@ -56,7 +59,7 @@ export function readJob(path: string): Job {
     at,
     base: at(base),
     precision: text('precision') ?? 'stored',
-    lora: task === 'look' ? parseLookLora(lora, 'the job') : parseLoraConfig(lora, 'the job'),
+    lora: PARSE_LORA[task](lora, 'the job'),
     from: from === undefined ? undefined : at(from),
     data: data === undefined ? undefined : at(data),
     recipe: jobRecipe(record('recipe'), task, data?.endsWith('.safetensors') ?? false),

@@ -8,10 +8,14 @@ import { importPictures, pictureToLine } from '../datasets/pictures/import-pictu
 import { rowsToJsonl } from '../datasets/rows.ts';
 import { Device } from '../engine/device.ts';
 import { UserError } from '../engine/errors.ts';
+import { readJson } from '../models/files/folder.ts';
+import { isJsonObject } from '../models/files/json.ts';
 import { writeSafetensors } from '../models/files/safetensors.ts';
 import type { TensorData } from '../models/files/safetensors.ts';
 import { runComponent as runLookComponent } from '../tasks/look/component.ts';
 import { LookModel } from '../tasks/look/look.ts';
+import { runComponent as runSoundComponent } from '../tasks/sound/component.ts';
+import { SoundModel } from '../tasks/sound/sound.ts';
 import { runComponent as runVoiceComponent } from '../tasks/voice/component.ts';
 import { VoiceModel } from '../tasks/voice/voice.ts';
 import { NodeFolder, folderOf, sourceFiles, writeOut } from './files.ts';
@@ -20,7 +24,9 @@ import type { Job } from './job.ts';
 import { readJob } from './job.ts';
 import { openLook, readAdapter } from './look-task.ts';
 import { nodePictureDecoder, pictureSourceFiles } from './pictures.ts';
+import { importSoundFiles } from './sounds.ts';
 import type { HeadlessTask } from './task.ts';
+import { openSound, readSoundAdapter } from './sound-task.ts';
 import { openVoice } from './voice-task.ts';
 
 const USAGE = `usage:
@@ -29,7 +35,7 @@ const USAGE = `usage:
   headless run MODEL_FOLDER --component NAME --in FILE.safetensors --out FILE.safetensors [--adapter FOLDER_OR_FILE]
                [--precision P] [--options JSON]
   headless plan JOB.json
-  headless import --task voice|look FILE... --out DIR`;
+  headless import --task voice|look|sound FILE... --out DIR`;
 
 const print = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
 
@@ -44,8 +50,9 @@ async function openDevice(): Promise<Device> {
   return Device.open(gpu, family === 'cpu' || family === 'gpu' ? { family } : {});
 }
 
-const openTask = (job: Job, device: Device): Promise<HeadlessTask> =>
-  job.task === 'look' ? openLook(job, device) : openVoice(job, device);
+const OPENERS = { voice: openVoice, look: openLook, sound: openSound };
+
+const openTask = (job: Job, device: Device): Promise<HeadlessTask> => OPENERS[job.task](job, device);
 
 async function train(path: string, out: string, gradients: string | undefined): Promise<void> {
   const job = readJob(path);
@@ -133,7 +140,11 @@ async function run(path: string, { component, adapter, precision, options, ...fi
   const input = folderOf(files.in);
   const settings = precision === undefined ? {} : { precision };
   let outputs: TensorData[];
-  if (isVoiceFolder(folder)) {
+  if (await isSoundFolder(folder)) {
+    const model = await SoundModel.load(device, folder, settings);
+    if (adapter !== undefined) await model.useAdapter(await readSoundAdapter(adapter));
+    outputs = await runSoundComponent(model, component, input.folder, input.file);
+  } else if (isVoiceFolder(folder)) {
     const model = await VoiceModel.load(device, folder, settings);
     if (adapter !== undefined) await model.useAdapter(await readPeftFolder(new NodeFolder(adapter)));
     outputs = await runVoiceComponent(model, component, input.folder, input.file);
@@ -144,6 +155,13 @@ async function run(path: string, { component, adapter, precision, options, ...fi
   }
   writeFileSync(files.out, writeSafetensors(outputs));
   print({ outputs: outputs.map(({ name, shape }) => ({ name, shape })) });
+}
+
+/** A music model says so in its configuration. */
+async function isSoundFolder(folder: NodeFolder): Promise<boolean> {
+  if (!isVoiceFolder(folder)) return false;
+  const config = await readJson(folder, 'config.json');
+  return isJsonObject(config) && config['model_type'] === 'musicgen';
 }
 
 /** A language model has its configuration at the top; an image model has a folder for each part, or one checkpoint. */
@@ -170,6 +188,10 @@ async function plan(path: string): Promise<void> {
 async function importData(task: string, files: string[], out: string): Promise<void> {
   if (files.length === 0) throw new UserError(`No files to import.\n${USAGE}`);
   if (task === 'look') return importLook(files, out);
+  if (task === 'sound') {
+    print(await importSoundFiles(files, out));
+    return;
+  }
   if (task !== 'voice') throw new UserError(`Importing for the task “${task}” is not supported yet.`);
   const { rows, report } = await importFiles(files.flatMap(sourceFiles));
   writeOut(out, [

@@ -5,8 +5,9 @@ import { getBase, openBase } from '../storage/bases.ts';
 import { UrlFolder } from '../storage/folders.ts';
 import type { Task } from '../storage/records.ts';
 import { LookModel } from '../tasks/look/look.ts';
+import { SoundModel } from '../tasks/sound/sound.ts';
 import { VoiceModel } from '../tasks/voice/voice.ts';
-import { LookCacheStore } from './look-cache.ts';
+import { TaskCacheStore } from './task-cache.ts';
 import {
   EMBEDDED_BASE,
   EMBEDDED_FILES,
@@ -16,9 +17,13 @@ import {
   EMBEDDED_LOOK_PATH,
   EMBEDDED_NAME,
   EMBEDDED_PATH,
+  EMBEDDED_SOUND,
+  EMBEDDED_SOUND_FILES,
+  EMBEDDED_SOUND_NAME,
+  EMBEDDED_SOUND_PATH,
 } from './protocol.ts';
 
-export type Model = VoiceModel | LookModel;
+export type Model = VoiceModel | LookModel | SoundModel;
 
 interface Embedded {
   /** As the page calls it. */
@@ -45,16 +50,35 @@ const EMBEDDED: Readonly<Record<string, Embedded>> = {
     files: EMBEDDED_LOOK_FILES,
     task: 'look',
   },
+  [EMBEDDED_SOUND]: {
+    name: EMBEDDED_SOUND_NAME,
+    fileName: 'athanor-small-sound',
+    path: EMBEDDED_SOUND_PATH,
+    files: EMBEDDED_SOUND_FILES,
+    task: 'sound',
+  },
 };
+
+/** What a base of another task does, as the person meets it. */
+function isAnother(model: Model, wanted: string): UserError {
+  const does =
+    model instanceof VoiceModel ? 'is a chat model' : model instanceof LookModel ? 'draws pictures' : 'plays music';
+  return new UserError(`This base ${does}. Choose ${wanted} under Base.`);
+}
 
 export function asVoice(model: Model): VoiceModel {
   if (model instanceof VoiceModel) return model;
-  throw new UserError('This base draws pictures. Choose a chat model under Base.');
+  throw isAnother(model, 'a chat model');
 }
 
 export function asLook(model: Model): LookModel {
   if (model instanceof LookModel) return model;
-  throw new UserError('This base is a chat model. Choose one that draws pictures under Base.');
+  throw isAnother(model, 'one that draws pictures');
+}
+
+export function asSound(model: Model): SoundModel {
+  if (model instanceof SoundModel) return model;
+  throw isAnother(model, 'one that plays music');
 }
 
 async function openFolder(baseId: string, pageUrl: string): Promise<{ folder: ModelFolder; task: Task }> {
@@ -76,9 +100,9 @@ export async function loadModel(
   onProgress: (fraction: number) => void,
 ): Promise<Model> {
   const { folder, task } = await openFolder(baseId, pageUrl);
-  return task === 'look'
-    ? LookModel.load(device, folder, { onProgress, cache: new LookCacheStore(baseId) })
-    : VoiceModel.load(device, folder, { onProgress });
+  if (task === 'voice') return VoiceModel.load(device, folder, { onProgress });
+  const options = { onProgress, cache: new TaskCacheStore(baseId) };
+  return task === 'look' ? LookModel.load(device, folder, options) : SoundModel.load(device, folder, options);
 }
 
 /** What files that were made with a base call it. */

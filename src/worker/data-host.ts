@@ -18,6 +18,7 @@ import { getProject } from '../storage/projects.ts';
 import type { BaseRecord, DatasetRecord, Task } from '../storage/records.ts';
 import { errorMessage, isAbort } from './errors.ts';
 import { PictureHost } from './picture-host.ts';
+import { SoundHost } from './sound-host.ts';
 
 /** Skipped things kept for showing; their counts are complete. */
 const MOST_EXAMPLES = 60;
@@ -55,6 +56,8 @@ type Session = {
 export class DataHost {
   /** The same for pictures. */
   readonly pictures = proxy(new PictureHost());
+  /** And for songs. */
+  readonly sounds = proxy(new SoundHost());
   #session: Session | null = null;
   #importing: AbortController | null = null;
   #addingBase: AbortController | null = null;

@@ -8,10 +8,15 @@ import type { ProjectRecord } from '../storage/records.ts';
 import type { TrainingRow } from '../datasets/rows.ts';
 import { readLookAdapter } from '../adapters/look-files.ts';
 import { encodePng } from '../datasets/pictures/png.ts';
+import type { LoraConfig } from '../adapters/config.ts';
+import type { PlanReport } from '../training/plan-report.ts';
 import { parseRecipe } from '../training/recipe.ts';
-import { LookModel } from '../tasks/look/look.ts';
+import type { Recipe } from '../training/recipe.ts';
 import type { DrawRequest } from '../tasks/look/types.ts';
+import type { ComposeProgress, ComposeRequest } from '../tasks/sound/types.ts';
 import type { GenerateRequest, TokenPreview } from '../tasks/voice/types.ts';
+import { SoundModel } from '../tasks/sound/sound.ts';
+import { VoiceModel } from '../tasks/voice/voice.ts';
 import { isAbort } from './errors.ts';
 import { openDevice } from './gpu.ts';
 import {
@@ -23,13 +28,16 @@ import {
   type LookCalls,
   type LookChoice,
   type PlanAnswer,
+  type SoundCalls,
   type TrainRequest,
   type WorkerEvent,
   type WorkerListener,
 } from './protocol.ts';
-import { asLook, asVoice, baseName, loadModel, type Model } from './base-models.ts';
+import { asLook, asSound, asVoice, baseName, loadModel, type Model } from './base-models.ts';
 import { pictureSources } from './picture-sources.ts';
-import { projectLora, sampledPrompts, speedSetting, TrainingRun, type Trainable } from './training-run.ts';
+import { soundSources } from './sound-sources.ts';
+import { projectLora, sampledPrompts, speedSetting, TrainingRun } from './training-run.ts';
+import type { RunSettings, Trainable } from './training-run.ts';
 
 type Loaded = { baseId: string; model: Model; adapter: string };
 
@@ -44,7 +52,7 @@ function adapterKey(choice: LookChoice): string {
  * The worker's side of the page: holds the device, one loaded base, and at most one run. Calls that need the graphics
  * card wait for each other; during a run they are refused with a sentence, for a run may take hours.
  */
-export class ModelHost implements LookCalls {
+export class ModelHost implements LookCalls, SoundCalls {
   #pageUrl = '';
   #listener: WorkerListener = () => undefined;
   #device: Device | null = null;
@@ -144,8 +152,9 @@ export class ModelHost implements LookCalls {
   /** Tokens of a text under the loaded base's tokenizer; null where another base, or none, is loaded. */
   countTokens(baseId: string, text: string): number | null | Promise<number> {
     if (this.#loaded?.baseId !== baseId) return null;
-    if (this.#loaded.model instanceof LookModel) return this.#loaded.model.countTokens(text);
-    return text === '' ? 0 : this.#loaded.model.tokenizer.encode(text, { addSpecialTokens: false }).length;
+    const { model } = this.#loaded;
+    if (!(model instanceof VoiceModel)) return model.countTokens(text);
+    return text === '' ? 0 : model.tokenizer.encode(text, { addSpecialTokens: false }).length;
   }
 
   async #project(projectId: string): Promise<ProjectRecord> {
@@ -178,13 +187,27 @@ export class ModelHost implements LookCalls {
       const { device, loaded } = await this.#need(project.baseId);
       const settings = { recipe: parseRecipe(project.recipe, project.task), adapter: projectLora(project) };
       const samplePrompts = sampledPrompts(project);
-      const plan =
-        project.task === 'look'
-          ? asLook(loaded.model).plan({ pictures: await pictureSources(project), samplePrompts, ...settings })
-          : asVoice(loaded.model).plan({ rows: await this.#dataset(project), ...settings });
+      const plan = await this.#planOf(loaded.model, project, { samplePrompts, ...settings });
       const speed = await getSetting(speedSetting(device));
       return { plan, measuredFlops: typeof speed === 'number' ? speed : null, isSoftware: device.info.isSoftware };
     });
+  }
+
+  async #planOf(
+    model: Model,
+    project: ProjectRecord,
+    settings: { recipe: Recipe; adapter: LoraConfig; samplePrompts: string[] },
+  ): Promise<PlanReport> {
+    switch (project.task) {
+      case 'voice': {
+        const { samplePrompts: _, ...voice } = settings;
+        return asVoice(model).plan({ rows: await this.#dataset(project), ...voice });
+      }
+      case 'look':
+        return asLook(model).plan({ pictures: await pictureSources(project), ...settings });
+      case 'sound':
+        return asSound(model).plan({ clips: await soundSources(project), ...settings });
+    }
   }
 
   /** Trains until the end, a stop or a failure; what happens on the way comes as events. */
@@ -207,20 +230,35 @@ export class ModelHost implements LookCalls {
   }
 
   async #prepare(baseId: string, project: ProjectRecord): Promise<Trainable> {
-    const isLook = project.task === 'look';
-    const pictures = isLook ? await pictureSources(project) : [];
-    const rows = isLook ? [] : await this.#dataset(project);
+    // What is learnt from is read first: it may be gone, and loading a base takes long.
+    const train = await this.#learning(project);
     const { device, loaded } = await this.#need(baseId);
     await loaded.model.useAdapter(null);
     // After the run the model holds what it learnt, which no choice names.
     loaded.adapter = 'trained';
-    return {
-      device,
-      train: (settings) =>
-        isLook
-          ? asLook(loaded.model).train({ pictures, sampleSeed: project.look.sampleSeed, ...settings })
-          : asVoice(loaded.model).train({ rows, ...settings }),
-    };
+    return { device, train: (settings) => train(loaded.model, settings) };
+  }
+
+  /** A project's data, as what trains a model on it. */
+  async #learning(
+    project: ProjectRecord,
+  ): Promise<(model: Model, settings: RunSettings) => ReturnType<Trainable['train']>> {
+    switch (project.task) {
+      case 'voice': {
+        const rows = await this.#dataset(project);
+        return (model, settings) => asVoice(model).train({ rows, ...settings });
+      }
+      case 'look': {
+        const pictures = await pictureSources(project);
+        const { sampleSeed } = project.look;
+        return (model, settings) => asLook(model).train({ pictures, sampleSeed, ...settings });
+      }
+      case 'sound': {
+        const clips = await soundSources(project);
+        const { sampleSeed } = project.sound;
+        return (model, settings) => asSound(model).train({ clips, sampleSeed, ...settings });
+      }
+    }
   }
 
   pause(): void {
@@ -314,12 +352,29 @@ export class ModelHost implements LookCalls {
     this.#generations.get(id)?.abort();
   }
 
-  /** The PEFT folder of a voice's checkpoint. */
+  /** The PEFT folder of a voice's or sound's checkpoint. */
   async exportAdapter(baseId: string, choice: { runId: string; step: number }): Promise<Map<string, Uint8Array>> {
     return this.#exclusive(async () => {
       const { model, checkpoint } = await this.#checkpoint(baseId, choice);
-      const voice = asVoice(model);
-      return voice.peftFolder(await voice.adapterOfCheckpoint(checkpoint), await baseName(baseId));
+      const speaker = model instanceof SoundModel ? model : asVoice(model);
+      return speaker.peftFolder(await speaker.adapterOfCheckpoint(checkpoint), await baseName(baseId));
+    });
+  }
+
+  async compose(
+    id: number,
+    baseId: string,
+    choice: AdapterChoice,
+    request: Omit<ComposeRequest, 'signal'>,
+    onEvent: (event: ComposeProgress) => void,
+  ): Promise<{ whole: boolean }> {
+    return this.#generation(id, async (signal) => {
+      await this.#useAdapter(baseId, choice);
+      const { loaded } = await this.#need(baseId);
+      for await (const event of asSound(loaded.model).compose({ ...request, signal })) {
+        signal.throwIfAborted();
+        onEvent(event);
+      }
     });
   }
 

@@ -60,7 +60,12 @@ export function bucketOptions(resolution: number): BucketOptions {
   return { resolution, step: resolution >= 256 ? 64 : 16 };
 }
 
-type Session = { projectId: string; record: DatasetRecord | null; history: History<PictureSnapshot>; resolution: number };
+type Session = {
+  projectId: string;
+  record: DatasetRecord | null;
+  history: History<PictureSnapshot>;
+  resolution: number;
+};
 
 const NO_WORDS: PictureWords = { triggerWord: '', template: 'a photo of {word}' };
 

@@ -1,5 +1,6 @@
 import type { ModelInfo, PlanReport } from '../tasks/voice/types.ts';
 import type { DrawRequest, LookInfo, LookTrainingEvent } from '../tasks/look/types.ts';
+import type { ComposeProgress, ComposeRequest, SoundInfo, SoundPrepareEvent } from '../tasks/sound/types.ts';
 import type {
   EvaluationPoint,
   PictureSamplePoint,
@@ -56,7 +57,7 @@ export const EMBEDDED_SOUND_FILES: readonly string[] = [
 
 /** The base that comes with the page for a task. */
 export function embeddedBase(task: Task): string {
-  return task === 'look' ? EMBEDDED_LOOK : EMBEDDED_BASE;
+  return { voice: EMBEDDED_BASE, look: EMBEDDED_LOOK, sound: EMBEDDED_SOUND }[task];
 }
 
 /** Of a project's prompts, so many are answered along the way: each costs two answers a time. */
@@ -78,14 +79,17 @@ export interface GpuReport {
   maxBufferSize: number;
 }
 
+/** What a base says of itself, whatever it makes. */
+export type BaseInfo = ModelInfo | LookInfo | SoundInfo;
+
 export interface LoadedBase {
   baseId: string;
-  info: ModelInfo | LookInfo;
+  info: BaseInfo;
 }
 
-/** Whether what is loaded draws. */
-export function isLook(info: ModelInfo | LookInfo): info is LookInfo {
-  return 'task' in info;
+/** What a base of this kind can be taught. */
+export function taskOf(info: BaseInfo): Task {
+  return 'task' in info ? info.task : 'voice';
 }
 
 /** How a plan is judged against this device. */
@@ -118,7 +122,7 @@ export type WorkerEvent =
   | {
       type: 'prepare';
       runId: string;
-      what: Extract<LookTrainingEvent, { type: 'prepare' }>['what'] | 'codes';
+      what: Extract<LookTrainingEvent, { type: 'prepare' }>['what'] | SoundPrepareEvent['what'];
       done: number;
       total: number;
     }
@@ -169,50 +173,7 @@ export interface LookCalls {
   ): Promise<Map<string, Uint8Array<ArrayBuffer>>>;
 }
 
-/** What the page shows about a loaded music base. */
-export interface SoundInfo {
-  task: 'sound';
-  /** Of text encoder, audio codec and decoder together. */
-  parameters: number;
-  /** Samples a second of what it composes. */
-  sampleRate: number;
-  /** 1, or 2 for stereo. */
-  channels: number;
-  /** Streams of codes of one channel. */
-  codebooks: number;
-  /** Code frames a second. */
-  frameRate: number;
-  /** The longest sound in one go. */
-  longestSeconds: number;
-  /** Storage dtype of the decoder on the GPU. */
-  precision: string;
-  /** Names that LoRA's target_modules may hold. */
-  targetModules: readonly string[];
-  /** What the base's own generation_config.json proposes. */
-  generation: { guidance_scale: number; top_k: number; temperature: number };
-}
-
-/** Composing, under transformers' names; `seconds` stands for max_new_tokens. */
-export interface ComposeRequest {
-  prompt: string;
-  seconds: number;
-  seed: number;
-  /** 1 leaves the unprompted half out. */
-  guidance_scale: number;
-  /** 0: all codes. */
-  top_k: number;
-  temperature: number;
-  /** How much of the adapter is applied: 0 the base alone, 1 as trained. */
-  strength: number;
-  signal?: AbortSignal;
-}
-
-/** What is heard while a sound is composed. */
-export type ComposeProgress =
-  /** Code frames done of all. */
-  | { type: 'progress'; done: number; total: number }
-  /** Finished samples [from, from + length) of each channel; pieces come in order and without gaps. */
-  | { type: 'piece'; from: number; sampleRate: number; channels: Float32Array<ArrayBuffer>[] };
+export type { ComposeProgress, ComposeRequest, SoundInfo };
 
 /** What the model worker does for a sound, beside what it does for every task; its PEFT folder comes from exportAdapter. */
 export interface SoundCalls {

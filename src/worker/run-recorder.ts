@@ -1,5 +1,12 @@
 import { appendMetrics, saveCheckpoint, saveRun } from '../storage/runs.ts';
-import type { EvaluationPoint, PictureSamplePoint, RunRecord, SamplePoint, StepPoint } from '../storage/records.ts';
+import type {
+  EvaluationPoint,
+  PictureSamplePoint,
+  RunRecord,
+  SamplePoint,
+  SoundSamplePoint,
+  StepPoint,
+} from '../storage/records.ts';
 import { errorMessage } from './errors.ts';
 import type { RunPhase, WorkerEvent, WorkerListener } from './protocol.ts';
 
@@ -15,9 +22,10 @@ interface Points {
   evaluations: EvaluationPoint[];
   samples: SamplePoint[];
   pictures: PictureSamplePoint[];
+  sounds: SoundSamplePoint[];
 }
 
-const noPoints = (): Points => ({ steps: [], evaluations: [], samples: [], pictures: [] });
+const noPoints = (): Points => ({ steps: [], evaluations: [], samples: [], pictures: [], sounds: [] });
 const isEmpty = (points: Points): boolean => Object.values(points).every((list: unknown[]) => list.length === 0);
 
 /** Writes a run down as it happens and tells the page, in pieces neither of them notices. */
@@ -75,6 +83,11 @@ export class RunRecorder {
 
   async picture(point: PictureSamplePoint): Promise<void> {
     this.#untold.pictures.push(point);
+    await this.#flush(true);
+  }
+
+  async sound(point: SoundSamplePoint): Promise<void> {
+    this.#untold.sounds.push(point);
     await this.#flush(true);
   }
 

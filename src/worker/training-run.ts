@@ -11,11 +11,15 @@ import type { Recipe } from '../training/recipe.ts';
 import type { LoraConfig } from '../adapters/config.ts';
 import { encodePng } from '../datasets/pictures/png.ts';
 import type { Pixels } from '../datasets/pictures/types.ts';
+import type { SoundBlock } from '../datasets/sounds/types.ts';
 import { parseLookLora } from '../tasks/look/adapter.ts';
 import type { LookTrainingEvent } from '../tasks/look/types.ts';
+import { parseSoundLora } from '../tasks/sound/adapter.ts';
+import type { SoundTrainingEvent } from '../tasks/sound/types.ts';
 import type { TrainingEvent } from '../tasks/voice/types.ts';
 import { errorMessage, isAbort } from './errors.ts';
 import { RunRecorder } from './run-recorder.ts';
+import { encodeWav } from './wav.ts';
 import { SAMPLED_PROMPTS, type RunPhase, type TrainRequest, type WorkerListener } from './protocol.ts';
 
 /** The device's speed is measured over steps after the first few, which compile and warm up. */
@@ -42,13 +46,19 @@ export interface RunSettings {
   resume?: Uint8Array<ArrayBuffer>;
 }
 
+type TaskEvent = TrainingEvent | LookTrainingEvent | SoundTrainingEvent;
+
 /** A model with its data, ready to be trained. */
 export interface Trainable {
   device: Device;
-  train(settings: RunSettings): AsyncGenerator<TrainingEvent | LookTrainingEvent>;
+  train(settings: RunSettings): AsyncGenerator<TaskEvent>;
 }
 
 const pngBlob = (pixels: Pixels): Blob => new Blob([encodePng(pixels)], { type: 'image/png' });
+
+const wavBlob = ({ channels, sampleRate }: SoundBlock): Blob => encodeWav(channels, sampleRate);
+
+const PARSE_LORA = { voice: parseLoraConfig, look: parseLookLora, sound: parseSoundLora };
 
 /** The prompts of a project that are answered along the way. */
 export function sampledPrompts({ prompts }: Pick<ProjectRecord, 'prompts'>): string[] {
@@ -57,7 +67,7 @@ export function sampledPrompts({ prompts }: Pick<ProjectRecord, 'prompts'>): str
 
 /** A project's adapter settings as its task understands them. */
 export function projectLora({ task, adapter }: Pick<ProjectRecord, 'task' | 'adapter'>): LoraConfig {
-  return task === 'look' ? parseLookLora(adapter) : parseLoraConfig(adapter);
+  return PARSE_LORA[task](adapter);
 }
 
 /** One run, from the first step or from a checkpoint to its end. */
@@ -189,7 +199,7 @@ export class TrainingRun {
     }
   }
 
-  async #take(event: TrainingEvent | LookTrainingEvent, device: Device): Promise<void> {
+  async #take(event: TaskEvent, device: Device): Promise<void> {
     const recorder = this.#recorder;
     switch (event.type) {
       case 'ready':
@@ -225,12 +235,7 @@ export class TrainingRun {
         await recorder.checkpoint(event.step, event.bytes);
         break;
       case 'sample':
-        if ('seed' in event) {
-          const { step, prompt, seed, base, tuned } = event;
-          await recorder.picture({ step, prompt, seed, base: pngBlob(base), tuned: pngBlob(tuned) });
-        } else {
-          await recorder.sample({ step: event.step, prompt: event.prompt, base: event.base, tuned: event.tuned });
-        }
+        await this.#keepSample(event);
         break;
       case 'prepare':
         recorder.prepare({ what: event.what, done: event.done, total: event.total });
@@ -244,6 +249,20 @@ export class TrainingRun {
           reason: event.reason === 'early-stop' ? 'early-stop' : '',
         });
         break;
+    }
+  }
+
+  async #keepSample(event: Extract<TaskEvent, { type: 'sample' }>): Promise<void> {
+    const recorder = this.#recorder;
+    const { step, prompt } = event;
+    if (!('seed' in event)) {
+      await recorder.sample({ step, prompt, base: event.base, tuned: event.tuned });
+    } else if ('channels' in event.base) {
+      const { seed, base, tuned } = event as Extract<SoundTrainingEvent, { type: 'sample' }>;
+      await recorder.sound({ step, prompt, seed, base: wavBlob(base), tuned: wavBlob(tuned) });
+    } else {
+      const { seed, base, tuned } = event as Extract<LookTrainingEvent, { type: 'sample' }>;
+      await recorder.picture({ step, prompt, seed, base: pngBlob(base), tuned: pngBlob(tuned) });
     }
   }
 

@@ -32,7 +32,7 @@ export function wavBytes(channels: readonly Float32Array[], sampleRate: number):
   channels.forEach((samples, channel) => {
     for (let i = 0; i < samples.length; i++) {
       const sample = Math.max(-1, Math.min(1, samples[i]!));
-      view.setInt16(WAV_HEADER + i * frame + channel * 2, Math.round(sample * 32767), true);
+      view.setInt16(WAV_HEADER + i * frame + channel * 2, Math.min(32767, Math.round(sample * 32768)), true);
     }
   });
   return new Uint8Array(bytes);

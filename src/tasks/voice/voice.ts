@@ -17,7 +17,7 @@ import type { Recipe } from '../../training/recipe.ts';
 import { TrainingRun } from '../../training/run.ts';
 import { AdapterSlot, generationHook } from '../adapter-slot.ts';
 import { VoiceBase } from './base.ts';
-import { doraMagnitudes } from './dora.ts';
+import { doraMagnitudes } from '../dora.ts';
 import type { Examples } from './examples.ts';
 import { makeExamples, runData, tokenRows } from './examples.ts';
 import type { Talk } from './generator.ts';

@@ -1,8 +1,8 @@
 import { readCached, trimCache, writeCached } from '../storage/cache.ts';
-import type { LookCache } from '../tasks/look/types.ts';
+import type { TaskCache } from '../tasks/cache.ts';
 
-/** Keeps what a base made of pictures and words for the next run. */
-export class LookCacheStore implements LookCache {
+/** Keeps what a base made of pictures, sounds and words for the next run. */
+export class TaskCacheStore implements TaskCache {
   readonly #baseId: string;
 
   constructor(baseId: string) {

@@ -1,6 +1,6 @@
-import type { LoraTensors } from '../../adapters/peft.ts';
-import type { Checkpoint } from '../../models/files/checkpoint.ts';
-import { DTYPE_BYTES, decodeFloats } from '../../models/files/dtypes.ts';
+import type { LoraTensors } from '../adapters/peft.ts';
+import type { Checkpoint } from '../models/files/checkpoint.ts';
+import { DTYPE_BYTES, decodeFloats } from '../models/files/dtypes.ts';
 
 /** DoRA starts each magnitude at its weight row's length: with B = 0, ‖W + sBA‖ is ‖W‖. Rows are streamed. */
 export async function doraMagnitudes(checkpoint: Checkpoint, tensors: Map<string, LoraTensors>): Promise<void> {

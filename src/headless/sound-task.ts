@@ -1,0 +1,95 @@
+import { existsSync, statSync } from 'node:fs';
+import { loraTensorData, readPeftFolder } from '../adapters/peft.ts';
+import type { Adapter } from '../adapters/peft.ts';
+import { wavBytes } from '../datasets/sounds/wav.ts';
+import type { Device } from '../engine/device.ts';
+import { UserError } from '../engine/errors.ts';
+import { writeSafetensors } from '../models/files/safetensors.ts';
+import { framesOfSteps, requireSteps } from '../models/musicgen/delay.ts';
+import { readPreparedRows } from '../tasks/sound/prepared.ts';
+import { SoundModel } from '../tasks/sound/sound.ts';
+import type { SoundLearningData } from '../tasks/sound/sound.ts';
+import { NodeFolder, folderOf } from './files.ts';
+import type { Job } from './job.ts';
+import { optionalNumbers } from './job.ts';
+import { soundsOf } from './sounds.ts';
+import type { HeadlessTask } from './task.ts';
+
+/** A music LoRA from a PEFT folder. */
+export function readSoundAdapter(path: string): Promise<Adapter> {
+  if (!existsSync(path) || !statSync(path).isDirectory())
+    throw new UserError(`${path} is no folder. An adapter for a sound is a PEFT folder.`);
+  return readPeftFolder(new NodeFolder(path), { embeddings: true });
+}
+
+async function learningData(job: Job, model: SoundModel): Promise<SoundLearningData> {
+  if (job.data === undefined) throw new UserError('The job names no data.');
+  if (job.data.endsWith('.safetensors')) {
+    const { folder, file } = folderOf(job.data);
+    return { prepared: await readPreparedRows(model.base, folder, file) };
+  }
+  return { clips: await soundsOf([job.data]) };
+}
+
+/** A job's `generate` block; generation_config.json counts where it says nothing. */
+function soundSettings(job: Job, model: SoundModel) {
+  const block = job.generate;
+  const given = optionalNumbers(block, ['max_new_tokens', 'guidance_scale', 'top_k', 'top_p', 'temperature', 'seed']);
+  const { prompt, do_sample: doSample } = block;
+  if (typeof prompt !== 'string') throw new UserError('generate.prompt is missing: the words to play.');
+  if (doSample !== undefined && typeof doSample !== 'boolean')
+    throw new UserError('generate.do_sample must be true or false.');
+  const { generation, decoder } = model.base.config;
+  const steps = given.max_new_tokens ?? generation.maxLength - 1;
+  requireSteps(decoder, steps);
+  return {
+    prompt,
+    max_new_tokens: steps,
+    frames: framesOfSteps(decoder, steps),
+    do_sample: doSample ?? generation.doSample,
+    guidance_scale: given.guidance_scale ?? generation.guidanceScale,
+    top_k: given.top_k ?? generation.topK,
+    top_p: given.top_p ?? generation.topP,
+    temperature: given.temperature ?? generation.temperature,
+    seed: given.seed ?? 0,
+  };
+}
+
+export async function openSound(job: Job, device: Device): Promise<HeadlessTask> {
+  const model = await SoundModel.load(device, new NodeFolder(job.base), { precision: job.precision });
+  const from = job.from === undefined ? undefined : await readSoundAdapter(job.from);
+  return {
+    async train(settle) {
+      const data = await learningData(job, model);
+      return model.train({ ...data, recipe: job.recipe, adapter: job.lora, settle, ...(from && { from }) });
+    },
+    async gradients() {
+      return [...(await model.currentGradients())].flatMap(([module, tensors]) => loraTensorData(module, tensors));
+    },
+    adapterFiles: () => model.exportAdapter(job.base),
+    async plan() {
+      const data = await learningData(job, model);
+      return model.plan({ ...data, recipe: job.recipe, adapter: from?.config ?? job.lora });
+    },
+    async generate() {
+      await model.useAdapter(from ?? null);
+      const { frames, prompt, max_new_tokens, ...settings } = soundSettings(job, model);
+      const { channels, codes, sampleRate } = await model.composeWhole(prompt, {
+        ...settings,
+        frames,
+        strength: 1,
+      });
+      const { codebooks } = model.base.config.decoder;
+      const audioCodes = { name: 'audio_codes', dtype: 'I64' as const, shape: [1, codebooks, frames], data: codes };
+      const printed = { prompt, max_new_tokens, ...settings, frames, sampling_rate: sampleRate, file: '0.wav' };
+      return {
+        files: [
+          ['0.wav', wavBytes(channels, sampleRate)],
+          ['generated.safetensors', writeSafetensors([audioCodes])],
+          ['generated.json', `${JSON.stringify(printed, null, 2)}\n`],
+        ],
+        printed,
+      };
+    },
+  };
+}

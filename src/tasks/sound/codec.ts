@@ -1,0 +1,118 @@
+import { Program } from '../../engine/program.ts';
+import type { ProgramPlan } from '../../engine/program.ts';
+import type { SharedArenas } from '../../engine/shared-arenas.ts';
+import { IDLE_STEP } from '../../engine/wgsl.ts';
+import { windowFrames } from '../../models/encodec.ts';
+import type { CodecPart } from '../../models/encodec.ts';
+import type { CodecRun } from '../../models/encodec-run.ts';
+import { decodeSound, encodeSound } from '../../models/encodec-run.ts';
+import { channelCodebooks } from '../../models/musicgen/delay.ts';
+import type { SoundBase } from './base.ts';
+import { codecGraph } from './codec-graphs.ts';
+import type { Codes } from './examples.ts';
+
+const ENCODER_PARTS: readonly CodecPart[] = ['encoder.down', 'encoder.lstm', 'encoder.codes'];
+const DECODER_PARTS: readonly CodecPart[] = ['decoder.features', 'decoder.lstm', 'decoder.up'];
+
+/**
+ * Sounds as codes and back, in windows whose memory does not grow with the sound. Programs are kept until `release`, so that a
+ * folder of songs is encoded by few of them.
+ */
+export class SoundCodec {
+  readonly #base: SoundBase;
+  readonly #arenas: SharedArenas | undefined;
+  readonly #programs = new Map<string, Program>();
+
+  /** @param arenas those of a run, in which the programs take their turn; without them each has its own */
+  constructor(base: SoundBase, arenas?: SharedArenas) {
+    this.#base = base;
+    this.#arenas = arenas;
+  }
+
+  #plan(part: CodecPart, size: { frames: number; windows: number }): ProgramPlan {
+    return this.#base.planOf(codecGraph(this.#base.graphOptions(), part, size));
+  }
+
+  #plans(parts: readonly CodecPart[]): ProgramPlan[] {
+    const { audio } = this.#base.config;
+    // A codec without LSTM has no program for it.
+    return parts.map((part) => this.#plan(part, { frames: windowFrames(audio, part), windows: 1 }));
+  }
+
+  /** Programs that turn sounds of any length into codes. */
+  get encoderPlans(): ProgramPlan[] {
+    return this.#plans(ENCODER_PARTS);
+  }
+
+  get decoderPlans(): ProgramPlan[] {
+    return this.#plans(DECODER_PARTS);
+  }
+
+  async #program(part: CodecPart, size: { frames: number; windows: number }): Promise<Program> {
+    const key = `${part} ${size.frames} ${size.windows}`;
+    let program = this.#programs.get(key);
+    if (!program) {
+      await this.#base.need('codec');
+      await this.#arenas?.allocate(this.#base.device);
+      const resources = { weights: this.#base };
+      program = await Program.build(this.#base.device, this.#plan(part, size), resources, this.#arenas);
+      this.#programs.set(key, program);
+    }
+    return program;
+  }
+
+  #run(signal?: AbortSignal): CodecRun {
+    return {
+      config: this.#base.config.audio,
+      codebooks: channelCodebooks(this.#base.config.decoder),
+      run: async (part, size, inputs) => (await this.#program(part, size)).run(inputs, IDLE_STEP),
+      ...(signal && { signal }),
+    };
+  }
+
+  /** Codes [K, frames] of a sound's channels, as many as the decoder has. Throws UserError for a sound without samples. */
+  async encode(channels: readonly Float32Array[], signal?: AbortSignal): Promise<Codes> {
+    const codes = await encodeSound(
+      this.#run(signal),
+      channels.map((channel) => Float32Array.from(channel)),
+    );
+    return { codes, frames: codes.length / this.#base.config.decoder.codebooks };
+  }
+
+  /** Each channel's samples, frames · frameSamples, of codes [K, frames]. */
+  decode(codes: ArrayLike<number>): Promise<Float32Array<ArrayBuffer>[]> {
+    return decodeSound(this.#run(), codes, this.#base.config.decoder.channels);
+  }
+
+  /** Samples of a sound whose codes come frame by frame. */
+  stream(frames: number): SoundStream {
+    return new SoundStream(this, frames, this.#base.config.decoder.codebooks);
+  }
+
+  release(): void {
+    for (const program of this.#programs.values()) program.destroy();
+    this.#programs.clear();
+  }
+}
+
+/** Decodes as soon as samples are final. */
+export class SoundStream {
+  readonly #codec: SoundCodec;
+  readonly #codes: Int32Array<ArrayBuffer>;
+  readonly #frames: number;
+  #count = 0;
+
+  constructor(codec: SoundCodec, frames: number, codebooks: number) {
+    this.#codec = codec;
+    this.#frames = frames;
+    this.#codes = new Int32Array(codebooks * frames);
+  }
+
+  /** Takes the codes [K] of the next frame; gives the samples that became final, where there are enough of them. */
+  async push(column: ArrayLike<number>): Promise<{ from: number; channels: Float32Array<ArrayBuffer>[] } | undefined> {
+    Array.from(column).forEach((code, k) => (this.#codes[k * this.#frames + this.#count] = code));
+    this.#count += 1;
+    if (this.#count < this.#frames) return undefined;
+    return { from: 0, channels: await this.#codec.decode(this.#codes) };
+  }
+}

@@ -1,0 +1,299 @@
+import type { LoraConfig } from '../../adapters/config.ts';
+import { initLora } from '../../adapters/init.ts';
+import type { Adapter, LoraTensors } from '../../adapters/peft.ts';
+import { writePeftFolder } from '../../adapters/peft.ts';
+import type { SoundBlock, SoundSource } from '../../datasets/sounds/types.ts';
+import type { Device } from '../../engine/device.ts';
+import { UserError } from '../../engine/errors.ts';
+import { SharedArenas } from '../../engine/shared-arenas.ts';
+import { tune } from '../../engine/tuner.ts';
+import type { ModelFolder } from '../../models/files/folder.ts';
+import { decodeRunState } from '../../training/checkpoint.ts';
+import type { PlanReport } from '../../training/plan-report.ts';
+import type { Recipe } from '../../training/recipe.ts';
+import type { RunData } from '../../training/run.ts';
+import { TrainingRun } from '../../training/run.ts';
+import { AdapterSlot } from '../adapter-slot.ts';
+import { doraMagnitudes } from '../dora.ts';
+import type { LoadSoundOptions } from './base.ts';
+import { SoundBase } from './base.ts';
+import { SoundCodec } from './codec.ts';
+import { makeSoundExamples } from './examples.ts';
+import type { CodeRequest } from './composer.ts';
+import type { Composed } from './player.ts';
+import { Player } from './player.ts';
+import type { SoundRunFacts, SoundShape } from './plan.ts';
+import { encodingPlans, planSound, trainingParts } from './plan.ts';
+import type { PreparedRows } from './prepared.ts';
+import { preparedRunData } from './prepared.ts';
+import type { SoundExamples } from './run-data.ts';
+import { mostFrames, paddedSteps, soundRunData } from './run-data.ts';
+import { TextEncoder, paddedLength } from './text-encoder.ts';
+import type { ComposeProgress, ComposeRequest, SoundInfo, SoundPrepareEvent, SoundTrainingEvent } from './types.ts';
+
+/** What is learnt from: clips of a data set, or the rows of a prepared batch file. */
+export type SoundLearningData = { clips: readonly SoundSource[] } | { prepared: PreparedRows };
+
+export type SoundTrainOptions = SoundLearningData & {
+  recipe: Recipe;
+  adapter: LoraConfig;
+  /** An adapter to go on from; its own configuration counts instead of `adapter`. */
+  from?: Adapter;
+  /** A checkpoint of this run. */
+  resume?: Uint8Array<ArrayBuffer>;
+  samplePrompts?: string[];
+  /** Seed of the first prompt's sample; the next ones follow. */
+  sampleSeed?: number;
+  signal?: AbortSignal;
+  /** Asked before each step: a promise holds the run, its checkpoint written, until it resolves. */
+  pause?: () => Promise<void> | undefined;
+  /** Bytes on the device that the run may take. */
+  memoryBudget?: number;
+  /** Up to this step none is begun before the event of the last was taken, so that `currentGradients` is that step's. */
+  settle?: number;
+  /** Time kernel variants on this device first, where they were not yet. Default: on real graphics cards. */
+  tune?: boolean;
+};
+
+/** A music model on the device: it composes, is trained, and gives its adapter away. One thing at a time. */
+export class SoundModel {
+  readonly base: SoundBase;
+  readonly #adapter: AdapterSlot;
+  #player: Player | undefined;
+
+  private constructor(base: SoundBase) {
+    this.base = base;
+    this.#adapter = new AdapterSlot(base, () => this.#dropPlayer());
+  }
+
+  /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
+  static async load(device: Device, folder: ModelFolder, options: LoadSoundOptions = {}): Promise<SoundModel> {
+    return new SoundModel(await SoundBase.load(device, folder, options));
+  }
+
+  get info(): SoundInfo {
+    return this.base.info;
+  }
+
+  get adapter(): AdapterSlot {
+    return this.#adapter;
+  }
+
+  /** Tokens of a text with its end. */
+  async countTokens(text: string): Promise<number> {
+    return (await this.base.tokenizer()).encode(text).length;
+  }
+
+  #dropPlayer(): void {
+    this.#player?.destroy();
+    this.#player = undefined;
+  }
+
+  /** Puts an adapter beside the base, or takes it away. */
+  async useAdapter(adapter: Adapter | null): Promise<void> {
+    if (!adapter) return this.#adapter.drop();
+    await this.#adapter.activate(adapter, false);
+  }
+
+  #plays(): Player {
+    return (this.#player ??= new Player(this.base, this.#adapter));
+  }
+
+  /** Composes and plays as it goes; the adapter, where there is one, is applied at `strength`. */
+  async *compose(request: ComposeRequest): AsyncGenerator<ComposeProgress, Composed> {
+    return yield* this.#plays().play(request);
+  }
+
+  /** A whole sound, with its codes. */
+  composeWhole(prompt: string, request: CodeRequest): Promise<SoundBlock & Composed> {
+    return this.#plays().whole(prompt, request);
+  }
+
+  /** The adapter that a run begins with. */
+  async #start(options: Pick<SoundTrainOptions, 'resume' | 'from' | 'adapter' | 'recipe'>): Promise<Adapter> {
+    if (options.resume) return this.#adapter.ofState(await decodeRunState(options.resume));
+    if (options.from) return options.from;
+    const { adapter: config, recipe } = options;
+    const tensors = initLora(this.base.targets(config), config, recipe.seed);
+    if (config.use_dora) await doraMagnitudes(this.base.folder.checkpoints[0]!, tensors);
+    return { config, tensors };
+  }
+
+  /** Frames that a clip of so many seconds is encoded into, and learnt from at a time. */
+  #frames(seconds: number): number {
+    return Math.max(1, Math.ceil((seconds * this.base.config.audio.sampleRate) / this.base.frameSamples));
+  }
+
+  /** Sizes of a run's batches, before anything is encoded. */
+  async #shapes(data: SoundLearningData, recipe: Recipe): Promise<SoundShape[]> {
+    if ('prepared' in data) {
+      const { length, textLength } = data.prepared;
+      return [{ length, textLength }];
+    }
+    const { config, frameRate } = this.base;
+    const most = mostFrames({ recipe, frameRate });
+    const frames = data.clips.map(({ seconds }) => Math.min(most, this.#frames(seconds)));
+    const longest = Math.max(...frames);
+    const tokens = await Promise.all(data.clips.map(({ words }) => this.countTokens(words)));
+    const textLength = paddedLength(Math.max(...tokens));
+    const lengths = new Set(frames.map((each) => paddedSteps(config, each, longest)));
+    return [...lengths].map((length) => ({ length, textLength }));
+  }
+
+  /** What a plan is made for. */
+  async #facts(
+    data: SoundLearningData,
+    recipe: Recipe,
+    samplePrompts: readonly string[],
+    budget: number | undefined,
+  ): Promise<SoundRunFacts> {
+    const shapes = await this.#shapes(data, recipe);
+    const rows = 'prepared' in data ? data.prepared.rows.length : data.clips.length;
+    const prompts = recipe.sample_steps > 0 ? samplePrompts : [];
+    const tokens = await Promise.all(prompts.map((prompt) => this.countTokens(prompt)));
+    return {
+      shapes,
+      batchesPerEpoch: Math.max(1, Math.ceil(rows / recipe.per_device_train_batch_size)),
+      encodes: 'clips' in data,
+      evaluates: 'clips' in data && recipe.eval_share > 0 && data.clips.length > 1,
+      samples:
+        tokens.length > 0
+          ? {
+              frames: Math.round(recipe.sample_duration_in_seconds * this.base.frameRate),
+              textLength: paddedLength(Math.max(...tokens)),
+              isGuided: recipe.sample_guidance_scale > 1,
+            }
+          : undefined,
+      budget,
+    };
+  }
+
+  /** What a run would take, without allocating anything. */
+  async plan(
+    options: SoundLearningData & {
+      recipe: Recipe;
+      adapter: LoraConfig;
+      samplePrompts?: string[];
+      memoryBudget?: number;
+    },
+  ): Promise<PlanReport> {
+    const { recipe, adapter, memoryBudget, samplePrompts = [] } = options;
+    this.#requireData(options);
+    const layout = this.base.layout(this.base.targets(adapter), adapter, true);
+    return planSound(this.base, layout, recipe, await this.#facts(options, recipe, samplePrompts, memoryBudget)).report;
+  }
+
+  #requireData(data: SoundLearningData): void {
+    if ('clips' in data && data.clips.length === 0)
+      throw new UserError('There is nothing to learn from yet. Add music under Data.');
+  }
+
+  /** Trains; ending the iteration early keeps what was learnt so far. */
+  async *train(options: SoundTrainOptions): AsyncGenerator<SoundTrainingEvent> {
+    const { recipe, signal, pause, settle, samplePrompts = [], sampleSeed = 0 } = options;
+    const { device } = this.base;
+    this.#requireData(options);
+    const resume = options.resume && (await decodeRunState(options.resume));
+    const start = await this.#start(options);
+    const facts = await this.#facts(options, recipe, samplePrompts, options.memoryBudget);
+    this.#adapter.drop();
+    device.resetPeak();
+    let data: RunData;
+    if ('clips' in options) {
+      const examples = yield* this.#encoded(options.clips, recipe, signal);
+      data = soundRunData(examples, { config: this.base.config, recipe, frameRate: this.base.frameRate });
+      facts.batchesPerEpoch = Math.max(1, data.count / recipe.per_device_train_batch_size);
+      facts.evaluates = data.heldOut.length > 0;
+    } else data = preparedRunData(this.base, options.prepared, recipe);
+    const held = trainingParts(facts.samples !== undefined);
+    this.base.release(...this.base.loaded.filter((part) => !held.includes(part)));
+    await this.base.need(...held);
+    const { layout, buffers } = await this.#adapter.activate(start, true);
+    const planned = () => planSound(this.base, layout, recipe, facts);
+    let plan = planned();
+    if ((options.tune ?? !device.info.isSoftware) && (await tune(device))) {
+      plan = planned();
+      // What the trials held is freed, and was never part of the plan.
+      device.resetPeak();
+    }
+    const player = facts.samples && new Player(this.base, this.#adapter, { arenas: plan.arenas, ...facts.samples });
+    const run = new TrainingRun<{ prompt: string; seed: number; base: SoundBlock; tuned: SoundBlock }>({
+      device,
+      weights: this.base,
+      layout,
+      adapter: buffers,
+      plan,
+      recipe,
+      lora: start.config,
+      data,
+      resume,
+      signal,
+      pause,
+      settle,
+      sample: player && (() => player.samples(samplePrompts, recipe, sampleSeed)),
+    });
+    try {
+      yield* run.events();
+    } finally {
+      player?.destroy();
+    }
+  }
+
+  /** Codes and text states of clips. */
+  async *#encoded(
+    clips: readonly SoundSource[],
+    recipe: Recipe,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<SoundPrepareEvent, SoundExamples> {
+    const { base } = this;
+    const { decoder, audio } = base.config;
+    const textLengths = await Promise.all(clips.map(async ({ words }) => paddedLength(await this.countTokens(words))));
+    const arenas = new SharedArenas(encodingPlans(base, textLengths));
+    const text = new TextEncoder(base, arenas);
+    const codec = new SoundCodec(base, arenas);
+    try {
+      const encoders = {
+        sampleRate: audio.sampleRate,
+        channels: decoder.channels,
+        encodeSound: (channels: readonly Float32Array[]) => codec.encode(channels, signal),
+        encodeText: (words: string) => text.encode(words),
+      };
+      return yield* makeSoundExamples(clips, recipe, encoders, { cache: base.cache, signal });
+    } finally {
+      text.release();
+      codec.release();
+      arenas.destroy();
+    }
+  }
+
+  /** The adapter as it is now. Throws UserError where there is none. */
+  async currentAdapter(): Promise<Adapter> {
+    return this.#adapter.current();
+  }
+
+  /** Gradient of every adapter tensor as the last step left it, before clipping. */
+  async currentGradients(): Promise<Map<string, LoraTensors>> {
+    return this.#adapter.gradients();
+  }
+
+  /** An adapter as a PEFT folder: file name to bytes. */
+  peftFolder({ config, tensors }: Adapter, baseName: string): Map<string, Uint8Array<ArrayBuffer>> {
+    return writePeftFolder({ config: { ...config, base_model_name_or_path: baseName }, tensors });
+  }
+
+  /** The adapter as it is now, as a PEFT folder. */
+  async exportAdapter(baseName: string): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+    return this.peftFolder(await this.currentAdapter(), baseName);
+  }
+
+  /** The adapter inside a checkpoint, without touching the one in use. */
+  async adapterOfCheckpoint(bytes: Uint8Array<ArrayBuffer>): Promise<Adapter> {
+    return this.#adapter.ofState(await decodeRunState(bytes));
+  }
+
+  destroy(): void {
+    this.#adapter.drop();
+    this.#dropPlayer();
+    this.base.destroy();
+  }
+}

@@ -1,0 +1,67 @@
+import { Program } from '../../engine/program.ts';
+import type { ProgramPlan } from '../../engine/program.ts';
+import type { SharedArenas } from '../../engine/shared-arenas.ts';
+import { IDLE_STEP } from '../../engine/wgsl.ts';
+import { t5Inputs } from '../../models/t5.ts';
+import type { SoundBase } from './base.ts';
+import type { TextState } from './batch.ts';
+import { TEXT, textGraph } from './graphs.ts';
+
+/** Texts are filled up to multiples of this, so that few programs serve all. */
+const LENGTH_STEP = 16;
+
+export const paddedLength = (tokens: number): number => Math.max(1, Math.ceil(tokens / LENGTH_STEP)) * LENGTH_STEP;
+
+/** Words as what the decoder hears. Programs are kept until `release`. */
+export class TextEncoder {
+  readonly #base: SoundBase;
+  readonly #arenas: SharedArenas | undefined;
+  readonly #programs = new Map<number, Program>();
+
+  /** @param arenas those of a run, in which the programs take their turn; without them each has its own */
+  constructor(base: SoundBase, arenas?: SharedArenas) {
+    this.#base = base;
+    this.#arenas = arenas;
+  }
+
+  plan(length: number): ProgramPlan {
+    return this.#base.planOf(textGraph(this.#base.graphOptions(), { texts: 1, length }));
+  }
+
+  async #program(length: number): Promise<Program> {
+    let program = this.#programs.get(length);
+    if (!program) {
+      await this.#base.need('text');
+      await this.#arenas?.allocate(this.#base.device);
+      program = await Program.build(this.#base.device, this.plan(length), { weights: this.#base }, this.#arenas);
+      this.#programs.set(length, program);
+    }
+    return program;
+  }
+
+  /** The text encoder's last_hidden_state of one text's tokens. Throws UserError for ids that it does not know. */
+  async encodeIds(ids: ArrayLike<number>): Promise<TextState> {
+    const { text } = this.#base.config;
+    const length = paddedLength(ids.length);
+    const padded = new Int32Array(length);
+    padded.set(Array.from(ids));
+    const mask = Uint8Array.from({ length }, (_, i) => (i < ids.length ? 1 : 0));
+    const program = await this.#program(length);
+    const { states } = await program.run(t5Inputs(text, TEXT, { texts: 1, length }, padded, mask), IDLE_STEP);
+    return { states: states!.slice(0, ids.length * text.hiddenSize), tokens: ids.length };
+  }
+
+  /** Token ids with the end that the tokenizer adds. */
+  async tokenIds(prompt: string): Promise<ArrayLike<number>> {
+    return (await this.#base.tokenizer()).encode(prompt);
+  }
+
+  async encode(prompt: string): Promise<TextState> {
+    return this.encodeIds(await this.tokenIds(prompt));
+  }
+
+  release(): void {
+    for (const program of this.#programs.values()) program.destroy();
+    this.#programs.clear();
+  }
+}

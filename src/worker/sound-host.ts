@@ -1,0 +1,272 @@
+import { hearClip, moveEdges, readClip } from '../datasets/sounds/clips.ts';
+import { importSounds, SoundImportError } from '../datasets/sounds/import-sounds.ts';
+import { blobInput } from '../datasets/sounds/input.ts';
+import { settleClips } from '../datasets/sounds/judge.ts';
+import { soundQuality, type SoundQuality } from '../datasets/sounds/quality.ts';
+import type { Clip, SoundFile, SoundInput, SoundReport, SoundWords } from '../datasets/sounds/types.ts';
+import { DEFAULT_SOUND_WORDS } from '../datasets/sounds/words.ts';
+import { UserError } from '../engine/errors.ts';
+import { newId } from '../storage/database.ts';
+import { findDataset, getDataset } from '../storage/datasets.ts';
+import { getProject } from '../storage/projects.ts';
+import type { DatasetRecord } from '../storage/records.ts';
+import { dropUnusedSounds, readSounds, writeSoundFile, writeSounds } from '../storage/sounds.ts';
+import type { BundleClip } from '../tasks/sound/bundle.ts';
+import { errorMessage, isAbort } from './errors.ts';
+import { History } from './history.ts';
+import type { NamedFile } from './picture-host.ts';
+import {
+  changed,
+  joinReports,
+  withClip,
+  type EdgeChange,
+  type SoundChange,
+  type SoundSnapshot,
+} from './sound-changes.ts';
+import { songInput } from './sound-sources.ts';
+import { encodeWav } from './wav.ts';
+
+export type { ClipFields, SoundChange } from './sound-changes.ts';
+
+export interface SoundState {
+  /** Null where nothing was added yet. */
+  record: DatasetRecord | null;
+  files: readonly SoundFile[];
+  clips: readonly Clip[];
+  words: SoundWords;
+  undoLabel: string | null;
+  redoLabel: string | null;
+  quality: SoundQuality;
+}
+
+export interface SoundImportOutcome {
+  state: SoundState;
+  /** Null where it was stopped. */
+  report: SoundReport | null;
+  /** Why nothing was kept; empty where something was. */
+  failure: string;
+}
+
+type Session = { projectId: string; record: DatasetRecord | null; history: History<SoundSnapshot> };
+
+/** Samples a second at which clips are heard: what browsers play best. */
+const HEARD_RATE = 48_000;
+
+/** Reads songs into the data set of one project at a time, curates their clips, and keeps every change at once. */
+export class SoundHost {
+  #session: Session | null = null;
+  #working: AbortController | null = null;
+  /** Changes are written one after the other: the last one written is the newest. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  open(projectId: string): Promise<SoundState> {
+    return this.#inTurn(async () => {
+      if (this.#session?.projectId !== projectId) {
+        const project = await getProject(projectId);
+        const record =
+          (project?.datasetId ? await getDataset(project.datasetId) : await findDataset(projectId)) ?? null;
+        const { files, clips } = record ? await readSounds(record.id) : { files: [], clips: [] };
+        if (record) await dropUnusedSounds(record.id, files);
+        const words = record?.words ?? DEFAULT_SOUND_WORDS;
+        this.#session = { projectId, record, history: new History<SoundSnapshot>({ files, clips, words }) };
+      }
+      return this.#state();
+    });
+  }
+
+  #open(): Session {
+    if (!this.#session) throw new UserError('No data set is open. Reload the page.');
+    return this.#session;
+  }
+
+  #state(): SoundState {
+    const { record, history } = this.#open();
+    const { now, undoLabel, redoLabel } = history;
+    return { record, ...now, undoLabel, redoLabel, quality: soundQuality(now.files, now.clips) };
+  }
+
+  #inTurn<R>(work: () => Promise<R>): Promise<R> {
+    const result = this.#queue.then(work);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  /** The bytes of a song of the set. */
+  async #input({ id, name }: SoundFile): Promise<SoundInput> {
+    return songInput(this.#open().record?.id ?? '', id, name);
+  }
+
+  #file(id: string): SoundFile {
+    const file = this.#open().history.now.files.find((one) => one.id === id);
+    if (!file) throw new UserError('This song is no longer in the set. Reload the page.');
+    return file;
+  }
+
+  #clip(id: string): Clip {
+    const clip = this.#open().history.now.clips.find((one) => one.id === id);
+    if (!clip) throw new UserError('This clip is no longer in the set. Reload the page.');
+    return clip;
+  }
+
+  /** Listens to a stretch that was drawn or dragged. */
+  async #heard(change: EdgeChange): Promise<Clip> {
+    const { words } = this.#open().history.now;
+    if (change.kind === 'edges') {
+      const clip = this.#clip(change.id);
+      const file = this.#file(clip.fileId);
+      return moveEdges(await this.#input(file), file, clip, change, words);
+    }
+    const file = this.#file(change.fileId);
+    return hearClip(await this.#input(file), file, newId(), change, words);
+  }
+
+  apply(change: SoundChange): Promise<SoundState> {
+    return this.#inTurn(async () => {
+      const { history } = this.#open();
+      const before = history.now;
+      const listens = change.kind === 'edges' || change.kind === 'add';
+      const after = listens ? { clips: withClip(before, await this.#heard(change)) } : changed(before, change);
+      // Whether a clip is there twice depends on all of them.
+      history.apply(change.label, after.clips ? { ...after, clips: settleClips(after.clips) } : after);
+      await this.#keep(() => history.drop());
+      return this.#state();
+    });
+  }
+
+  undo(): Promise<SoundState> {
+    return this.#inTurn(async () => {
+      const { history } = this.#open();
+      history.undo();
+      await this.#keep(() => history.redo());
+      return this.#state();
+    });
+  }
+
+  redo(): Promise<SoundState> {
+    return this.#inTurn(async () => {
+      const { history } = this.#open();
+      history.redo();
+      await this.#keep(() => history.undo());
+      return this.#state();
+    });
+  }
+
+  /** Writes what is there now; where that fails, `takeBack` makes what is in memory what lies on disk. */
+  async #keep(takeBack: () => void, fields: Partial<DatasetRecord> = {}): Promise<void> {
+    const session = this.#open();
+    const { now } = session.history;
+    try {
+      const record = this.#record(now, fields);
+      await writeSounds(record, now.files, now.clips);
+      session.record = record;
+    } catch (error) {
+      takeBack();
+      throw error;
+    }
+  }
+
+  #record({ files, clips, words }: SoundSnapshot, fields: Partial<DatasetRecord>): DatasetRecord {
+    const session = this.#open();
+    const kept = clips.filter((clip) => clip.kept);
+    return {
+      ...(session.record ?? {
+        id: newId(),
+        projectId: session.projectId,
+        files: [],
+        skipped: {},
+        examples: [],
+        warnings: [],
+      }),
+      ...fields,
+      rowCount: kept.length,
+      characters: kept.reduce((sum, clip) => sum + clip.words.length, 0),
+      seconds: kept.reduce((sum, { start, end }) => sum + end - start, 0),
+      soundBytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+      words,
+      changedAt: Date.now(),
+    };
+  }
+
+  /** Adds what the files hold; `onProgress` hears the fraction, the song that is listened to, and the clips so far. */
+  importFiles(
+    files: readonly NamedFile[],
+    onProgress: (fraction: number, name: string, clips: number) => void,
+  ): Promise<SoundImportOutcome> {
+    const abort = new AbortController();
+    this.#working = abort;
+    return this.#inTurn(async () => {
+      try {
+        const report = await this.#import(files, abort.signal, onProgress);
+        return { state: this.#state(), report, failure: '' };
+      } catch (error) {
+        const report = error instanceof SoundImportError ? error.report : null;
+        return { state: this.#state(), report, failure: isAbort(error) ? '' : errorMessage(error) };
+      } finally {
+        this.#working = null;
+      }
+    });
+  }
+
+  async #import(
+    named: readonly NamedFile[],
+    signal: AbortSignal,
+    onProgress: (fraction: number, name: string, clips: number) => void,
+  ): Promise<SoundReport> {
+    const session = this.#open();
+    const { history } = session;
+    const before = history.now;
+    // The record is there before the first file, so that what a closed tab leaves behind is found again.
+    if (!session.record) {
+      const record = this.#record(before, {});
+      await writeSounds(record, [], []);
+      session.record = record;
+    }
+    const datasetId = session.record.id;
+    const blobs = new Map<SoundInput, Blob>();
+    const inputs = named.map(({ name, file }) => {
+      const input = blobInput(name, file);
+      blobs.set(input, file);
+      return input;
+    });
+    const { files, clips, report } = await importSounds(
+      inputs,
+      {
+        existing: before,
+        words: before.words,
+        signal,
+        keep: (file, input, waveform) => writeSoundFile({ datasetId, id: file.id, file: blobs.get(input)!, waveform }),
+      },
+      ({ fraction, file, clips: found }) => onProgress(fraction, file, found),
+    );
+    const added = files.length > before.files.length;
+    const count = clips.length - before.clips.length;
+    if (added) history.apply(`Add ${count} ${count === 1 ? 'clip' : 'clips'}`, { files, clips });
+    await this.#keep(() => added && history.drop(), { sounds: joinReports(session.record.sounds, report) });
+    return report;
+  }
+
+  /** A clip as it is learnt, its loudness evened: a WAV. */
+  async heard(id: string): Promise<Blob> {
+    const clip = this.#clip(id);
+    const file = this.#file(clip.fileId);
+    const channels = file.channels === 1 ? 1 : 2;
+    return encodeWav(await readClip(await this.#input(file), clip, HEARD_RATE, channels), HEARD_RATE);
+  }
+
+  /** The clips as they are to be learnt, as WAV, for a bundle. */
+  async bundleClips(rate: number, channels: 1 | 2): Promise<BundleClip[]> {
+    const clips: BundleClip[] = [];
+    // One after the other: only one clip's samples are in memory beside the files.
+    for (const clip of this.#open().history.now.clips.filter(({ kept }) => kept)) {
+      const samples = await readClip(await this.#input(this.#file(clip.fileId)), clip, rate, channels);
+      const bytes = new Uint8Array(await encodeWav(samples, rate).arrayBuffer());
+      clips.push({ file: clip.file, bytes, words: clip.words });
+    }
+    return clips;
+  }
+
+  /** Stops an import, or the hearing of clips. */
+  cancel(): void {
+    this.#working?.abort();
+  }
+}
