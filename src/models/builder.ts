@@ -13,6 +13,8 @@ export interface Projection {
   bias?: boolean;
   /** A convolution's [height, width]; inFeatures and outFeatures are its channels then. */
   kernel?: readonly [number, number];
+  /** A table that rows are taken from: inFeatures are its rows. */
+  embedding?: true;
 }
 
 /** The pictures that a convolution runs over, and how. */
@@ -21,6 +23,8 @@ export type ConvGeometry = Pick<Conv2dAttributes, 'images' | 'height' | 'width'>
   stride?: number;
   /** Zeros on all sides, or top, left, bottom and right. Default half the kernel, which keeps the size at stride 1. */
   padding?: number | readonly [number, number, number, number];
+  /** Pixels from one tap to the next; not with an adapter. Default 1. */
+  dilation?: number;
 };
 
 interface LinearOptions {
@@ -125,7 +129,7 @@ export class ModelBuilder {
   conv(
     x: Tensor,
     projection: Projection,
-    { images, height, width, stride = 1, padding }: ConvGeometry,
+    { images, height, width, stride = 1, padding, dilation = 1 }: ConvGeometry,
     { imageBias, residual }: { imageBias?: Tensor | undefined; residual?: Tensor | undefined } = {},
   ): Tensor {
     const { graph } = this;
@@ -133,7 +137,15 @@ export class ModelBuilder {
     if (!kernel) throw new Error(`${name} is no convolution`);
     const half = padding ?? (kernel[0] - 1) >> 1;
     const around = typeof half === 'number' ? ([half, half, half, half] as const) : half;
-    const attributes: Conv2dAttributes = { images, height, width, kernel, stride, padding: around };
+    const attributes: Conv2dAttributes = {
+      images,
+      height,
+      width,
+      kernel,
+      stride,
+      padding: around,
+      ...(dilation > 1 && { dilation }),
+    };
     const isLinear = kernelArea(projection) === 1 && stride === 1 && around.every((zeros) => zeros === 0);
     if (!isLinear && !this.#options.adapter?.group([projection])) {
       const weight = this.matrix([`${name}.weight`], [outFeatures], inFeatures * kernelArea(projection), kernel);
@@ -144,6 +156,20 @@ export class ModelBuilder {
     const spread = (picture: Tensor): Tensor => graph.emit('unfold', { x: picture }, attributes).y;
     const y = this.#linear(x, [projection], { residual, ...(!isLinear && { spread }) });
     return imageBias ? graph.add(y, imageBias) : y;
+  }
+
+  /** Rows of a table, with what LoRA adds to them: [ids, outFeatures]. */
+  embedding(ids: Tensor, projection: Projection): Tensor {
+    const { graph } = this;
+    const { name, inFeatures, outFeatures } = projection;
+    const table = this.matrix([`${name}.weight`], [inFeatures], outFeatures);
+    const { y: x } = graph.emit('embedding', { ids, table }, { scale: 1 });
+    const group = this.#options.adapter?.group([projection]);
+    if (!group) return x;
+    const { rank, scale } = group.segments[0]!;
+    const a = graph.parameter(group.a, [rank, inFeatures]);
+    const b = graph.parameter(group.b, [outFeatures * rank]);
+    return graph.emit('embeddingLora', { x, ids, a, b }, { rank, scale }).y;
   }
 
   /** The outputs of several projections of x, side by side: [tokens, Σ out]. */

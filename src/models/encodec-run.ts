@@ -1,0 +1,233 @@
+import { UserError } from '../engine/errors.ts';
+import type { InputData } from '../engine/program.ts';
+import type { CodecPart } from './encodec.ts';
+import { inputSpan, rowInputs, windowFrames } from './encodec.ts';
+import type { EncodecConfig } from './encodec-config.ts';
+import { framesOf, hopLength } from './encodec-config.ts';
+import { codecStages, windowStarts } from './encodec-layers.ts';
+
+/** Runs a codec's program (`codecPart`) of this size on these inputs, and returns its outputs. */
+export type RunCodecPart = (
+  part: CodecPart,
+  size: { frames: number; windows: number },
+  inputs: Record<string, InputData>,
+) => Promise<Record<string, Float32Array<ArrayBuffer>>>;
+
+export interface CodecRun {
+  config: EncodecConfig;
+  /** Codebooks of one channel. */
+  codebooks: number;
+  run: RunCodecPart;
+  /** Windows computed together; default 1. */
+  windows?: number;
+  /** Frames of a part's window; for tests of the seams. */
+  frames?: (part: CodecPart) => number;
+  signal?: AbortSignal;
+}
+
+const framesFor = ({ config, frames }: CodecRun, part: CodecPart): number =>
+  frames ? frames(part) : windowFrames(config, part);
+
+/** `count` rows of `width` numbers from row `first` on; rows outside of `values` are zeros, which nothing reads. */
+function cut(
+  values: Float32Array<ArrayBuffer>,
+  width: number,
+  first: number,
+  count: number,
+): Float32Array<ArrayBuffer> {
+  const out = new Float32Array(count * width);
+  const from = Math.max(0, first);
+  const to = Math.min(values.length / width, first + count);
+  if (to > from) out.set(values.subarray(from * width, to * width), (from - first) * width);
+  return out;
+}
+
+/** Several pieces one below the other. */
+function stacked(pieces: readonly Float32Array<ArrayBuffer>[]): Float32Array<ArrayBuffer> {
+  const out = new Float32Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    out.set(piece, at);
+    at += piece.length;
+  }
+  return out;
+}
+
+/**
+ * Passes a sound through a part in windows.
+ * @param input the inputs of the windows at these frames, but for `rows.N`
+ * @param length rows of the part's input in the whole sound
+ * @param take is given each window's outputs and where it begins, and its place in them
+ */
+async function inWindows(
+  codec: CodecRun,
+  part: CodecPart,
+  { frames: total, length }: { frames: number; length: number },
+  input: (starts: readonly number[], span: { start: number; rows: number; rate: number }) => Record<string, InputData>,
+  take: (outputs: Record<string, Float32Array<ArrayBuffer>>, start: number, window: number, frames: number) => void,
+): Promise<void> {
+  const { config, run, windows = 1, signal } = codec;
+  const frames = framesFor(codec, part);
+  const span = inputSpan(config, part, frames);
+  const starts = windowStarts(total, frames);
+  for (let i = 0; i < starts.length; i += windows) {
+    signal?.throwIfAborted();
+    const these = starts.slice(i, i + windows);
+    // Of the last few the last is computed again and again.
+    const filled = Array.from({ length: windows }, (_, j) => these[j] ?? these.at(-1)!);
+    const rows = rowInputs(config, part, frames, length, filled);
+    const outputs = await run(part, { frames, windows }, { ...rows, ...input(filled, span) });
+    these.forEach((start, window) => {
+      take(outputs, start, window, frames);
+    });
+  }
+}
+
+/** x + LSTM(x) over all frames, [frames, width]. */
+async function throughLstm(
+  codec: CodecRun,
+  part: 'encoder.lstm' | 'decoder.lstm',
+  x: Float32Array<ArrayBuffer>,
+  width: number,
+): Promise<Float32Array<ArrayBuffer>> {
+  const { config, run, signal } = codec;
+  const frames = framesFor(codec, part);
+  const total = x.length / width;
+  const y = new Float32Array(x.length);
+  let states: Record<string, InputData> = {};
+  for (let layer = 0; layer < config.lstmLayers; layer++) {
+    states[`h0.${layer}`] = new Float32Array(width);
+    states[`c0.${layer}`] = new Float32Array(width);
+  }
+  for (let start = 0; start < total; start += frames) {
+    signal?.throwIfAborted();
+    const outputs = await run(part, { frames, windows: 1 }, { x: cut(x, width, start, frames), ...states });
+    y.set(outputs['y']!.subarray(0, Math.min(frames, total - start) * width), start * width);
+    states = Object.fromEntries(
+      Object.keys(states).map((name) => [name, outputs[name.replace('0.', '.')]!.slice()] as const),
+    );
+  }
+  return y;
+}
+
+/** Features of windows into those of the whole sound. */
+const gather =
+  (into: Float32Array<ArrayBuffer>, width: number) =>
+  (outputs: Record<string, Float32Array<ArrayBuffer>>, start: number, window: number, frames: number): void => {
+    const size = frames * width;
+    const kept = Math.min(size, into.length - start * width);
+    into.set(outputs['y']!.subarray(window * size, window * size + kept), start * width);
+  };
+
+/** The codes [codebooks, frames] of one channel's samples. Throws UserError where there are none. */
+export async function encodeChannel(
+  codec: CodecRun,
+  samples: Float32Array<ArrayBuffer>,
+): Promise<Int32Array<ArrayBuffer>> {
+  const { config, codebooks } = codec;
+  if (samples.length === 0) throw new UserError('A sound without samples has no codes.');
+  const { widest } = codecStages(config, '');
+  const frames = framesOf(config, samples.length);
+  const features = new Float32Array(frames * widest);
+  await inWindows(
+    codec,
+    'encoder.down',
+    { frames, length: samples.length },
+    (starts, span) => ({ x: stacked(starts.map((s) => cut(samples, 1, span.start + s * span.rate, span.rows))) }),
+    gather(features, widest),
+  );
+  const heard = await throughLstm(codec, 'encoder.lstm', features, widest);
+  const codes = new Int32Array(codebooks * frames);
+  await inWindows(
+    codec,
+    'encoder.codes',
+    { frames, length: frames },
+    (starts, span) => ({ x: stacked(starts.map((s) => cut(heard, widest, span.start + s, span.rows))) }),
+    (outputs, start, window, size) => {
+      for (let k = 0; k < codebooks; k++) {
+        const list = outputs[`codes.${k}`]!;
+        const ids = new Uint32Array(list.buffer, list.byteOffset + 4 * window * size, size);
+        codes.set(ids.subarray(0, Math.min(size, frames - start)), k * frames + start);
+      }
+    },
+  );
+  return codes;
+}
+
+/** The samples [frames · hop] of one channel's codes [codebooks, frames]. Throws UserError for what is no code. */
+export async function decodeChannel(codec: CodecRun, codes: ArrayLike<number>): Promise<Float32Array<ArrayBuffer>> {
+  const { config, codebooks } = codec;
+  const frames = codes.length / codebooks;
+  if (!Number.isInteger(frames) || frames === 0)
+    throw new UserError(`${codes.length} codes are no whole number of frames of ${codebooks} codebooks.`);
+  const wrong = Array.from(codes).find((code) => !(Number.isInteger(code) && code >= 0 && code < config.codebookSize));
+  if (wrong !== undefined)
+    throw new UserError(`The code ${wrong} is in none of the codebooks, which have ${config.codebookSize} entries.`);
+  const { widest } = codecStages(config, '');
+  const features = new Float32Array(frames * widest);
+  await inWindows(
+    codec,
+    'decoder.features',
+    { frames, length: frames },
+    (starts, span) =>
+      Object.fromEntries(
+        Array.from({ length: codebooks }, (_, k) => [
+          `codes.${k}`,
+          Uint32Array.from({ length: starts.length * span.rows }, (_, i) => {
+            const at = starts[Math.floor(i / span.rows)]! + span.start + (i % span.rows);
+            return at >= 0 && at < frames ? codes[k * frames + at]! : 0;
+          }),
+        ]),
+      ),
+    gather(features, widest),
+  );
+  const heard = await throughLstm(codec, 'decoder.lstm', features, widest);
+  const hop = hopLength(config);
+  const samples = new Float32Array(frames * hop);
+  await inWindows(
+    codec,
+    'decoder.up',
+    { frames, length: frames },
+    (starts, span) => ({ x: stacked(starts.map((s) => cut(heard, widest, span.start + s, span.rows))) }),
+    gather(samples, hop),
+  );
+  return samples;
+}
+
+/** One channel's codes out of all channels' [K, frames], or put into them: left on the even codebooks, right on the odd. */
+const ofChannel = (channels: number, channel: number, k: number): number => k * channels + channel;
+
+/** The codes [channels · codebooks, frames] of a sound, each channel coded alone, as a stereo MusicGen takes them. */
+export async function encodeSound(
+  codec: CodecRun,
+  channels: readonly Float32Array<ArrayBuffer>[],
+): Promise<Int32Array<ArrayBuffer>> {
+  let all = new Int32Array(0);
+  for (const [channel, samples] of channels.entries()) {
+    const codes = await encodeChannel(codec, samples);
+    const frames = codes.length / codec.codebooks;
+    if (channel === 0) all = new Int32Array(codes.length * channels.length);
+    for (let k = 0; k < codec.codebooks; k++) {
+      all.set(codes.subarray(k * frames, (k + 1) * frames), ofChannel(channels.length, channel, k) * frames);
+    }
+  }
+  return all;
+}
+
+/** Each channel's samples out of the codes [channels · codebooks, frames]. */
+export async function decodeSound(
+  codec: CodecRun,
+  codes: ArrayLike<number>,
+  channels: number,
+): Promise<Float32Array<ArrayBuffer>[]> {
+  const frames = codes.length / (codec.codebooks * channels);
+  const sound: Float32Array<ArrayBuffer>[] = [];
+  for (let channel = 0; channel < channels; channel++) {
+    const own = Int32Array.from({ length: codec.codebooks * frames }, (_, i) => {
+      const k = ofChannel(channels, channel, Math.floor(i / frames));
+      return codes[k * frames + (i % frames)]!;
+    });
+    sound.push(await decodeChannel(codec, own));
+  }
+  return sound;
+}
