@@ -5,6 +5,7 @@ import { inputSpan, rowInputs, windowFrames } from './encodec.ts';
 import type { EncodecConfig } from './encodec-config.ts';
 import { framesOf, hopLength } from './encodec-config.ts';
 import { codecStages, windowStarts } from './encodec-layers.ts';
+import { ChannelStream } from './encodec-stream.ts';
 
 /** Runs a codec's program (`codecPart`) of this size on these inputs, and returns its outputs. */
 export type RunCodecPart = (
@@ -25,11 +26,12 @@ export interface CodecRun {
   signal?: AbortSignal;
 }
 
-const framesFor = ({ config, frames }: CodecRun, part: CodecPart): number =>
+/** Frames of a part's windows or blocks. */
+export const framesFor = ({ config, frames }: CodecRun, part: CodecPart): number =>
   frames ? frames(part) : windowFrames(config, part);
 
 /** `count` rows of `width` numbers from row `first` on; rows outside of `values` are zeros, which nothing reads. */
-function cut(
+export function cutRows(
   values: Float32Array<ArrayBuffer>,
   width: number,
   first: number,
@@ -101,7 +103,7 @@ async function throughLstm(
   }
   for (let start = 0; start < total; start += frames) {
     signal?.throwIfAborted();
-    const outputs = await run(part, { frames, windows: 1 }, { x: cut(x, width, start, frames), ...states });
+    const outputs = await run(part, { frames, windows: 1 }, { x: cutRows(x, width, start, frames), ...states });
     y.set(outputs['y']!.subarray(0, Math.min(frames, total - start) * width), start * width);
     states = Object.fromEntries(
       Object.keys(states).map((name) => [name, outputs[name.replace('0.', '.')]!.slice()] as const),
@@ -133,7 +135,7 @@ export async function encodeChannel(
     codec,
     'encoder.down',
     { frames, length: samples.length },
-    (starts, span) => ({ x: stacked(starts.map((s) => cut(samples, 1, span.start + s * span.rate, span.rows))) }),
+    (starts, span) => ({ x: stacked(starts.map((s) => cutRows(samples, 1, span.start + s * span.rate, span.rows))) }),
     gather(features, widest),
   );
   const heard = await throughLstm(codec, 'encoder.lstm', features, widest);
@@ -142,7 +144,7 @@ export async function encodeChannel(
     codec,
     'encoder.codes',
     { frames, length: frames },
-    (starts, span) => ({ x: stacked(starts.map((s) => cut(heard, widest, span.start + s, span.rows))) }),
+    (starts, span) => ({ x: stacked(starts.map((s) => cutRows(heard, widest, span.start + s, span.rows))) }),
     (outputs, start, window, size) => {
       for (let k = 0; k < codebooks; k++) {
         const list = outputs[`codes.${k}`]!;
@@ -163,39 +165,19 @@ export async function decodeChannel(codec: CodecRun, codes: ArrayLike<number>): 
   const wrong = Array.from(codes).find((code) => !(Number.isInteger(code) && code >= 0 && code < config.codebookSize));
   if (wrong !== undefined)
     throw new UserError(`The code ${wrong} is in none of the codebooks, which have ${config.codebookSize} entries.`);
-  const { widest } = codecStages(config, '');
-  const features = new Float32Array(frames * widest);
-  await inWindows(
-    codec,
-    'decoder.features',
-    { frames, length: frames },
-    (starts, span) =>
-      Object.fromEntries(
-        Array.from({ length: codebooks }, (_, k) => [
-          `codes.${k}`,
-          Uint32Array.from({ length: starts.length * span.rows }, (_, i) => {
-            const at = starts[Math.floor(i / span.rows)]! + span.start + (i % span.rows);
-            return at >= 0 && at < frames ? codes[k * frames + at]! : 0;
-          }),
-        ]),
-      ),
-    gather(features, widest),
-  );
-  const heard = await throughLstm(codec, 'decoder.lstm', features, widest);
-  const hop = hopLength(config);
-  const samples = new Float32Array(frames * hop);
-  await inWindows(
-    codec,
-    'decoder.up',
-    { frames, length: frames },
-    (starts, span) => ({ x: stacked(starts.map((s) => cut(heard, widest, span.start + s, span.rows))) }),
-    gather(samples, hop),
-  );
+  const stream = new ChannelStream(codec, frames);
+  const samples = new Float32Array(frames * hopLength(config));
+  let at = 0;
+  for (let frame = 0; frame < frames; frame++) {
+    const piece = await stream.push(Array.from({ length: codebooks }, (_, k) => codes[k * frames + frame]!));
+    samples.set(piece, at);
+    at += piece.length;
+  }
   return samples;
 }
 
-/** One channel's codes out of all channels' [K, frames], or put into them: left on the even codebooks, right on the odd. */
-const ofChannel = (channels: number, channel: number, k: number): number => k * channels + channel;
+/** Of all channels' codebooks the k-th of one channel: left on the even ones, right on the odd. */
+export const ofChannel = (channels: number, channel: number, k: number): number => k * channels + channel;
 
 /** The codes [channels · codebooks, frames] of a sound, each channel coded alone, as a stereo MusicGen takes them. */
 export async function encodeSound(

@@ -55,11 +55,17 @@ const stageOf = (config: EncodecConfig, part: CodecPart, prefix: string): CodecS
   }
 };
 
-/** Frames of a part's windows: small enough for bounded memory, large enough that their overlap costs little. */
-export function windowFrames(config: EncodecConfig, part: CodecPart): number {
-  const wanted = isSampled(part)
-    ? Math.min(4096, Math.ceil(WINDOW_BYTES / (4 * hopLength(config) * config.filters)))
-    : FEATURE_FRAMES;
+/**
+ * Frames of a part's windows: small enough for bounded memory, large enough that their overlap costs little.
+ * @param most fewer where sound is to be heard soon; never fewer than the convolutions see
+ */
+export function windowFrames(config: EncodecConfig, part: CodecPart, most = Infinity): number {
+  const wanted = Math.min(
+    most,
+    isSampled(part)
+      ? Math.min(4096, Math.ceil(WINDOW_BYTES / (4 * hopLength(config) * config.filters)))
+      : FEATURE_FRAMES,
+  );
   const stage = stageOf(config, part, '');
   if (!stage) return wanted;
   // A mirror image at the end must lie within the window.

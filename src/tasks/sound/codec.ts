@@ -5,7 +5,8 @@ import { IDLE_STEP } from '../../engine/wgsl.ts';
 import { windowFrames } from '../../models/encodec.ts';
 import type { CodecPart } from '../../models/encodec.ts';
 import type { CodecRun } from '../../models/encodec-run.ts';
-import { decodeSound, encodeSound } from '../../models/encodec-run.ts';
+import { decodeSound, encodeSound, ofChannel } from '../../models/encodec-run.ts';
+import { ChannelStream } from '../../models/encodec-stream.ts';
 import { channelCodebooks } from '../../models/musicgen/delay.ts';
 import type { SoundBase } from './base.ts';
 import { codecGraph } from './codec-graphs.ts';
@@ -34,9 +35,14 @@ export class SoundCodec {
   }
 
   #plans(parts: readonly CodecPart[]): ProgramPlan[] {
+    return parts.map((part) => this.#plan(part, { frames: this.#frames(part), windows: 1 }));
+  }
+
+  /** Frames of a part's windows; of the decoder's no more than a second, so that one hears soon what is composed. */
+  #frames(part: CodecPart): number {
     const { audio } = this.#base.config;
-    // A codec without LSTM has no program for it.
-    return parts.map((part) => this.#plan(part, { frames: windowFrames(audio, part), windows: 1 }));
+    const most = part.startsWith('decoder') ? Math.ceil(this.#base.frameRate) : Infinity;
+    return windowFrames(audio, part, most);
   }
 
   /** Programs that turn sounds of any length into codes. */
@@ -65,6 +71,7 @@ export class SoundCodec {
     return {
       config: this.#base.config.audio,
       codebooks: channelCodebooks(this.#base.config.decoder),
+      frames: (part) => this.#frames(part),
       run: async (part, size, inputs) => (await this.#program(part, size)).run(inputs, IDLE_STEP),
       ...(signal && { signal }),
     };
@@ -86,7 +93,7 @@ export class SoundCodec {
 
   /** Samples of a sound whose codes come frame by frame. */
   stream(frames: number): SoundStream {
-    return new SoundStream(this, frames, this.#base.config.decoder.codebooks);
+    return new SoundStream(this.#run(), frames, this.#base.config.decoder.channels);
   }
 
   release(): void {
@@ -95,24 +102,27 @@ export class SoundCodec {
   }
 }
 
-/** Decodes as soon as samples are final. */
+/** Decodes each channel as soon as its samples are final. */
 export class SoundStream {
-  readonly #codec: SoundCodec;
-  readonly #codes: Int32Array<ArrayBuffer>;
-  readonly #frames: number;
-  #count = 0;
+  readonly #channels: ChannelStream[];
+  #from = 0;
 
-  constructor(codec: SoundCodec, frames: number, codebooks: number) {
-    this.#codec = codec;
-    this.#frames = frames;
-    this.#codes = new Int32Array(codebooks * frames);
+  /** @param frames of the whole sound */
+  constructor(codec: CodecRun, frames: number, channels: number) {
+    this.#channels = Array.from({ length: channels }, () => new ChannelStream(codec, frames));
   }
 
-  /** Takes the codes [K] of the next frame; gives the samples that became final, where there are enough of them. */
+  /** Takes the codes [K] of the next frame; gives the samples that became final, where there are any. */
   async push(column: ArrayLike<number>): Promise<{ from: number; channels: Float32Array<ArrayBuffer>[] } | undefined> {
-    Array.from(column).forEach((code, k) => (this.#codes[k * this.#frames + this.#count] = code));
-    this.#count += 1;
-    if (this.#count < this.#frames) return undefined;
-    return { from: 0, channels: await this.#codec.decode(this.#codes) };
+    const count = this.#channels.length;
+    const channels: Float32Array<ArrayBuffer>[] = [];
+    for (const [channel, stream] of this.#channels.entries()) {
+      const own = Array.from({ length: column.length / count }, (_, k) => column[ofChannel(count, channel, k)]!);
+      channels.push(await stream.push(own));
+    }
+    const from = this.#from;
+    const { length } = channels[0]!;
+    this.#from += length;
+    return length > 0 ? { from, channels } : undefined;
   }
 }
