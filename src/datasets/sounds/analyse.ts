@@ -104,10 +104,15 @@ export interface Measured {
   print: string;
 }
 
-export function measure({ features, levels, energies }: Analysis, start: number, end: number): Measured {
+export function measure(
+  { features, levels, energies }: Analysis,
+  start: number,
+  end: number,
+  usualTempo: number | null = null,
+): Measured {
   const frames = (rate: number): [number, number] => [Math.round(start * rate), Math.round(end * rate)];
   return {
-    tempo: tempoOf(features.onsets, ...frames(FAST_RATE)),
+    tempo: tempoOf(features.onsets, ...frames(FAST_RATE), usualTempo),
     key: keyBetween(features, start, end),
     loudness: integratedLoudness(
       energies,

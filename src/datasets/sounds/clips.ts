@@ -26,7 +26,7 @@ export function clipOf(
   offset = 0,
 ): Clip {
   const [from, to] = [start - offset, end - offset];
-  const measured = measure(heard, from, to);
+  const measured = measure(heard, from, to, file.tempo);
   const warnings = OF_THE_FILE.filter((warning) => file.warnings.includes(warning));
   if (silentChannel(heard.levels, from, to) !== null) warnings.push('one channel silent');
   if (isClipped(heard.levels, from, to)) warnings.push('clipped');

@@ -1,6 +1,6 @@
 /**
- * What is measured of a file as it streams by, small enough to be kept for hours of it (about 7 MB an hour): onsets, noisiness
- * and level 86 times a second, prints 11 times, pitch classes and bands 2.7 times. Everything musical is told from these.
+ * What is measured of a file as it streams by, small enough to be kept for hours of it (about 4 MB an hour): onsets, noisiness
+ * and level 43 times a second, prints 11 times, pitch classes and bands 2.7 times. Everything musical is told from these.
  */
 import { PowerSpectrum } from './fft.ts';
 import { GrowingFloats } from './growing.ts';
@@ -8,7 +8,7 @@ import { PRINT_BANDS, printBands, printWord } from './prints.ts';
 
 /** Hertz of the mono signal that is measured. */
 export const ANALYSIS_RATE = 22_050;
-const HOP = 256;
+const HOP = 512;
 const FRAME = 1024;
 const LONG_HOP = 2048;
 const LONG_FRAME = 4096;

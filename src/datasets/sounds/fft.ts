@@ -12,7 +12,7 @@ export class PowerSpectrum {
   readonly #im: Float64Array;
 
   constructor(size: number) {
-    if (size < 4 || (size & (size - 1)) !== 0) throw new Error(`A transform's length is a power of two, not ${size}`);
+    if (size < 8 || (size & (size - 1)) !== 0) throw new Error(`A transform's length is a power of two, not ${size}`);
     this.size = size;
     this.bins = size / 2 + 1;
     const half = size / 2;
@@ -57,7 +57,23 @@ export class PowerSpectrum {
 
   #butterflies(count: number): void {
     const [re, im, cos, sin] = [this.#re, this.#im, this.#cos, this.#sin];
-    for (let width = 1; width < count; width *= 2) {
+    // The first two rounds at once: their factors are only 1 and -i.
+    for (let a = 0; a < count; a += 4) {
+      const [b, c, d] = [a + 1, a + 2, a + 3];
+      const [sr, si] = [re[a]! + re[b]!, im[a]! + im[b]!];
+      const [tr, ti] = [re[a]! - re[b]!, im[a]! - im[b]!];
+      const [ur, ui] = [re[c]! + re[d]!, im[c]! + im[d]!];
+      const [vr, vi] = [re[c]! - re[d]!, im[c]! - im[d]!];
+      re[a] = sr + ur;
+      im[a] = si + ui;
+      re[b] = tr + vi;
+      im[b] = ti - vr;
+      re[c] = sr - ur;
+      im[c] = si - ui;
+      re[d] = tr - vi;
+      im[d] = ti + vr;
+    }
+    for (let width = 4; width < count; width *= 2) {
       const stride = count / width;
       for (let start = 0; start < count; start += 2 * width) {
         for (let k = 0; k < width; k++) {

@@ -106,7 +106,7 @@ class Importer {
   #finish(): SoundImport {
     const { files = [], clips = [] } = this.#options.existing ?? {};
     const all = [...files, ...this.#files];
-    const settled = leaveOutCopies(settleClips([...clips, ...this.#clips]), all, clips.length);
+    const settled = settleClips(leaveOutCopies([...clips, ...this.#clips], all, clips.length));
     const seconds = ({ start, end }: Clip): number => end - start;
     const report = this.#reporter.finish(
       settled

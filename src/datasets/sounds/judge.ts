@@ -35,8 +35,9 @@ function put(clip: Clip, warning: SoundWarning, holds: boolean): Clip {
 export function settleClips(clips: readonly Clip[]): Clip[] {
   const twice = new Set<number>();
   for (const [a, b] of samePairs(clips)) {
-    twice.add(a);
-    twice.add(b);
+    // Of what is left out it is said why; what stays is only marked beside something else that stays.
+    if (!clips[a]!.kept || clips[b]!.kept) twice.add(a);
+    if (!clips[b]!.kept || clips[a]!.kept) twice.add(b);
   }
   return clips.map((clip, i) =>
     put(put(clip, 'short', clip.end - clip.start < SHORT_SECONDS), 'nearly the same', twice.has(i)),

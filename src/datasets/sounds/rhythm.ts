@@ -10,6 +10,9 @@ const SLOWEST = 40;
 const FASTEST = 220;
 /** Octaves around 120 beats a minute that are about as likely. */
 const SPREAD = 0.9;
+/** Tempi that are the same where a person plays, and how much the tempo of the whole is preferred in its parts. */
+const SAME_TEMPO = 0.06;
+const PREFERENCE = 1.5;
 /** Autocorrelation at the beat, of that at nothing, under which there is no steady beat. */
 const LEAST = 0.12;
 /** Frames of which the mean is taken away: what rises slowly is no beat. */
@@ -48,24 +51,43 @@ function peakAt(values: Float64Array, lag: number): [place: number, height: numb
 /** Longest stretch that is looked at for a tempo: seconds from its middle. */
 const MOST_SECONDS = 180;
 
-/** Beats a minute in frames [from, to) of the onsets, to a tenth; null where no steady beat is heard. */
-export function tempoOf(onsets: Float32Array, from = 0, to = onsets.length): number | null {
+/**
+ * Beats a minute in frames [from, to) of the onsets, to a tenth; null where no steady beat is heard.
+ * @param usual the tempo of the whole, if known: of several beats that fit, its own is taken
+ */
+export function tempoOf(
+  onsets: Float32Array,
+  from = 0,
+  to = onsets.length,
+  usual: number | null = null,
+): number | null {
   const most = Math.round(MOST_SECONDS * FAST_RATE);
   const start = Math.max(from, Math.floor((from + to - most) / 2));
   const values = sharpened(onsets.subarray(start, Math.min(to, start + most)));
   const longest = Math.ceil((60 / SLOWEST) * FAST_RATE);
   // Four of the slowest beats must have been heard.
-  if (values.length < 4 * longest) return tempoOfShort(values);
-  return tempoFrom(values, longest);
+  if (values.length < 4 * longest) return tempoOfShort(values, usual);
+  return tempoFrom(values, longest, usual);
 }
 
 /** Short clips know only faster beats. */
-function tempoOfShort(values: Float64Array): number | null {
+function tempoOfShort(values: Float64Array, usual: number | null): number | null {
   const longest = Math.floor(values.length / 4);
-  return longest < FAST_RATE / 3 ? null : tempoFrom(values, longest);
+  return longest < FAST_RATE / 3 ? null : tempoFrom(values, longest, usual);
 }
 
-function tempoFrom(values: Float64Array, longest: number): number | null {
+/**
+ * A beat comes again at twice and four times its distance, and is mostly halved; a beat and a half comes again too, but its half
+ * does not.
+ */
+const MULTIPLES: readonly (readonly [times: number, weight: number])[] = [
+  [0.5, 0.5],
+  [1, 1],
+  [2, 0.6],
+  [4, 0.3],
+];
+
+function tempoFrom(values: Float64Array, longest: number, usual: number | null): number | null {
   const lags = Math.min(values.length - 1, 4 * longest + 4);
   const similar = autocorrelation(values, lags);
   if (similar[0]! <= 0) return null;
@@ -74,21 +96,18 @@ function tempoFrom(values: Float64Array, longest: number): number | null {
   for (let lag = shortest; lag <= longest; lag++) {
     if (similar[lag]! < similar[lag - 1]! || similar[lag]! < similar[lag + 1]!) continue;
     const [place] = peakAt(similar, lag);
-    // A beat comes again at twice and four times its distance; what only fits between two beats does not.
     let sum = 0;
     let weights = 0;
-    for (const [times, weight] of [
-      [1, 1],
-      [2, 0.6],
-      [4, 0.3],
-    ] as const) {
+    for (const [times, weight] of MULTIPLES) {
       const at = Math.round(place * times);
-      if (at + 1 >= lags) continue;
+      if (at < 1 || at + 1 >= lags) continue;
       sum += weight * Math.max(similar[at - 1]!, similar[at]!, similar[at + 1]!);
       weights += weight;
     }
-    const octaves = Math.log2((60 * FAST_RATE) / place / 120);
-    const score = (sum / weights) * Math.exp(-0.5 * (octaves / SPREAD) ** 2);
+    const tempo = (60 * FAST_RATE) / place;
+    const likely = Math.exp(-0.5 * (Math.log2(tempo / 120) / SPREAD) ** 2);
+    const known = usual !== null && Math.abs(tempo / usual - 1) < SAME_TEMPO ? PREFERENCE : 1;
+    const score = (sum / weights) * likely * known;
     if (score > best.score) best = { lag: place, score };
   }
   if (best.lag === 0 || similar[Math.round(best.lag)]! < LEAST * similar[0]!) return null;
