@@ -7,9 +7,13 @@ import {
   EMBEDDED_LOOK,
   EMBEDDED_LOOK_NAME,
   EMBEDDED_NAME,
-  isLook,
+  EMBEDDED_SOUND,
+  EMBEDDED_SOUND_NAME,
+  taskOf,
+  type BaseInfo,
   type LoadedBase,
   type PlanAnswer,
+  type SoundInfo,
 } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { openProject } from './project.svelte.ts';
@@ -58,16 +62,24 @@ class Bases {
     return this.#loaded;
   }
 
+  #info(baseId: string | null, task: Task): BaseInfo | undefined {
+    const loaded = this.#loaded;
+    return loaded && loaded.baseId === baseId && taskOf(loaded.info) === task ? loaded.info : undefined;
+  }
+
   /** What the loaded base says of itself where it is this one and speaks; else undefined. */
   voice(baseId: string | null): ModelInfo | undefined {
-    const loaded = this.#loaded;
-    return loaded && loaded.baseId === baseId && !isLook(loaded.info) ? loaded.info : undefined;
+    return this.#info(baseId, 'voice') as ModelInfo | undefined;
   }
 
   /** The same of a base that draws. */
   look(baseId: string | null): LookInfo | undefined {
-    const loaded = this.#loaded;
-    return loaded && loaded.baseId === baseId && isLook(loaded.info) ? loaded.info : undefined;
+    return this.#info(baseId, 'look') as LookInfo | undefined;
+  }
+
+  /** The same of a base that composes. */
+  sound(baseId: string | null): SoundInfo | undefined {
+    return this.#info(baseId, 'sound') as SoundInfo | undefined;
   }
 
   get loading(): { baseId: string; fraction: number } | null {
@@ -98,6 +110,7 @@ class Bases {
     if (baseId === null) return '';
     if (baseId === EMBEDDED_BASE) return EMBEDDED_NAME;
     if (baseId === EMBEDDED_LOOK) return EMBEDDED_LOOK_NAME;
+    if (baseId === EMBEDDED_SOUND) return EMBEDDED_SOUND_NAME;
     return this.#list.find((base) => base.id === baseId)?.name ?? 'a base that is no longer here';
   }
 

@@ -3,8 +3,8 @@ import type { LookChoice } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { bases } from './base.svelte.ts';
 import { plural } from './format.ts';
-import type { Vote } from './playground.svelte.ts';
 import { openProject } from './project.svelte.ts';
+import { counted, shownOrder, type Vote } from './votes.ts';
 import { callback, errorMessage, modelWorker } from './workers.ts';
 
 /** Who draws: the base alone, or with what was taught. */
@@ -213,7 +213,7 @@ export class Easel {
     const hands = this.#hands.filter((hand) => hand === 'base' || this.#choice !== null);
     const given = this.#choice !== null && 'given' in this.#choice;
     const blind = this.#blind && hands.length > 1 && !given;
-    const order = blind && Math.random() < 0.5 ? [...hands].reverse() : hands;
+    const order = shownOrder(hands, blind);
     const drawing: Drawing = {
       id: nextDrawing++,
       prompt,
@@ -301,10 +301,7 @@ export class Easel {
     const drawing = this.#drawings.find((one) => one.id === id);
     const { project } = openProject;
     if (!drawing || !project) return;
-    const votes = { ...project.votes };
-    if (drawing.vote) votes[drawing.vote] -= 1;
-    votes[vote] += 1;
-    openProject.update({ votes });
+    openProject.update({ votes: counted(project.votes, drawing.vote, vote) });
     this.#drawings = this.#drawings.map((one) => (one.id === id ? { ...one, vote } : one));
     announcer.say('Counted.');
   }

@@ -1,11 +1,13 @@
 import { UserError } from '../engine/errors.ts';
 import { saveProject } from '../storage/projects.ts';
 import type { JsonObject, ProjectRecord, Task } from '../storage/records.ts';
+import type { NamedFile } from '../worker/picture-host.ts';
 import { embeddedBase } from '../worker/protocol.ts';
 import { data } from './data.svelte.ts';
 import { pictures } from './pictures.svelte.ts';
 import { openProject } from './project.svelte.ts';
 import { projects } from './projects.svelte.ts';
+import { sounds } from './sounds.svelte.ts';
 
 async function fetchFile(task: Task, name: string): Promise<Blob> {
   const sentence = 'The example could not be fetched: the page’s server does not answer as it should. Reload the page.';
@@ -53,6 +55,14 @@ async function makeVoice(): Promise<string> {
   return project.id;
 }
 
+/** Files, each with a text beside it that is named as it is and holds its words. */
+function withTexts(captions: readonly { file: string; caption: string }[], bytes: readonly Blob[]): NamedFile[] {
+  return captions.flatMap(({ file, caption }, i) => {
+    const text = file.replace(/\.\w+$/, '.txt');
+    return [new File([bytes[i]!], file), new File([caption], text)].map((one) => ({ name: one.name, file: one }));
+  });
+}
+
 async function makeLook(): Promise<string> {
   const [captions, example] = await Promise.all([
     fetchJson<{ file: string; caption: string }[]>('look', 'captions.json'),
@@ -62,18 +72,25 @@ async function makeLook(): Promise<string> {
   const project = await createProject('look', example);
   await pictures.open(project.id);
   await pictures.setWords({ triggerWord: example.triggerWord, template: example.template });
-  // A text beside a picture, named as it is, holds its caption.
-  const files = captions.flatMap(({ file, caption }, i) => {
-    const text = file.replace(/\.\w+$/, '.txt');
-    return [new File([drawn[i]!], file), new File([caption], text)].map((one) => ({ name: one.name, file: one }));
-  });
-  if (!(await pictures.addFiles(files))) throw new UserError(pictures.error);
+  if (!(await pictures.addFiles(withTexts(captions, drawn)))) throw new UserError(pictures.error);
+  return project.id;
+}
+
+async function makeSound(): Promise<string> {
+  const [captions, example] = await Promise.all([
+    fetchJson<{ file: string; caption: string }[]>('sound', 'captions.json'),
+    fetchJson<Example>('sound', 'example.json'),
+  ]);
+  const played = await Promise.all(captions.map(({ file }) => fetchFile('sound', file)));
+  const project = await createProject('sound', example);
+  await sounds.open(project.id);
+  if (!(await sounds.addFiles(withTexts(captions, played)))) throw new UserError(sounds.error);
   return project.id;
 }
 
 /** Makes a project from the example of a task that comes with the page; returns its id, ready for Train. */
 export async function makeExample(task: Task): Promise<string> {
-  const id = task === 'look' ? await makeLook() : await makeVoice();
+  const id = await { voice: makeVoice, look: makeLook, sound: makeSound }[task]();
   await openProject.flush();
   await projects.load();
   return id;

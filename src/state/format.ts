@@ -35,6 +35,17 @@ export function formatDuration(seconds: number): string {
   return rest === 0 ? plural(hours, 'hour') : `${plural(hours, 'hour')} ${plural(rest, 'minute')}`;
 }
 
+/** A place in a recording: "1:02", "1:02.5", "1:00:05". */
+export function formatTime(seconds: number, tenths = false): string {
+  const units = tenths ? Math.round(seconds * 10) : Math.round(seconds) * 10;
+  const whole = Math.floor(units / 10);
+  const part = tenths ? `.${units % 10}` : '';
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes}:${two(whole % 60)}${part}`;
+  return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}${part}`;
+}
+
 export function formatSpeed(tokensPerSecond: number): string {
   if (!Number.isFinite(tokensPerSecond) || tokensPerSecond <= 0) return '–';
   return tokensPerSecond < 10 ? tokensPerSecond.toFixed(1) : formatCount(tokensPerSecond);

@@ -1,5 +1,6 @@
 import type { ProjectRecord, RunRecord } from '../storage/records.ts';
-import { formatCount, formatLoss } from './format.ts';
+import { adapterLine, plain, quoted, settingsTable, stepsLine } from './card-text.ts';
+import { formatCount } from './format.ts';
 
 export interface LookCardFacts {
   project: ProjectRecord;
@@ -20,19 +21,6 @@ export interface LookCardFacts {
   diffusersFile: string;
   /** Name of a picture in the folder that shows what it does. */
   preview?: string;
-}
-
-/** Text from the person, on one line and without what Markdown would take for its own. */
-function plain(text: string): string {
-  return text
-    .replace(/[\p{Cc}\p{Cs}\s]+/gu, ' ')
-    .replace(/[\\`*_{}[\]<>#|~]/g, '\\$&')
-    .trim();
-}
-
-/** A YAML string that holds any text; a Python one, too. */
-function quoted(text: string): string {
-  return JSON.stringify(text.replace(/[\p{Cc}\p{Cs}\s]+/gu, ' ').trim());
 }
 
 const SHOWN = [
@@ -81,10 +69,6 @@ export function lookCard(facts: LookCardFacts): string {
   const { project, run, step, pictures } = facts;
   const prompt = instancePrompt(facts);
   const trigger = facts.triggerWord.trim();
-  const settings = SHOWN.flatMap((name) => {
-    const value = run.recipe[name];
-    return value === undefined ? [] : [`| ${name} | ${plain(String(value))} |`];
-  });
   const base = facts.embedded ? 'athanor-small-look' : (facts.repository ?? facts.baseName);
   const lines = [
     '---',
@@ -102,7 +86,7 @@ export function lookCard(facts: LookCardFacts): string {
     '',
     ...(project.ask.wish.trim() === '' ? [] : [plain(project.ask.wish), '']),
     ...(facts.preview === undefined ? [] : [`![What it draws](${encodeURI(facts.preview)})`, '']),
-    `A LoRA adapter (rank ${plain(String(run.adapter['r']))}, alpha ${plain(String(run.adapter['lora_alpha']))}) for ${plain(facts.baseName)}, trained in the browser with Athanor.`,
+    adapterLine(run, facts.baseName),
     '',
     trigger === ''
       ? 'It needs no particular words: it changes whatever is drawn.'
@@ -131,12 +115,9 @@ export function lookCard(facts: LookCardFacts): string {
     '## Training',
     '',
     `- Data: ${formatCount(pictures)} ${pictures === 1 ? 'picture' : 'pictures'}.`,
-    `- Steps: ${formatCount(step)} of ${formatCount(run.totalSteps)}; loss of the last step of the run ${formatLoss(run.loss)}` +
-      `${run.heldOutLoss === null ? '' : `, held-out loss ${formatLoss(run.heldOutLoss)}`}.`,
+    stepsLine(run, step),
     '',
-    '| setting | value |',
-    '| --- | --- |',
-    ...settings,
+    ...settingsTable(run.recipe, SHOWN),
     '',
     '## Limits',
     '',

@@ -1,5 +1,6 @@
 import type { ProjectRecord, RunRecord } from '../storage/records.ts';
-import { formatCount, formatLoss } from './format.ts';
+import { adapterLine, plain, quoted, settingsTable, stepsLine } from './card-text.ts';
+import { formatCount } from './format.ts';
 
 export interface CardFacts {
   project: ProjectRecord;
@@ -10,19 +11,6 @@ export interface CardFacts {
   baseName: string;
   /** Trained on the base that comes with the page. */
   embedded: boolean;
-}
-
-/** Text from the person, on one line and without what Markdown would take for its own. */
-function plain(text: string): string {
-  return text
-    .replace(/\s+/g, ' ')
-    .replace(/[\\`*_{}[\]<>#|]/g, '\\$&')
-    .trim();
-}
-
-/** A YAML string that holds any text. */
-function yaml(text: string): string {
-  return JSON.stringify(text);
 }
 
 const SHOWN = [
@@ -40,15 +28,9 @@ const SHOWN = [
 /** README.md of the exported folder: what the adapter is, what it was made from, and how it is loaded. */
 export function modelCard(facts: CardFacts): string {
   const { project, run, step } = facts;
-  const settings = SHOWN.flatMap((name) => {
-    const value = run.recipe[name];
-    return value === undefined ? [] : [`| ${name} | ${plain(String(value))} |`];
-  });
-  const rank = run.adapter['r'];
-  const alpha = run.adapter['lora_alpha'];
   const lines = [
     '---',
-    `base_model: ${yaml(facts.embedded ? 'athanor-small-voice' : facts.baseName)}`,
+    `base_model: ${quoted(facts.embedded ? 'athanor-small-voice' : facts.baseName)}`,
     'library_name: peft',
     'tags:',
     '- lora',
@@ -57,7 +39,7 @@ export function modelCard(facts: CardFacts): string {
     `# ${plain(project.name)}`,
     '',
     ...(project.ask.wish.trim() === '' ? [] : [plain(project.ask.wish), '']),
-    `A LoRA adapter (rank ${String(rank)}, alpha ${String(alpha)}) for ${plain(facts.baseName)}, trained in the browser with Athanor.`,
+    adapterLine(run, facts.baseName),
     '',
     '## Loading',
     '',
@@ -68,12 +50,9 @@ export function modelCard(facts: CardFacts): string {
     '## Training',
     '',
     `- Data: ${formatCount(facts.rowCount)} rows, ${formatCount(facts.characters)} characters.`,
-    `- Steps: ${formatCount(step)} of ${formatCount(run.totalSteps)}; loss of the last step of the run ${formatLoss(run.loss)}` +
-      `${run.heldOutLoss === null ? '' : `, held-out loss ${formatLoss(run.heldOutLoss)}`}.`,
+    stepsLine(run, step),
     '',
-    '| setting | value |',
-    '| --- | --- |',
-    ...settings,
+    ...settingsTable(run.recipe, SHOWN),
     '',
     '## Limits',
     '',

@@ -4,11 +4,11 @@ import type { AdapterChoice } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { bases } from './base.svelte.ts';
 import { openProject } from './project.svelte.ts';
+import { counted, shownOrder, type Vote } from './votes.ts';
 import { callback, errorMessage, modelWorker } from './workers.ts';
 
 /** Who answers: the base alone, the base with the prompt of Ask, the tuned one. */
 export type ColumnId = 'base' | 'prompt' | 'tuned';
-export type Vote = 'better' | 'same' | 'worse';
 
 export interface Answer {
   text: string;
@@ -191,8 +191,7 @@ export class Playground {
     }
     const turn = this.#turns.length;
     const seed = this.#sampling.seed + turn;
-    const order = [...this.#columns];
-    if (this.#blind && Math.random() < 0.5) order.reverse();
+    const order = shownOrder(this.#columns, this.#blind);
     this.#turns = [...this.#turns, { user, seed, answers: {}, order, vote: null }];
     try {
       for (const column of this.#columns) {
@@ -252,10 +251,7 @@ export class Playground {
     const past = this.#turns[turn];
     const { project } = openProject;
     if (!past || !project) return;
-    const votes = { ...project.votes };
-    if (past.vote) votes[past.vote] -= 1;
-    votes[vote] += 1;
-    openProject.update({ votes });
+    openProject.update({ votes: counted(project.votes, past.vote, vote) });
     this.#turns = this.#turns.map((other, i) => (i === turn ? { ...other, vote } : other));
     announcer.say('Counted.');
   }

@@ -7,10 +7,12 @@ import type {
   JsonObject,
   LookRecord,
   ProjectRecord,
+  SoundRecord,
   Task,
 } from '../storage/records.ts';
 import { parseLoraConfig, type LoraConfig } from '../adapters/config.ts';
 import { parseLookLora } from '../tasks/look/adapter.ts';
+import { parseSoundLora } from '../tasks/sound/adapter.ts';
 import { parseRecipe, type Recipe } from '../training/recipe.ts';
 import { announcer } from './announcer.svelte.ts';
 import { errorMessage } from './workers.ts';
@@ -20,7 +22,7 @@ const SAVE_MS = 250;
 
 /** An adapter's configuration with the defaults of its task. */
 function parseAdapter(task: Task, fields: JsonObject): LoraConfig {
-  return task === 'look' ? parseLookLora(fields) : parseLoraConfig(fields);
+  return { voice: parseLoraConfig, look: parseLookLora, sound: parseSoundLora }[task](fields);
 }
 
 /** The project that is open. Every change is kept at once, so that a reload loses nothing. */
@@ -112,6 +114,10 @@ class OpenProject {
 
   updateLook(fields: Partial<LookRecord>): void {
     if (this.#project) this.update({ look: { ...this.#project.look, ...fields } });
+  }
+
+  updateSound(fields: Partial<SoundRecord>): void {
+    if (this.#project) this.update({ sound: { ...this.#project.sound, ...fields } });
   }
 
   /** Sets one field of the recipe; UserError where it is out of range. The default is kept as "not set". */

@@ -6,6 +6,7 @@ import type { ProjectRecord, RunRecord, Task } from '../storage/records.ts';
 import { announcer } from './announcer.svelte.ts';
 import { formatLoss, plural } from './format.ts';
 import { lockedRuns } from './locks.ts';
+import { TASK_WORDS } from './task-words.ts';
 import { errorMessage, onWorkerEvent } from './workers.ts';
 
 export interface ProjectCard {
@@ -55,13 +56,11 @@ async function describe(project: ProjectRecord, alive: ReadonlySet<string>): Pro
     return { project, state: runState(run, training), training, curve, picture };
   }
   const dataset = project.datasetId ? await getDataset(project.datasetId) : undefined;
-  const what = project.task === 'look' ? 'picture' : 'row';
+  const words = TASK_WORDS[project.task];
   const state = !dataset?.rowCount
-    ? project.task === 'look'
-      ? 'Needs pictures'
-      : 'Needs data'
+    ? words.needs
     : project.baseId === null
-      ? `${plural(dataset.rowCount, what)}; needs a base`
+      ? `${plural(dataset.rowCount, words.one)}; needs a base`
       : 'Ready to train';
   return { project, state, training: false, curve: [], picture: await firstPicture(project) };
 }

@@ -16,12 +16,25 @@ export function fileName(name: string): string {
   return plain === '' ? 'adapter' : plain.slice(0, 60);
 }
 
-/** The PEFT folder of a checkpoint with the model card written from the project. */
-export async function exportFolder(run: RunRecord, step: number): Promise<Map<string, Uint8Array>> {
+/** Tells checkpoints apart. */
+export const checkpointKey = ({ runId, step }: { runId: string; step: number }): string => `${runId}/${step}`;
+
+/** The PEFT folder of a checkpoint with a model card, and whatever else belongs to it. */
+export async function peftFolder(
+  run: RunRecord,
+  step: number,
+  card: string,
+  others: ReadonlyMap<string, Uint8Array> = new Map(),
+): Promise<Map<string, Uint8Array>> {
+  await openProject.flush();
+  const files = await modelWorker().exportAdapter(run.baseId, { runId: run.id, step });
+  return new Map([...files, ...others, ['README.md', new TextEncoder().encode(card)]]);
+}
+
+/** The PEFT folder of a voice's checkpoint with the model card written from the project. */
+export function exportFolder(run: RunRecord, step: number): Promise<Map<string, Uint8Array>> {
   const { project, dataset } = openProject;
   if (!project) throw new Error('no project is open');
-  await openProject.flush();
-  const files = new Map(await modelWorker().exportAdapter(run.baseId, { runId: run.id, step }));
   const card = modelCard({
     project,
     run,
@@ -31,8 +44,7 @@ export async function exportFolder(run: RunRecord, step: number): Promise<Map<st
     baseName: bases.name(run.baseId),
     embedded: run.baseId === EMBEDDED_BASE,
   });
-  files.set('README.md', new TextEncoder().encode(card));
-  return files;
+  return peftFolder(run, step, card);
 }
 
 /** The same as one .zip file. */

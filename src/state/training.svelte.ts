@@ -5,6 +5,7 @@ import type {
   PictureSamplePoint,
   RunRecord,
   SamplePoint,
+  SoundSamplePoint,
   StepPoint,
 } from '../storage/records.ts';
 import type { RunPhase, WorkerEvent } from '../worker/protocol.ts';
@@ -20,7 +21,7 @@ const RECENT_STEPS = 20;
 /** A screen reader hears of the progress this often. */
 const SAY_MS = 30_000;
 
-/** What a look does before its first step. */
+/** What a look or a sound does before its first step. */
 export type Preparation = Pick<Extract<WorkerEvent, { type: 'prepare' }>, 'what' | 'done' | 'total'>;
 
 /** The newest run of the open project: live, or as it was kept. */
@@ -32,6 +33,7 @@ class Training {
   #evaluations = $state.raw<readonly EvaluationPoint[]>([]);
   #samples = $state.raw<readonly SamplePoint[]>([]);
   #pictures = $state.raw<readonly PictureSamplePoint[]>([]);
+  #sounds = $state.raw<readonly SoundSamplePoint[]>([]);
   #preparation = $state.raw<Preparation | null>(null);
   #checkpoints = $state.raw<readonly CheckpointInfo[]>([]);
   /** The base of each run. */
@@ -57,6 +59,7 @@ class Training {
           if (event.evaluations.length > 0) this.#evaluations = [...this.#evaluations, ...event.evaluations];
           if (event.samples.length > 0) this.#samples = [...this.#samples, ...event.samples];
           if (event.pictures?.length) this.#pictures = [...this.#pictures, ...event.pictures];
+          if (event.sounds?.length) this.#sounds = [...this.#sounds, ...event.sounds];
           break;
         case 'prepare':
           if (event.runId === this.#run?.id) this.#preparation = event;
@@ -101,7 +104,12 @@ class Training {
     return this.#pictures;
   }
 
-  /** What is being made ready before the first step of a look; null once it runs. */
+  /** What was composed along the way, in order. */
+  get sounds(): readonly SoundSamplePoint[] {
+    return this.#sounds;
+  }
+
+  /** What is being made ready before the first step of a look or a sound; null once it runs. */
   get preparation(): Preparation | null {
     return this.#phase === 'preparing' ? this.#preparation : null;
   }
@@ -141,7 +149,7 @@ class Training {
     return this.#livingPhase;
   }
 
-  /** Tokens, or pictures of a look, a second over the last steps. */
+  /** Tokens, pictures of a look or code frames of a sound a second over the last steps. */
   readonly speed: number = $derived.by(() => {
     const recent = this.#steps.slice(-RECENT_STEPS);
     const seconds = recent.reduce((sum, point) => sum + point.seconds, 0);
@@ -176,6 +184,7 @@ class Training {
         this.#evaluations = [];
         this.#samples = [];
         this.#pictures = [];
+        this.#sounds = [];
         this.#preparation = null;
       }
       this.#run = run;
@@ -217,6 +226,7 @@ class Training {
     this.#evaluations = [];
     this.#samples = [];
     this.#pictures = [];
+    this.#sounds = [];
     this.#preparation = null;
     this.#checkpoints = [];
     this.#error = '';
@@ -234,6 +244,7 @@ class Training {
         this.#evaluations = history.evaluations;
         this.#samples = history.samples;
         this.#pictures = history.pictures;
+        this.#sounds = history.sounds;
       }
       await this.#loadCheckpoints();
     } catch (error) {
@@ -265,6 +276,7 @@ class Training {
       this.#evaluations = upTo(this.#evaluations);
       this.#samples = upTo(this.#samples);
       this.#pictures = upTo(this.#pictures);
+      this.#sounds = upTo(this.#sounds);
     }
     try {
       await modelWorker().train({

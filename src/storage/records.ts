@@ -10,7 +10,7 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 export type JsonObject = { [key: string]: Json };
 
 /** What a project teaches. */
-export type Task = 'voice' | 'look';
+export type Task = 'voice' | 'look' | 'sound';
 
 /** What the first step asks: would words do? */
 export interface AskRecord {
@@ -41,9 +41,8 @@ export interface LookRecord {
 
 /** What only a sound has. */
 export interface SoundRecord {
-  /** Seed and length of the sounds composed along the way. */
+  /** Seed of the sounds composed along the way. */
   sampleSeed: number;
-  sampleSeconds: number;
 }
 
 export interface ProjectRecord {
@@ -269,7 +268,7 @@ export function emptyLook(): LookRecord {
 }
 
 export function emptySound(): SoundRecord {
-  return { sampleSeed: 1, sampleSeconds: 8 };
+  return { sampleSeed: 1 };
 }
 
 /** A project as the database has it, with what older versions of the page did not write yet. */
