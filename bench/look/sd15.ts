@@ -2,8 +2,7 @@
 import type { Graph, WeightSpec } from '../../src/engine/graph.ts';
 import { elementCount } from '../../src/engine/tensor.ts';
 import type { WeightSource } from '../../src/engine/weights.ts';
-import { f32ToF16 } from '../../src/models/files/dtypes.ts';
-import { generator } from '../work.ts';
+import { randomBytes } from '../random-weights.ts';
 
 /** The fields of the published config.json files that are not the classes' defaults. */
 export const CONFIGS = {
@@ -63,25 +62,6 @@ export const CONFIGS = {
     clip_sample: false,
   },
 } as const;
-
-/** Every matrix is this block over and over: 4 MiB of numbers from -0.03 to 0.03, so that sums of 3,000 keep their size. */
-function randomBlock(): Uint8Array<ArrayBuffer> {
-  const random = generator(1);
-  return new Uint8Array(f32ToF16(Float32Array.from({ length: 2 ** 21 }, () => 0.06 * random() - 0.03)).buffer);
-}
-
-let block: Uint8Array<ArrayBuffer> | undefined;
-
-/** A tensor's bytes in f16 in pieces. Norms scale by 1, biases are 0. */
-export function* randomBytes(name: string, shape: readonly number[]): Generator<Uint8Array<ArrayBuffer>> {
-  const bytes = 2 * elementCount(shape);
-  if (shape.length === 1) {
-    yield new Uint8Array(f32ToF16(new Float32Array(shape[0]!).fill(name.endsWith('.bias') ? 0 : 1)).buffer);
-    return;
-  }
-  block ??= randomBlock();
-  for (let done = 0; done < bytes; done += block.length) yield block.subarray(0, Math.min(block.length, bytes - done));
-}
 
 /** Random weights straight to the device: matrices f16, vectors f32. */
 export const RANDOM: WeightSource = {
