@@ -1,5 +1,3 @@
-import { player } from './player.svelte.ts';
-
 /**
  * Plays a sound while it is composed. It begins as soon as what is still to come will surely come in time: at once where
  * composing is faster than playing, else as early as the whole can be heard without a break.
@@ -29,10 +27,10 @@ export class PiecePlayer {
   #start: number | null = null;
   #stopped = false;
 
-  /** `total` seconds are to be heard. */
-  constructor(total: number) {
+  /** `total` seconds are to be heard. `join` tells who may silence it, and returns how it leaves. */
+  constructor(total: number, join: (stop: () => void) => () => void) {
     this.#total = total;
-    this.#leave = player.join(() => this.stop());
+    this.#leave = join(() => this.stop());
   }
 
   /** It has begun. */

@@ -1,5 +1,5 @@
 import type { SoundQuality } from '../datasets/sounds/quality.ts';
-import type { Clip, SoundFile, SoundReport, SoundWords, Waveform } from '../datasets/sounds/types.ts';
+import type { Clip, SoundReport, SoundWords, Waveform } from '../datasets/sounds/types.ts';
 import type { DatasetRecord } from '../storage/records.ts';
 import { readWaveform } from '../storage/sounds.ts';
 import type { NamedFile } from '../worker/picture-host.ts';

@@ -258,7 +258,10 @@ export class Studio {
     let length = 0;
     this.#hush();
     // Of two, the second would be heard over the first.
-    const stream = this.#aloud && hand === composition.order[0] ? new PiecePlayer(settings.seconds) : null;
+    const stream =
+      this.#aloud && hand === composition.order[0]
+        ? new PiecePlayer(settings.seconds, (stop) => player.join(stop))
+        : null;
     this.#pieces = stream;
     this.#progress = { hand, fraction: 0, secondsLeft: NaN, there: 0, heard: false };
     const { whole } = await modelWorker().compose(
