@@ -26,9 +26,15 @@ export interface CodecRun {
   signal?: AbortSignal;
 }
 
-/** Frames of a part's windows or blocks. */
-export const framesFor = ({ config, frames }: CodecRun, part: CodecPart): number =>
-  frames ? frames(part) : windowFrames(config, part);
+/** Short sounds take smaller windows, of few sizes, so that few programs serve all. */
+const SMALLEST_WINDOW = 16;
+
+/** Frames of a part's windows or blocks for a sound of `total` frames. */
+export function framesFor({ config, frames }: CodecRun, part: CodecPart, total: number): number {
+  const most = frames ? frames(part) : windowFrames(config, part);
+  const enough = Math.max(SMALLEST_WINDOW, 2 ** Math.ceil(Math.log2(total)));
+  return Math.min(most, windowFrames(config, part, enough));
+}
 
 /** `count` rows of `width` numbers from row `first` on; rows outside of `values` are zeros, which nothing reads. */
 export function cutRows(
@@ -69,7 +75,7 @@ async function inWindows(
   take: (outputs: Record<string, Float32Array<ArrayBuffer>>, start: number, window: number, frames: number) => void,
 ): Promise<void> {
   const { config, run, windows = 1, signal } = codec;
-  const frames = framesFor(codec, part);
+  const frames = framesFor(codec, part, total);
   const span = inputSpan(config, part, frames);
   const starts = windowStarts(total, frames);
   for (let i = 0; i < starts.length; i += windows) {
@@ -93,8 +99,8 @@ async function throughLstm(
   width: number,
 ): Promise<Float32Array<ArrayBuffer>> {
   const { config, run, signal } = codec;
-  const frames = framesFor(codec, part);
   const total = x.length / width;
+  const frames = framesFor(codec, part, total);
   const y = new Float32Array(x.length);
   let states: Record<string, InputData> = {};
   for (let layer = 0; layer < config.lstmLayers; layer++) {

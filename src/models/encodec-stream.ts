@@ -97,7 +97,7 @@ export class ChannelStream {
     take: (y: Float32Array<ArrayBuffer>, start: number, frames: number) => void,
   ): Promise<void> {
     const { config, run, signal } = this.#codec;
-    const frames = framesFor(this.#codec, part);
+    const frames = framesFor(this.#codec, part, this.#total);
     const span = inputSpan(config, part, frames);
     for (const start of windowStarts(this.#total, frames)) {
       const [done, there] = state();
@@ -113,7 +113,7 @@ export class ChannelStream {
   /** The LSTM over whole blocks, and over what is left at the end. */
   async #listen(): Promise<void> {
     const { run, signal } = this.#codec;
-    const frames = framesFor(this.#codec, 'decoder.lstm');
+    const frames = framesFor(this.#codec, 'decoder.lstm', this.#total);
     while (this.#listened < this.#total && this.#featured >= Math.min(this.#total, this.#listened + frames)) {
       signal?.throwIfAborted();
       const start = this.#listened;

@@ -63,7 +63,7 @@ export function windowFrames(config: EncodecConfig, part: CodecPart, most = Infi
   const wanted = Math.min(
     most,
     isSampled(part)
-      ? Math.min(4096, Math.ceil(WINDOW_BYTES / (4 * hopLength(config) * config.filters)))
+      ? Math.min(1024, Math.ceil(WINDOW_BYTES / (4 * hopLength(config) * config.filters)))
       : FEATURE_FRAMES,
   );
   const stage = stageOf(config, part, '');
