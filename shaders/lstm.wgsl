@@ -3,8 +3,8 @@
 // read neighbouring pieces of the unit's four rows of W_hh, once for CLIPS clips, and their sums meet in workgroup memory.
 // WHOLE: one workgroup a clip has all units and goes through all steps, h being in workgroup memory. Else a dispatch is one
 // step; h[t-1] is read from `before`, and h[t] written to `after`.
-// started: whether `before` and c hold what came before; else that is 0.
-struct Params { clips: u32, length: u32, begin: u32, steps: u32, started: u32 }
+// SIZE and PIECES: H and ⌈H / 4⌉. started: whether `before` and c hold what came before; else that is 0.
+struct Params { clips: u32, length: u32, hidden: u32, begin: u32, steps: u32, started: u32 }
 #params
 #buffer x: array<f32>, read
 #include matmul_weight
@@ -20,10 +20,8 @@ struct Params { clips: u32, length: u32, begin: u32, steps: u32, started: u32 }
 var<workgroup> sums: array<vec4f, $(WG * CLIPS)>;
 #endif
 #if WHOLE
-var<workgroup> kept: array<f32, $HIDDEN>;
+var<workgroup> kept: array<f32, $KEPT>;
 #endif
-const HIDDEN = $(HIDDEN)u;
-const PIECES = $((HIDDEN + 3) / 4)u;
 
 fn sigmoid(v: f32) -> f32 { return 1.0 / (1.0 + exp(clamp(-v, -80.0, 80.0))); }
 // Past 15 it is 1 in f32; far out some drivers' tanh overflows.
@@ -31,27 +29,27 @@ fn bounded_tanh(v: f32) -> f32 { return tanh(clamp(v, -15.0, 15.0)); }
 
 // Elements 4i … 4i+3 of a row of W_hh, and of h[t-1] of a clip; 0 beyond the last.
 #if VEC
-fn load_w(row: u32, i: u32) -> vec4f { return weight4(row * PIECES + i); }
+fn load_w(row: u32, i: u32) -> vec4f { return weight4(row * $PIECES + i); }
 #else
 fn load_w(row: u32, i: u32) -> vec4f {
   var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { if (4u * i + q < HIDDEN) { values[q] = weight(row * HIDDEN + 4u * i + q); } }
+  for (var q = 0u; q < 4u; q++) { if (4u * i + q < $SIZE) { values[q] = weight(row * $SIZE + 4u * i + q); } }
   return values;
 }
 #endif
 #if VEC && WHOLE
 fn load_h(clip: u32, i: u32) -> vec4f { return vec4f(kept[4u * i], kept[4u * i + 1u], kept[4u * i + 2u], kept[4u * i + 3u]); }
 #elif VEC
-fn load_h(clip: u32, i: u32) -> vec4f { return before[clip * PIECES + i]; }
+fn load_h(clip: u32, i: u32) -> vec4f { return before[clip * $PIECES + i]; }
 #else
 fn load_h(clip: u32, i: u32) -> vec4f {
   var values = vec4f();
   for (var q = 0u; q < 4u; q++) {
-    if (4u * i + q < HIDDEN) {
+    if (4u * i + q < $SIZE) {
 #if WHOLE
       values[q] = kept[4u * i + q];
 #else
-      values[q] = before[clip * HIDDEN + 4u * i + q];
+      values[q] = before[clip * $SIZE + 4u * i + q];
 #endif
     }
   }
@@ -60,8 +58,8 @@ fn load_h(clip: u32, i: u32) -> vec4f {
 #endif
 
 fn input_gates(clip: u32, t: u32, unit: u32) -> vec4f {
-  let at = (clip * p.length + t) * 4u * HIDDEN + unit;
-  return vec4f(x[at], x[at + HIDDEN], x[at + 2u * HIDDEN], x[at + 3u * HIDDEN]);
+  let at = (clip * p.length + t) * 4u * $SIZE + unit;
+  return vec4f(x[at], x[at + $SIZE], x[at + 2u * $SIZE], x[at + 3u * $SIZE]);
 }
 
 fn next_cell(gates: vec4f, cell: f32) -> f32 {
@@ -72,18 +70,18 @@ fn next_cell(gates: vec4f, cell: f32) -> f32 {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let part = lane % $(TEAM)u;
   let own_unit = group.x * $(WG / TEAM)u + lane / $(TEAM)u;
-  let unit = min(own_unit, HIDDEN - 1u);
+  let unit = min(own_unit, $SIZE - 1u);
   let first_clip = group.y * $(CLIPS)u;
 #if TEAM > 1
   // A member of the team for each clip, which ends its steps; the clips of a workgroup are no more than the members.
   let clip = first_clip + part;
-  let ends = part < $(CLIPS)u && clip < p.clips && own_unit < HIDDEN;
-  let at = min(clip, p.clips - 1u) * HIDDEN + unit;
+  let ends = part < $(CLIPS)u && clip < p.clips && own_unit < $SIZE;
+  let at = min(clip, p.clips - 1u) * $SIZE + unit;
   var cell = select(0.0, c[at], p.started == 1u);
 #else
 #for k 0 CLIPS
-  let ends$k = first_clip + $(k)u < p.clips && own_unit < HIDDEN;
-  let at$k = min(first_clip + $(k)u, p.clips - 1u) * HIDDEN + unit;
+  let ends$k = first_clip + $(k)u < p.clips && own_unit < $SIZE;
+  let at$k = min(first_clip + $(k)u, p.clips - 1u) * $SIZE + unit;
   var cell$k = select(0.0, c[at$k], p.started == 1u);
 #endfor
 #endif
@@ -91,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let clip$k = min(first_clip + $(k)u, p.clips - 1u);
 #endfor
 #if WHOLE
-  for (var i = lane; i < HIDDEN; i += $(WG)u) { kept[i] = select(0.0, before[first_clip * HIDDEN + i], p.started == 1u); }
+  for (var i = lane; i < $SIZE; i += $(WG)u) { kept[i] = select(0.0, before[first_clip * $SIZE + i], p.started == 1u); }
   workgroupBarrier();
 #endif
   for (var t = p.begin; t < p.begin + p.steps; t++) {
@@ -107,11 +105,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     var sum$k = vec4f();
 #endfor
     if (t > p.begin || p.started == 1u) {
-      for (var i = part; i < PIECES; i += $(TEAM)u) {
+      for (var i = part; i < $PIECES; i += $(TEAM)u) {
         let w0 = load_w(unit, i);
-        let w1 = load_w(HIDDEN + unit, i);
-        let w2 = load_w(2u * HIDDEN + unit, i);
-        let w3 = load_w(3u * HIDDEN + unit, i);
+        let w1 = load_w($SIZE + unit, i);
+        let w2 = load_w(2u * $SIZE + unit, i);
+        let w3 = load_w(3u * $SIZE + unit, i);
 #for k 0 CLIPS
         let h$k = load_h(clip$k, i);
         sum$k += vec4f(dot(w0, h$k), dot(w1, h$k), dot(w2, h$k), dot(w3, h$k));
@@ -135,7 +133,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let gates = given + sums[part * $(WG)u + lane - part];
       cell = next_cell(gates, cell);
       let h = sigmoid(gates.w) * bounded_tanh(cell);
-      y[(clip * p.length + t) * HIDDEN + unit] = h;
+      y[(clip * p.length + t) * $SIZE + unit] = h;
 #if WHOLE
       kept[unit] = h;
 #else
@@ -156,7 +154,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     cell$k = next_cell(gates$k, cell$k);
     if (ends$k) {
       let h = sigmoid(gates$k.w) * bounded_tanh(cell$k);
-      y[(clip$k * p.length + t) * HIDDEN + unit] = h;
+      y[(clip$k * p.length + t) * $SIZE + unit] = h;
 #if WHOLE
       kept[unit] = h;
 #else

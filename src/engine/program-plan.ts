@@ -154,7 +154,11 @@ export class ProgramPlan {
 function keptAcross(uses: readonly PlannedUse<Tensor>[]): number {
   const touched = new Map<Tensor, number[]>();
   uses.forEach(({ reads, writes }, i) => {
-    for (const tensor of [...reads, ...writes]) touched.set(tensor, [...(touched.get(tensor) ?? []), i]);
+    for (const tensor of [...reads, ...writes]) {
+      const at = touched.get(tensor);
+      if (at) at.push(i);
+      else touched.set(tensor, [i]);
+    }
   });
   const change = new Float64Array(uses.length + 1);
   for (const [tensor, at] of touched) {

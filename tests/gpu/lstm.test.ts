@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Graph } from '../../src/engine/graph.ts';
 import type { DType } from '../../src/engine/tensor.ts';
 import { Random, packWeights } from '../support/matmul.ts';
-import { FAMILIES, familyDevice, relativeError, runGraph } from './engine/support.ts';
+import { FAMILIES, familyDevice, runGraph } from './engine/support.ts';
 import type { Values } from './engine/support.ts';
 
 const seed = Math.floor(Math.random() * 2 ** 31);
@@ -15,6 +15,12 @@ interface Case {
   hidden: number;
   dtype?: Exclude<DType, 'i32' | 'u32'>;
 }
+
+/** Root mean square of the difference. h and c are of size 1, and a single one of them may be next to nothing. */
+const awayFrom = (got: Values, expected: Float64Array): number =>
+  got.length === expected.length
+    ? Math.hypot(...got.map((value, i) => value - expected[i]!)) / Math.sqrt(got.length)
+    : NaN;
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
@@ -64,14 +70,11 @@ function layer(graph: Graph, { clips, length, hidden, dtype = 'f32' }: Case, car
 
 describe.each(FAMILIES)('LSTM, %s family', (family) => {
   test.each<Case>([
-    { clips: 1, length: 1, hidden: 1 },
-    { clips: 2, length: 9, hidden: 6 },
     { clips: 3, length: 40, hidden: 24, dtype: 'bf16' },
-    { clips: 1, length: 12, hidden: 128 },
     // Beyond what one workgroup does, with clips that share the weights and one left over.
     { clips: 5, length: 7, hidden: 132 },
-    { clips: 2, length: 5, hidden: 259 },
-    { clips: random.int(1, 4), length: random.int(1, 30), hidden: random.int(2, 40), dtype: 'f16' },
+    { clips: 2, length: 5, hidden: 139 },
+    { clips: random.int(1, 4), length: random.int(1, 30), hidden: random.int(1, 40), dtype: 'f16' },
   ])('$clips clips of $length steps, $hidden units', async (c) => {
     const { clips, length, hidden } = c;
     const x = random.normal(clips * length * 4 * hidden);
@@ -85,14 +88,14 @@ describe.each(FAMILIES)('LSTM, %s family', (family) => {
     const { outputs } = await runGraph(await familyDevice(family), graph, { inputs: given, weights: { w } });
     const expected = reference(c, x, w);
     for (const name of ['y', 'h', 'c'] as const)
-      expect(relativeError(outputs[name]!, expected[name]), `${note}, ${name}`).toBeLessThan(5e-6);
+      expect(awayFrom(outputs[name]!, expected[name]), `${note}, ${name}`).toBeLessThan(2e-6);
   });
 
   test.each<Case>([
-    { clips: 2, length: 1, hidden: 12 },
-    { clips: 2, length: 6, hidden: 12 },
-    { clips: 3, length: 1, hidden: 132 },
-    { clips: 3, length: 4, hidden: 132 },
+    { clips: 2, length: 1, hidden: 128 },
+    { clips: 2, length: 6, hidden: 128 },
+    { clips: 5, length: 1, hidden: 132 },
+    { clips: 5, length: 4, hidden: 132 },
   ])('carried on from states: $clips clips of $length steps, $hidden units', async (c) => {
     const { clips, length, hidden } = c;
     const x = random.normal(clips * length * 4 * hidden);
@@ -111,18 +114,18 @@ describe.each(FAMILIES)('LSTM, %s family', (family) => {
       let expected = reference(c, x, w, Float64Array.from(start.h), Float64Array.from(start.c));
       if (carried === 'same') expected = reference(c, x, w, expected.h, expected.c);
       const [h, cell] = carried === 'same' ? ['h', 'c'] : ['last h', 'last c'];
-      expect(relativeError(outputs['y']!, expected.y), `${note}, ${carried}`).toBeLessThan(5e-6);
-      expect(relativeError(states[h!]!, expected.h), `${note}, ${carried}`).toBeLessThan(5e-6);
-      expect(relativeError(states[cell!]!, expected.c), `${note}, ${carried}`).toBeLessThan(5e-6);
+      expect(awayFrom(outputs['y']!, expected.y), `${note}, ${carried}`).toBeLessThan(2e-6);
+      expect(awayFrom(states[h!]!, expected.h), `${note}, ${carried}`).toBeLessThan(2e-6);
+      expect(awayFrom(states[cell!]!, expected.c), `${note}, ${carried}`).toBeLessThan(2e-6);
     }
   });
 
   test('gates far out saturate without NaN', async () => {
-    const c: Case = { clips: 1, length: 3, hidden: 4 };
-    const x = new Float32Array(3 * 16).map((_, i) => (i % 3 === 0 ? 1e30 : i % 3 === 1 ? -1e30 : -500));
+    const c: Case = { clips: 1, length: 3, hidden: 128 };
+    const x = new Float32Array(3 * 512).map((_, i) => (i % 3 === 0 ? 1e30 : i % 3 === 1 ? -1e30 : -500));
     const graph = new Graph();
     graph.output('y', layer(graph, c, 'none').y);
-    const w = new Float32Array(64);
+    const w = new Float32Array(512 * 128);
     const given: Record<string, Values> = c.dtype && c.dtype !== 'f32' ? { x } : { x, w };
     const { outputs } = await runGraph(await familyDevice(family), graph, { inputs: given, weights: { w } });
     const expected = reference(c, x, w);

@@ -9,13 +9,15 @@ export interface Conv extends Conv2dGeometry {
 type Numbers = ArrayLike<number>;
 
 /** Counted anew here: height and width of the result as torch documents them. */
-export function outputOf({ height, width, kernel, stride, padding: [top, left, bottom, right] }: Conv2dGeometry): {
+export function outputOf(conv: Conv2dGeometry): {
   height: number;
   width: number;
 } {
+  const { height, width, kernel, stride, dilation = 1, padding } = conv;
+  const [top, left, bottom, right] = padding;
   return {
-    height: Math.floor((height + top + bottom - kernel[0]) / stride + 1),
-    width: Math.floor((width + left + right - kernel[1]) / stride + 1),
+    height: Math.floor((height + top + bottom - dilation * (kernel[0] - 1) - 1) / stride + 1),
+    width: Math.floor((width + left + right - dilation * (kernel[1] - 1) - 1) / stride + 1),
   };
 }
 
@@ -25,14 +27,15 @@ export function eachTap(
   visit: (out: number, pixel: number, tap: number, image: number) => void,
 ): void {
   const out = outputOf(conv);
+  const { dilation = 1 } = conv;
   const [kernelHeight, kernelWidth] = conv.kernel;
   for (let image = 0; image < conv.images; image++) {
     for (let oy = 0; oy < out.height; oy++) {
       for (let ox = 0; ox < out.width; ox++) {
         for (let ky = 0; ky < kernelHeight; ky++) {
           for (let kx = 0; kx < kernelWidth; kx++) {
-            const y = oy * conv.stride - conv.padding[0] + ky;
-            const x = ox * conv.stride - conv.padding[1] + kx;
+            const y = oy * conv.stride - conv.padding[0] + ky * dilation;
+            const x = ox * conv.stride - conv.padding[1] + kx * dilation;
             if (y < 0 || y >= conv.height || x < 0 || x >= conv.width) continue;
             visit(
               (image * out.height + oy) * out.width + ox,
@@ -102,4 +105,5 @@ export function randomConv(random: Random): Conv {
 
 export const describeConv = (conv: Conv): string =>
   `${conv.images} × ${conv.height} × ${conv.width}, ${conv.channels} → ${conv.outChannels}, ` +
-  `kernel ${conv.kernel.join('×')}, stride ${conv.stride}, padding ${conv.padding.join()}`;
+  `kernel ${conv.kernel.join('×')}, stride ${conv.stride}, ` +
+  `dilation ${conv.dilation ?? 1}, padding ${conv.padding.join()}`;

@@ -11,10 +11,10 @@ export interface LstmShape {
 }
 
 /**
- * Hidden sizes up to which one workgroup goes through all steps: its weights then come from the caches of one multiprocessor
- * (or core) in less time than a dispatch takes to begin.
+ * The hidden size up to which one workgroup goes through all steps: its weights then come from the caches of one
+ * multiprocessor (or core) in about the time that a dispatch takes to begin.
  */
-const WHOLE_HIDDEN = { cpu: 64, gpu: 128 };
+const WHOLE_HIDDEN = 128;
 
 /** Clips that share what is read of W_hh in a step. */
 const MOST_CLIPS = 4;
@@ -22,7 +22,7 @@ const MOST_CLIPS = 4;
 const powerOf2 = (atLeast: number): number => 2 ** Math.ceil(Math.log2(atLeast));
 
 /** Whether one dispatch does all steps. */
-export const isWhole = (target: KernelTarget, { hidden }: LstmShape): boolean => hidden <= WHOLE_HIDDEN[target.family];
+export const isWhole = ({ hidden }: LstmShape): boolean => hidden <= WHOLE_HIDDEN;
 
 /** How invocations share the work: docs/kernels-sound.md. */
 function sharing(target: KernelTarget, { hidden, clips }: LstmShape, whole: boolean): Defines & Record<string, number> {
@@ -50,12 +50,19 @@ export function lstm<T>(
   buffers: { x: T; w: T; before: T; y: T; after: T; c: T },
 ): KernelCall<T> {
   const { clips, length, hidden, weightType, begin, steps, started } = shape;
-  const whole = isWhole(target, shape);
+  const whole = isWhole(shape);
   const shared = sharing(target, shape, whole);
+  const VEC = hidden % 4 === 0;
   return {
     shader: 'lstm',
-    defines: { ...shared, WEIGHT: weightType, VEC: hidden % 4 === 0, WHOLE: whole, HIDDEN: hidden },
-    params: { clips, length, begin, steps, started: Number(started) },
+    defines: {
+      ...{ ...shared, WEIGHT: weightType, VEC, WHOLE: whole },
+      // A constant where pieces are whole, so that a card's compiler has many loads on their way at once.
+      SIZE: VEC ? `${hidden}u` : 'p.hidden',
+      PIECES: VEC ? `${hidden / 4}u` : '((p.hidden + 3u) / 4u)',
+      KEPT: whole ? hidden : 0,
+    },
+    params: { clips, length, hidden, begin, steps, started: Number(started) },
     buffers,
     grid: [whole ? 1 : Math.ceil(hidden / (shared['WG']! / shared['TEAM']!)), Math.ceil(clips / shared['CLIPS']!), 1],
     flops: clips * steps * hidden * (8 * hidden + 30),

@@ -28,7 +28,7 @@ export const lstmOp: OpDefinition<'lstm'> = {
     const shape = { clips, length, hidden, weightType: weightType(weight) };
     const calls: KernelCall<Operand>[] = [];
     if (c0 && c0 !== c) calls.push(copyColumns(c0, c, 0, 0, hidden));
-    const steps = isWhole(target, shape) ? length : 1;
+    const steps = isWhole(shape) ? length : 1;
     // h goes back and forth between two tensors: a dispatch cannot read and write one buffer.
     const turns = length > steps ? [temporary([clips, hidden]), temporary([clips, hidden])] : [];
     let before = h0;
