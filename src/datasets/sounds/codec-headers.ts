@@ -1,4 +1,4 @@
-/** What stands in the headers of Vorbis and Opus, as mediabunny hands them on. */
+/** What stands in the headers of Vorbis, Opus and AAC, as mediabunny hands them on. */
 import { UserError } from '../../engine/errors.ts';
 
 /** Of RFC 7845, section 5.1: how many streams of Opus make up the channels. */
@@ -55,4 +55,25 @@ export function vorbisHeaders(laced: Uint8Array): { identification: Uint8Array; 
   const setup = laced.subarray(at + first + second);
   if (identification[0] !== 1 || setup[0] !== 5) throw new UserError('The headers of the Vorbis stream are damaged.');
   return { identification, setup };
+}
+
+/** AAC-LC in one or two channels, by an AudioSpecificConfig (ISO 14496-3); a bare stream shows it in its packets. */
+export function isPlainAac(config: Uint8Array, channels: number): boolean {
+  return channels <= 2 && (config.length === 0 || config[0]! >> 3 === 2);
+}
+
+/**
+ * A packet of a bare stream of AAC (ADTS, ISO 13818-7): its data, and the AudioSpecificConfig that its header stands for.
+ * @throws UserError where it has no such header.
+ */
+export function adtsFrame(packet: Uint8Array): { config: Uint8Array; data: Uint8Array } {
+  if (packet.length < 7 || packet[0] !== 0xff || (packet[1]! & 0xf6) !== 0xf0) {
+    throw new UserError('A packet of the AAC stream has no header.');
+  }
+  const profile = (packet[2]! >> 6) + 1;
+  const rate = (packet[2]! >> 2) & 15;
+  const channels = ((packet[2]! & 1) << 2) | (packet[3]! >> 6);
+  const config = Uint8Array.of((profile << 3) | (rate >> 1), ((rate & 1) << 7) | (channels << 3));
+  // A checksum follows the header unless its bit says that there is none.
+  return { config, data: packet.subarray((packet[1]! & 1) === 1 ? 7 : 9) };
 }

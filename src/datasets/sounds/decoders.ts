@@ -1,12 +1,14 @@
 /**
  * Decoders of MP3, Vorbis, Opus and FLAC in WebAssembly (mpg123, libvorbis, libopus, libFLAC; 60 to 110 kB each, inlined in
  * their modules, loaded when a file first needs one). They run in a worker and in Node alike, so a file gives the same samples
- * everywhere. PCM is decoded by mediabunny itself; AAC and the rest by the browser (WebCodecs), where it can.
+ * everywhere. PCM is decoded by mediabunny itself; AAC by the browser (WebCodecs) where it can, which knows all its profiles,
+ * else by aac-decoder.ts; Dolby's forms by those browsers that have them.
  */
 import { AudioSample, CustomAudioDecoder, registerDecoder } from 'mediabunny';
 import type { AudioCodec, EncodedPacket } from 'mediabunny';
 import type { OggPage } from 'codec-parser';
-import { opusLayout, vorbisHeaders } from './codec-headers.ts';
+import type { AacDecoder as AacStream } from './aac-decoder.ts';
+import { adtsFrame, isPlainAac, opusLayout, vorbisHeaders } from './codec-headers.ts';
 
 interface Decoded {
   channelData: Float32Array[];
@@ -43,6 +45,22 @@ const MAKERS: Partial<Record<AudioCodec, (config: AudioDecoderConfig) => Promise
     return { decode: (packet) => decoder.decodeFrame(packet), free: () => decoder.free() };
   },
 
+  async aac({ description }) {
+    const { AacDecoder } = await import('./aac-decoder.ts');
+    const config = bytesOf(description);
+    if (config.length > 0) return AacDecoder.open(config);
+    // A bare stream: each packet has a header of its own, the first says what follows.
+    let decoder: AacStream | null = null;
+    return {
+      async decode(packet) {
+        const frame = adtsFrame(packet);
+        decoder ??= await AacDecoder.open(frame.config);
+        return decoder.decode(frame.data);
+      },
+      free: () => decoder?.free(),
+    };
+  },
+
   async vorbis({ description }) {
     const [{ OggVorbisDecoder }, keys] = await Promise.all([
       import('@wasm-audio-decoders/ogg-vorbis'),
@@ -69,13 +87,17 @@ function bytesOf(source: AllowSharedBufferSource | undefined): Uint8Array {
     : new Uint8Array(source);
 }
 
+/** Matroska's times are only so fine. */
+const MILLISECOND = 0.001_01;
+
 /** What mediabunny asks to decode what WebCodecs need not. */
 class WasmDecoder extends CustomAudioDecoder {
   #decoder: PacketDecoder | null = null;
   /** Seconds at which the next samples lie; decoders that give them a packet late are so placed rightly. */
   #at: number | null = null;
 
-  static override supports(codec: AudioCodec): boolean {
+  static override supports(codec: AudioCodec, config: AudioDecoderConfig): boolean {
+    if (codec === 'aac') return aacHere && isPlainAac(bytesOf(config.description), config.numberOfChannels);
     return codec in MAKERS;
   }
 
@@ -84,21 +106,25 @@ class WasmDecoder extends CustomAudioDecoder {
   }
 
   override async decode(packet: EncodedPacket): Promise<void> {
-    // The first block of Vorbis gives nothing: it is there for the second to overlap with, so the clock starts with samples.
-    if (this.#at === null || this.codec === 'vorbis') this.#at ??= packet.timestamp;
-    this.#give(await this.#decoder!.decode(packet.data));
+    this.#give(packet, await this.#decoder!.decode(packet.data));
   }
 
-  #give({ channelData, samplesDecoded, sampleRate }: Decoded): void {
+  #give(packet: EncodedPacket, { channelData, samplesDecoded, sampleRate }: Decoded): void {
     if (samplesDecoded === 0) {
-      if (this.codec === 'vorbis') this.#at = null;
+      // Vorbis' first block gives nothing, it is there for the second to overlap with; mpg123 gives a frame with the next one.
+      if (this.codec !== 'vorbis') this.#at ??= packet.timestamp;
       return;
+    }
+    if (this.#at === null) {
+      // What Opus begins with and nobody is to hear lies before the first packet's time.
+      const before = this.codec === 'opus' ? samplesDecoded / sampleRate - packet.duration : 0;
+      this.#at = packet.timestamp - (before > MILLISECOND ? before : 0);
     }
     // mpg123 always gives two channels.
     const channels = channelData.slice(0, this.config.numberOfChannels);
     const data = new Float32Array(channels.length * samplesDecoded);
     channels.forEach((channel, i) => data.set(channel.subarray(0, samplesDecoded), i * samplesDecoded));
-    const timestamp = this.#at!;
+    const timestamp = this.#at;
     this.#at = timestamp + samplesDecoded / sampleRate;
     this.onSample(
       new AudioSample({ data, format: 'f32-planar', numberOfChannels: channels.length, sampleRate, timestamp }),
@@ -115,10 +141,16 @@ class WasmDecoder extends CustomAudioDecoder {
   }
 }
 
+/** Whether AAC is decoded here and not by the browser. */
+let aacHere = false;
 let registered = false;
 
-/** Tells mediabunny of these decoders; done once. */
-export function registerWasmDecoders(): void {
+/** Tells mediabunny which of these decoders a stream needs; to be called before it is asked whether it can decode it. */
+export async function chooseDecoder(codec: AudioCodec, config: AudioDecoderConfig): Promise<void> {
+  if (codec === 'aac') {
+    const native = 'AudioDecoder' in globalThis && (await AudioDecoder.isConfigSupported(config)).supported === true;
+    aacHere = !native;
+  }
   if (!registered) registerDecoder(WasmDecoder);
   registered = true;
 }

@@ -19,7 +19,7 @@ import {
 } from 'mediabunny';
 import type { AudioSample, InputAudioTrack } from 'mediabunny';
 import { UserError } from '../../engine/errors.ts';
-import { registerWasmDecoders } from './decoders.ts';
+import { chooseDecoder } from './decoders.ts';
 import { toStereo } from './mix.ts';
 import { protectedFile, SNIFF_BYTES, sniffSound } from './sniff.ts';
 import type { SoundRefused } from './sniff.ts';
@@ -89,7 +89,10 @@ const NAMES: Record<string, string> = {
 
 function undecodable(kind: SoundKind, codec: string): SoundRefusal {
   const name = NAMES[codec] ?? `the form “${codec}”`;
-  const other = codec === 'aac' ? ' Another browser may open it (Chrome, Edge and Safari can), or save' : ' Save';
+  const other =
+    codec === 'aac' || codec.includes('ac3')
+      ? ' Another browser may open it (Safari, Chrome or Edge), or save'
+      : ' Save';
   return new SoundRefusal({
     kind,
     reason: 'not readable here',
@@ -110,6 +113,8 @@ async function openTrack(input: Input, kind: SoundKind): Promise<InputAudioTrack
     }
     throw damaged(kind, error);
   }
+  if (!track && (await input.getTracks()).length === 0)
+    throw damaged(kind, new Error('the list of what is in it is missing'));
   if (!track) {
     throw new SoundRefusal({
       kind,
@@ -128,7 +133,6 @@ export async function openSound(file: SoundInput): Promise<OpenSound> {
   const sniffed = sniffSound(await file.read(0, Math.min(file.size, SNIFF_BYTES)));
   if (sniffed.refused) throw new SoundRefusal(sniffed.refused);
   let { kind } = sniffed;
-  registerWasmDecoders();
   Logging.level = LogLevel.Silent;
   const input = new Input({
     formats: FORMATS,
@@ -141,11 +145,15 @@ export async function openSound(file: SoundInput): Promise<OpenSound> {
   });
   try {
     const track = await openTrack(input, kind);
-    if (kind === 'video' && (await input.getVideoTracks()).length === 0) kind = 'm4a';
+    if (kind === 'video' && (await input.getVideoTracks()).length === 0) {
+      kind = [MATROSKA, WEBM].includes(await input.getFormat()) ? 'webm' : 'm4a';
+    }
     const internal = await track.getInternalCodecId();
     if (typeof internal === 'string' && LOCKED.includes(internal)) throw new SoundRefusal(protectedFile(kind));
     const codec = await track.getCodec();
-    if (codec === null) throw undecodable(kind, String(internal ?? 'unknown'));
+    const config = await track.getDecoderConfig();
+    if (codec === null || !config) throw undecodable(kind, String(internal ?? 'unknown'));
+    await chooseDecoder(codec, config);
     if (!(await track.canDecode())) throw undecodable(kind, codec);
     const [channels, sampleRate, first, claimedSeconds] = [
       await track.getNumberOfChannels(),
@@ -155,7 +163,7 @@ export async function openSound(file: SoundInput): Promise<OpenSound> {
     ];
     const stream = new Stream(track, Math.max(0, first), codec === 'vorbis' || codec === 'opus');
     return {
-      kind: kind === 'm4a' && codec === 'opus' ? 'ogg opus' : kind,
+      kind,
       codec,
       channels,
       sampleRate,

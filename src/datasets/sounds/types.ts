@@ -11,6 +11,7 @@ export type SoundKind =
   | 'ogg vorbis'
   | 'ogg opus'
   | 'm4a'
+  | 'webm'
   | 'aac'
   | 'video'
   | 'other sound'
