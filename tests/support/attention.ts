@@ -33,7 +33,10 @@ interface Arrays {
   v: Float64Array;
 }
 
-/** Float64 attention and its gradients, written out in full with T×T probabilities. */
+/**
+ * Float64 attention and its gradients, written out in full with T×T probabilities. `terms`: the size of what dq and dk are
+ * sums of, P dP and P D, which cancel where a query sees one key, or one that has all of the probability.
+ */
 export function reference(
   shape: AttentionShape,
   { q, k, v }: Arrays,
@@ -46,6 +49,7 @@ export function reference(
   const dq = new Float64Array(queries * heads * d);
   const dk = new Float64Array(keys * kvHeads * d);
   const dv = new Float64Array(keys * kvHeads * d);
+  const squares = { dq: 0, dk: 0 };
   for (let h = 0; h < heads; h++) {
     const g = Math.floor((h * kvHeads) / heads);
     for (let t = 0; t < queries; t++) {
@@ -75,16 +79,19 @@ export function reference(
       const delta = dp.reduce((a, b, i) => a + b * probabilities[i]!, 0);
       probabilities.forEach((p, i) => {
         const ds = p * (dp[i]! - delta) * scale;
+        const apart = (p * scale) ** 2 * (dp[i]! ** 2 + delta ** 2);
         const to = ((from + i) * kvHeads + g) * d;
         for (let e = 0; e < d; e++) {
           dq[out + e]! += ds * k[kAt(from + i) + e]!;
           dk[to + e]! += ds * q[qAt + e]!;
           dv[to + e]! += p * dO.data[dAt + e]!;
+          squares.dq += apart * k[kAt(from + i) + e]! ** 2;
+          squares.dk += apart * q[qAt + e]! ** 2;
         }
       });
     }
   }
-  return { o, lse, dq, dk, dv };
+  return { o, lse, dq, dk, dv, terms: { dq: Math.sqrt(squares.dq), dk: Math.sqrt(squares.dk), dv: 0 } };
 }
 
 /** The columns of a matrix that the heads fill, packed. */

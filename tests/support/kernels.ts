@@ -50,8 +50,12 @@ export function slope(f: () => number, x: Float64Array, i: number, h = 1e-5): nu
   return (above - below) / (2 * h);
 }
 
-/** |got − expected| / |expected| in the Euclidean norm; NaN anywhere gives NaN, which passes no bound. */
-export function normError(got: Float32Array, expected: Float64Array): number {
+/**
+ * |got − expected| / |expected| in the Euclidean norm; NaN anywhere gives NaN, which passes no bound.
+ * @param least the size of what the outputs are sums of: a few outputs may cancel to nearly nothing, their errors do not, so
+ * that |expected| counts as no less
+ */
+export function normError(got: Float32Array, expected: Float64Array, least = 0): number {
   if (got.length !== expected.length) return NaN;
   let difference = 0;
   let size = 0;
@@ -59,5 +63,5 @@ export function normError(got: Float32Array, expected: Float64Array): number {
     difference += (got[i]! - expected[i]!) ** 2;
     size += expected[i]! ** 2;
   }
-  return Math.sqrt(difference / size);
+  return Math.sqrt(difference / Math.max(size, least ** 2));
 }

@@ -27,7 +27,10 @@ function* members({ images, pixels, channels, groups }: NormCase): Generator<num
   }
 }
 
-/** y, the pairs (mean, rstd) of every group, and with dy the gradient dx. */
+/**
+ * y, the pairs (mean, rstd) of every group, and with dy the gradient dx. `terms`: the size of what y and dx are sums of; x is
+ * the mean and what is above it, known to the last bit of x.
+ */
 export function normReference(
   shape: NormCase,
   x: ArrayLike<number>,
@@ -38,6 +41,7 @@ export function normReference(
   const y = new Float64Array(x.length);
   const dx = new Float64Array(x.length);
   const stats: number[] = [];
+  const squares = { y: 0, dx: 0 };
   for (const at of members(shape)) {
     const mean = at.reduce((sum, i) => sum + x[i]!, 0) / at.length;
     const variance = at.reduce((sum, i) => sum + (x[i]! - mean) ** 2, 0) / at.length;
@@ -45,12 +49,19 @@ export function normReference(
     stats.push(mean, rstd);
     const normal = (i: number): number => (x[i]! - mean) * rstd;
     const z = (i: number): number => normal(i) * weight[i % shape.channels]! + bias[i % shape.channels]!;
-    for (const i of at) y[i] = act(z(i), shape.activation);
+    for (const i of at) {
+      y[i] = act(z(i), shape.activation);
+      squares.y += (x[i]! * rstd * weight[i % shape.channels]!) ** 2 + bias[i % shape.channels]! ** 2;
+    }
     if (!dy) continue;
     const g = (i: number): number => dy[i]! * slopeOf(z(i), shape.activation) * weight[i % shape.channels]!;
     const first = at.reduce((sum, i) => sum + g(i), 0) / at.length;
     const second = at.reduce((sum, i) => sum + g(i) * normal(i), 0) / at.length;
-    for (const i of at) dx[i] = rstd * (g(i) - first - normal(i) * second);
+    for (const i of at) {
+      dx[i] = rstd * (g(i) - first - normal(i) * second);
+      squares.dx +=
+        rstd ** 2 * ((dy[i]! * weight[i % shape.channels]!) ** 2 + first ** 2 + (x[i]! * rstd * second) ** 2);
+    }
   }
-  return { y, dx, stats: Float64Array.from(stats) };
+  return { y, dx, stats: Float64Array.from(stats), terms: { y: Math.sqrt(squares.y), dx: Math.sqrt(squares.dx) } };
 }

@@ -67,7 +67,8 @@ describe.each(FAMILIES)('elementwise for images, %s family', (family) => {
     [2, 3, 7],
     [3, 300, 5],
     [1, 1500, 12],
-    [random.int(1, 4), random.int(100, 400), random.int(1, 40)],
+    // A few sums: one alone may be nearly 0.
+    [random.int(1, 4), random.int(100, 400), random.int(4, 40)],
   ])('sums of columns over %i groups of %i rows, %i columns', async (groups, groupRows, columns) => {
     const count = groups * groupRows * columns;
     const [x, z] = [random.normal(count), random.normal(count)];
@@ -164,7 +165,9 @@ describe.each(FAMILIES)('one wide head, %s family', (family) => {
     const expected = reference(shape, { q: wide(data.q), k: wide(data.k), v: wide(v) }, ranges);
     expect(relativeError(outputs['o']!, expected.o), note).toBeLessThan(5e-6);
     outputs['lse']!.forEach((value, i) =>
-      expect(Math.abs(value / expected.lse[i]! - 1), `${note}, row ${i}`).toBeLessThan(1e-4),
+      expect(Math.abs(value - expected.lse[i]!) / (1 + Math.abs(expected.lse[i]!)), `${note}, row ${i}`).toBeLessThan(
+        1e-5,
+      ),
     );
   });
 });

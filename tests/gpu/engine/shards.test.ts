@@ -152,7 +152,9 @@ async function resultsWith(family: KernelFamily, maxBinding: number | undefined)
         ]),
       );
       const [logits] = await runComponent(model, 'model', batch, 'batch.safetensors');
-      const run = await trained(model, { examples, recipe: quickRecipe({ max_steps: family === 'gpu' ? 1 : 3 }) });
+      // So large an epsilon makes AdamW's step proportional to the gradient: rounding stays what it is.
+      const recipe = quickRecipe({ max_steps: family === 'gpu' ? 1 : 3, learning_rate: 0.1, adam_epsilon: 1 });
+      const run = await trained(model, { examples, recipe });
       expect(run.error).toBeUndefined();
       return {
         logits: (logits!.data as Float32Array).slice(0, sequence!.tokens * 150),
@@ -172,8 +174,9 @@ test.each(FAMILIES)('a whole model whose layers are all split trains as it does 
   split.losses.forEach((loss, i) => expect(Math.abs(loss / whole.losses[i]! - 1), note).toBeLessThan(1e-5));
   for (const [name, tensors] of whole.adapter.tensors) {
     const other = split.adapter.tensors.get(name)!;
-    // B alone began at zero; AdamW's first steps make rounding visible where a gradient is nearly zero.
-    expect(relativeError(other.B, tensors.B), `${note}, ${name}`).toBeLessThan(2e-2);
-    expect(relativeError(other.A, tensors.A), `${note}, ${name}`).toBeLessThan(1e-3);
+    // B began at zero: it is nothing but what was learnt.
+    expect(Math.hypot(...tensors.B), `${note}, ${name}`).toBeGreaterThan(0);
+    expect(relativeError(other.B, tensors.B), `${note}, ${name}`).toBeLessThan(1e-4);
+    expect(relativeError(other.A, tensors.A), `${note}, ${name}`).toBeLessThan(1e-5);
   }
 });

@@ -115,8 +115,11 @@ async function readBack(device: Device, buffer: GPUBuffer): Promise<Values> {
   return values;
 }
 
-/** |got − expected| / |expected| in the Euclidean norm; NaN anywhere gives NaN, which passes no bound. */
-export function relativeError(got: ArrayLike<number>, expected: ArrayLike<number>): number {
+/**
+ * |got − expected| / |expected| in the Euclidean norm; NaN anywhere gives NaN, which passes no bound.
+ * @param least as normError's in tests/support/kernels.ts
+ */
+export function relativeError(got: ArrayLike<number>, expected: ArrayLike<number>, least = 0): number {
   if (got.length !== expected.length) return NaN;
   let difference = 0;
   let size = 0;
@@ -124,7 +127,7 @@ export function relativeError(got: ArrayLike<number>, expected: ArrayLike<number
     difference += (got[i]! - expected[i]!) ** 2;
     size += expected[i]! ** 2;
   }
-  return Math.sqrt(difference / size);
+  return Math.sqrt(difference / Math.max(size, least ** 2));
 }
 
 export const wide = (values: ArrayLike<number>): Float64Array => Float64Array.from(values);
