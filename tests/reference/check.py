@@ -3,8 +3,8 @@
   check.py [--headless 'npm run --silent headless --'] [--out FOLDER] [CASE_FOLDER ...]
 
 Without folders: every case of tests/fixtures. For each: compare.py's checks; then the trained and exported adapter is
-run by us and by peft on the same inputs (interop.py). A look's are look_compare.py's checks. Exit status 1 where anything
-differs.
+run by us and by peft on the same inputs (interop.py). A look's are look_compare.py's checks, a sound's sound_compare.py's.
+Exit status 1 where anything differs.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import look_compare
+import sound_compare
 from compare import compare, has_prompt, run_generation, run_headless, run_model
 
 HERE = Path(__file__).resolve().parent
@@ -43,7 +44,12 @@ def check_look(command, case, out):
     return not look_compare.compare_look(case, out)
 
 
-CHECKS = {'voice': check_voice, 'look': check_look}
+def check_sound(command, case, out):
+    sound_compare.run_headless(command, case, out)
+    return not sound_compare.compare_sound(case, out)
+
+
+CHECKS = {'voice': check_voice, 'look': check_look, 'sound': check_sound}
 
 
 def main():

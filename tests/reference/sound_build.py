@@ -20,7 +20,11 @@ from sound_cases import RECIPE
 
 # Least differences by which codes of the codec and of greedy generation are chosen, far beyond any rounding in float32.
 LEAST_CODE_MARGIN = 2e-4
-LEAST_SCORE_MARGIN = 2e-3
+LEAST_SCORE_MARGIN = 1e-3
+
+
+class Unclear(AssertionError):
+    """These random weights decide too much by near ties."""
 
 
 def write_json(path, value):
@@ -112,7 +116,7 @@ def clear_sound(model, rows, channels, length, generator):
         values = (torch.stack(waves).reshape(rows, channels, length) + 0.3 * normal(generator, rows, channels, length)).clamp(-1, 1)
         if sound_oracle.code_margin(model, values.double()) > LEAST_CODE_MARGIN:
             return values
-    raise AssertionError(f'no sound of {length} samples with clear codes found')
+    raise Unclear(f'no sound of {length} samples with clear codes found')
 
 
 def write_components(folder, base_folder, cases, adapter=None):
@@ -138,7 +142,7 @@ def write_components(folder, base_folder, cases, adapter=None):
             entry['adapter'] = 'adapter-init'
         if component == 'audio_encoder':
             if not torch.equal(own['audio_codes'], expected['audio_codes']):
-                raise AssertionError(f"{folder.name}: torch's own float32 codes of {name} differ")
+                raise Unclear(f"{folder.name}: torch's own float32 codes of {name} differ")
         else:
             check_finite(f'{folder.name} {name}', expected)
             error = max(oracle.relative_error(heard(inputs, own[k]), kept[k]) for k in kept)
@@ -239,7 +243,7 @@ def float32_errors(init, expected, own):
     return {k: float(f'{v:.0e}') for k, v in errors.items()}
 
 
-def well_conditioned(result):
+def well_conditioned(result, change=2e-5):
     """Whether an f32 engine can be held to the limits: torch's own float32 run is ten times nearer, or nearly so."""
     own = result['float32_error_of_torch']
     parts = result['components']
@@ -247,7 +251,7 @@ def well_conditioned(result):
     return (
         own['gradient_worst'] <= 6e-6
         and own['gradients_together'] <= 2e-6
-        and own['adapter_change'] <= 2e-5
+        and own['adapter_change'] <= change
         and result['central_difference_error'] <= 1e-7
         and all(error <= limit(name) for name, error in parts.items())
     )
@@ -264,7 +268,7 @@ def write_generation(folder, base_folder, spec, adapter, generator):
     prompt, steps = about['prompt'], about['steps']
     with oracle.arithmetic(torch.float64):
         models = {'base': sound_oracle.load_base(base_folder, torch.float64), 'adapter': sound_oracle.load_adapted(base_folder, adapter, torch.float64)}
-        for attempt in range(300):
+        for _ in range(60):
             ids = tokenizer(prompt).input_ids
             results = {}
             for which, model in models.items():
@@ -278,7 +282,7 @@ def write_generation(folder, base_folder, spec, adapter, generator):
             chosen = torch.randperm(len(words), generator=generator)[:5]
             prompt = ' '.join(words[i] for i in chosen)
         else:
-            raise AssertionError(f'{folder.name}: no prompt with clear greedy choices found')
+            raise Unclear(f'{folder.name}: no prompt with clear greedy choices found')
     write_json(
         folder / 'generation.json',
         {

@@ -199,10 +199,10 @@ def random_spec(channels, seed):
         'adapter': settings,
         'rows': rows,
         'recipe': {
-            'max_steps': rng.randint(2, 4),
+            'max_steps': rng.randint(3, 4),
             'per_device_train_batch_size': rng.randint(1, min(2, len(rows))),
             'gradient_accumulation_steps': rng.randint(1, 2),
-            'learning_rate': rng.choice([2e-4, 1e-3, 5e-3]),
+            'learning_rate': rng.choice([1e-3, 2e-3, 5e-3]),
             'weight_decay': rng.choice([0.0, 0.01, 0.1]),
             'max_grad_norm': rng.choice([0.05, 1.0, 100.0]),
             'lr_scheduler_type': rng.choice(['constant', 'linear', 'cosine']),
