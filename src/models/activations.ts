@@ -8,10 +8,22 @@ const squared = (e: Expression): Expression => binary('mul', e, e);
 /** min(max(x, 0), 6) */
 const relu6 = (x: Expression): Expression => binary('sub', relu(x), relu(binary('sub', x, constant(6))));
 
+/**
+ * log(1 + z) for z from 0 to 1 as 2 artanh(z / (2 + z)), whose series is exact to 1e-8 here. A logarithm of the sum would lose
+ * small z, and the slope of a root of it with them.
+ */
+const log1p = (z: Expression): Expression => {
+  const s = binary('div', z, binary('add', constant(2), z));
+  const square = squared(s);
+  let series: Expression = constant(1 / 13);
+  for (const odd of [11, 9, 7, 5, 3, 1]) series = binary('add', constant(1 / odd), binary('mul', square, series));
+  return times(2, binary('mul', s, series));
+};
+
 /** log(1 + eˣ) as max(x, 0) + log(1 + e^-|x|), which does not overflow. */
 const softplus = (x: Expression): Expression => {
   const magnitude = binary('add', relu(x), relu(unary('neg', x)));
-  return binary('add', relu(x), unary('log', binary('add', constant(1), unary('exp', unary('neg', magnitude)))));
+  return binary('add', relu(x), log1p(unary('exp', unary('neg', magnitude))));
 };
 
 /** (1 + erf((x - μ) / (σ √2))) / 2 with the numbers of MEGA (Ma et al., arXiv:2209.10655), as transformers has them */

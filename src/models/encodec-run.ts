@@ -190,6 +190,7 @@ export async function encodeSound(
   codec: CodecRun,
   channels: readonly Float32Array<ArrayBuffer>[],
 ): Promise<Int32Array<ArrayBuffer>> {
+  if (channels.some(({ length }) => length !== channels[0]!.length)) throw new Error('channels of different length');
   let all = new Int32Array(0);
   for (const [channel, samples] of channels.entries()) {
     const codes = await encodeChannel(codec, samples);

@@ -173,7 +173,7 @@ describe('what is not supported is refused, with file and field', () => {
     ['decoder', 'num_attention_heads', 7, 'num_attention_heads'],
     ['decoder', 'cross_attention_hidden_size', 20, 'cross_attention_hidden_size'],
     ['decoder', 'pad_token_id', 33, 'pad_token_id is 33'],
-    ['decoder', 'tie_word_embeddings', true, 'tie_word_embeddings'],
+    ['decoder', 'model_type', 'opt', 'config.json (decoder) says model_type is “opt”'],
   ])('%s %s %j', (part, field, value, message) => {
     const json =
       part === '' ? { ...config, [field]: value } : { ...config, [part]: { ...config[part], [field]: value } };

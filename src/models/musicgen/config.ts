@@ -57,7 +57,7 @@ const GENERATION_FILE = 'generation_config.json';
 export const DECODER_EPS = 1e-5;
 
 function parseDecoder(config: ComponentConfig, textHiddenSize: number): MusicgenDecoderConfig {
-  config.expect({ model_type: 'musicgen_decoder', tie_word_embeddings: false });
+  config.expect({ model_type: 'musicgen_decoder' });
   const channels = config.size('audio_channels', 1);
   if (channels !== 1 && channels !== 2) throw config.wrong('audio_channels', 'supported are 1 and 2');
   const codebooks = config.size('num_codebooks', 4);
