@@ -43,14 +43,14 @@ export const LORA_FIELDS: readonly LoraField[] = [
     label: 'Capacity',
     default: 16,
     group: 'basic',
-    help: 'Rank of the adapter: how much it can hold. 8 to 32 suits a voice; more needs more memory and more examples, and learns by heart sooner.',
+    help: 'Rank of the adapter: how much it can hold. 8 to 32 suits most; more needs more memory and more examples, and learns by heart sooner.',
   },
   {
     name: 'lora_alpha',
     label: 'Weight of the adapter',
     default: 32,
     group: 'basic',
-    help: 'The adapter is multiplied by lora_alpha / r. Twice the rank is usual; a higher value acts like a higher learning rate.',
+    help: 'The adapter is multiplied by lora_alpha / r. Twice the rank is usual for voices, the rank itself for looks and sounds; a higher value acts like a higher learning rate.',
   },
   {
     name: 'target_modules',
