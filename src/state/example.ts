@@ -9,6 +9,9 @@ import { openProject } from './project.svelte.ts';
 import { projects } from './projects.svelte.ts';
 import { sounds } from './sounds.svelte.ts';
 
+/** Tasks for which a small base and an example come with the page. */
+export const WITH_EXAMPLE: readonly Task[] = ['voice', 'look'];
+
 async function fetchFile(task: Task, name: string): Promise<Blob> {
   const sentence = 'The example could not be fetched: the page’s server does not answer as it should. Reload the page.';
   const answer = await fetch(new URL(`examples/${task}/${name}`, document.baseURI)).catch(() => null);

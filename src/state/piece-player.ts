@@ -8,6 +8,9 @@ const LEAST = 0.4;
 /** The rest may take a little longer than what came took. */
 const CAUTION = 1.15;
 
+/** Browsers promise to play this many samples a second and more. */
+const LEAST_RATE = 8000;
+
 /** Whether playing may begin: `ready` of `total` seconds are there, and they took `took` seconds to come. */
 export function mayBegin(ready: number, total: number, took: number): boolean {
   if (ready >= total) return true;
@@ -40,7 +43,7 @@ export class PiecePlayer {
 
   /** The next piece; begins to play when that will not have to stop again. */
   push(from: number, channels: Float32Array<ArrayBuffer>[], sampleRate: number): void {
-    if (this.#stopped) return;
+    if (this.#stopped || sampleRate < LEAST_RATE) return;
     this.#waiting.push({ from, channels, sampleRate });
     this.#ready = (from + (channels[0]?.length ?? 0)) / sampleRate;
     if (this.#start === null && !mayBegin(this.#ready, this.#total, (performance.now() - this.#began) / 1000)) return;

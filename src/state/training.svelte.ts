@@ -149,7 +149,7 @@ class Training {
     return this.#livingPhase;
   }
 
-  /** Tokens, pictures of a look or code frames of a sound a second over the last steps. */
+  /** Tokens, pictures of a look or clips of a sound a second over the last steps. */
   readonly speed: number = $derived.by(() => {
     const recent = this.#steps.slice(-RECENT_STEPS);
     const seconds = recent.reduce((sum, point) => sum + point.seconds, 0);

@@ -153,7 +153,7 @@ export interface RunRecord {
   reason: string;
   /** Seconds of training, without pauses. */
   seconds: number;
-  /** Tokens seen; of a look, pictures; of a sound, code frames. */
+  /** Tokens seen; of a look, pictures; of a sound, clips. */
   tokens: number;
 }
 
@@ -162,7 +162,7 @@ export interface StepPoint {
   loss: number;
   learningRate: number;
   gradNorm: number;
-  /** Tokens of the step; of a look, pictures; of a sound, code frames. */
+  /** Tokens of the step; of a look, pictures; of a sound, clips. */
   tokens: number;
   seconds: number;
 }

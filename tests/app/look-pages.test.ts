@@ -1,20 +1,11 @@
-import { AxeBuilder } from '@axe-core/playwright';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { beginProject, goToStep, visit, type StepName, type Visit } from './visit.ts';
+import { beginProject, goToStep, overflow, violations, visit, type StepName, type Visit } from './visit.ts';
 import { hostileFiles, photos } from './look-pictures.ts';
 
 const STEPS: readonly StepName[] = ['Ask', 'Data', 'Base', 'Train', 'Try', 'Share'];
 const PICTURES = 'input[aria-label="Pictures to learn from"]';
 /** A folder for pictures of the pages, to be looked at. */
 const SHOTS = process.env['ATHANOR_SHOTS'];
-
-/** Every violation in a line, so that a failure says where. */
-async function violations({ page }: Visit): Promise<string[]> {
-  const { violations: found } = await new AxeBuilder({ page })
-    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
-    .analyze();
-  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
-}
 
 describe.each([
   { width: 320, colorScheme: 'light' },
@@ -42,9 +33,8 @@ describe.each([
       });
     }
     if (SHOTS) await page.screenshot({ path: `${SHOTS}/${name}-${width}.png`, fullPage: true });
-    expect(await violations(visitor)).toEqual([]);
-    // At 320 px this is also what 400 % zoom shows on a usual screen.
-    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+    expect(await violations(visitor.page)).toEqual([]);
+    expect(await overflow(page)).toBeLessThanOrEqual(0);
   }
 
   it('is accessible on every step and does not scroll sideways', async () => {

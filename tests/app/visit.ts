@@ -1,3 +1,4 @@
+import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from 'playwright-core';
 import { openBrowser, serveApp, type TestBrowser, type TestBrowserOptions } from '../support/browser.ts';
 
@@ -34,6 +35,18 @@ export async function visit(options: TestBrowserOptions & { landOn?: string } = 
   };
 }
 
+/** Every violation of WCAG 2.2 AA and of good practice in a line, so that a failure says where. */
+export async function violations(page: Page): Promise<string[]> {
+  const { violations: found } = await new AxeBuilder({ page })
+    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
+    .analyze();
+  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+}
+
+/** Pixels by which the page is wider than its window. At 320 px this is also what 400 % zoom shows on a usual screen. */
+export const overflow = (page: Page): Promise<number> =>
+  page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+
 export type StepName = 'Ask' | 'Data' | 'Base' | 'Train' | 'Try' | 'Share';
 
 export async function goToStep(page: Page, name: StepName): Promise<void> {
@@ -43,7 +56,7 @@ export async function goToStep(page: Page, name: StepName): Promise<void> {
     .click();
 }
 
-export type TaskName = 'A voice' | 'A look';
+export type TaskName = 'A voice' | 'A look' | 'A sound';
 
 /** A new project, open at its first step. */
 export async function beginProject(page: Page, task: TaskName = 'A voice'): Promise<void> {
