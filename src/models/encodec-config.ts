@@ -50,6 +50,9 @@ export function parseEncodecConfig(config: ComponentConfig): EncodecConfig {
   if (trimRightRatio < 0 || trimRightRatio > 1)
     throw config.wrong('trim_right_ratio', 'a number from 0 to 1 is needed');
   if (!causal && trimRightRatio !== 1) throw config.wrong('trim_right_ratio', 'without use_causal_conv it must be 1');
+  const residualLayers = config.number('num_residual_layers', 1);
+  if (!Number.isSafeInteger(residualLayers) || residualLayers < 0)
+    throw config.wrong('num_residual_layers', 'a whole number is needed');
   const kernels = {
     kernel: config.size('kernel_size', 7),
     lastKernel: config.size('last_kernel_size', 7),
@@ -61,7 +64,7 @@ export function parseEncodecConfig(config: ComponentConfig): EncodecConfig {
     sampleRate,
     hiddenSize,
     filters,
-    residualLayers: config.size('num_residual_layers', 1),
+    residualLayers,
     ratios,
     ...kernels,
     dilationGrowth: config.size('dilation_growth_rate', 2),
@@ -97,12 +100,7 @@ export const hopLength = ({ ratios }: Pick<EncodecConfig, 'ratios'>): number => 
 
 /** Frames that code so many samples; the last may be filled in part. */
 export const framesOf = (config: Pick<EncodecConfig, 'ratios'>, samples: number): number =>
-  // Level by level, as the layers round; the same as rounding once.
   Math.ceil(samples / hopLength(config));
-
-/** Frames a second, rounded up as transformers does where it is no whole number. */
-export const frameRateOf = ({ sampleRate, ratios }: Pick<EncodecConfig, 'sampleRate' | 'ratios'>): number =>
-  frameRate(sampleRate, ratios);
 
 /** What a graph asks for beside a codebook: -‖e‖² / 2 of each of its entries. */
 export const HALF_NORMS = '#halfNorms';

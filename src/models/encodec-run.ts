@@ -128,10 +128,7 @@ const gather =
   };
 
 /** The codes [codebooks, frames] of one channel's samples. Throws UserError where there are none. */
-export async function encodeChannel(
-  codec: CodecRun,
-  samples: Float32Array<ArrayBuffer>,
-): Promise<Int32Array<ArrayBuffer>> {
+async function encodeChannel(codec: CodecRun, samples: Float32Array<ArrayBuffer>): Promise<Int32Array<ArrayBuffer>> {
   const { config, codebooks } = codec;
   if (samples.length === 0) throw new UserError('A sound without samples has no codes.');
   const { widest } = codecStages(config, '');
@@ -163,7 +160,7 @@ export async function encodeChannel(
 }
 
 /** The samples [frames · hop] of one channel's codes [codebooks, frames]. Throws UserError for what is no code. */
-export async function decodeChannel(codec: CodecRun, codes: ArrayLike<number>): Promise<Float32Array<ArrayBuffer>> {
+async function decodeChannel(codec: CodecRun, codes: ArrayLike<number>): Promise<Float32Array<ArrayBuffer>> {
   const { config, codebooks } = codec;
   const frames = codes.length / codebooks;
   if (!Number.isInteger(frames) || frames === 0)

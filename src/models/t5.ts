@@ -73,7 +73,7 @@ export function relativeBucket({ buckets, maxDistance }: T5Config, distance: num
 }
 
 /** Distances beyond this are alike: the bias has 2 span + 1 columns. */
-export const biasSpan = ({ maxDistance }: T5Config): number => maxDistance;
+const biasSpan = ({ maxDistance }: T5Config): number => maxDistance;
 
 const biasName = (prefix: string): string =>
   `${prefix}.encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight`;

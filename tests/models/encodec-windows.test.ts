@@ -41,6 +41,7 @@ const CONFIGS: [string, EncodecConfig][] = [
   ['even kernels', small({ kernel: 6, lastKernel: 4, residualKernel: 2 })],
   ['zeros beyond the ends', small({ padMode: 'constant', causal: true, residualLayers: 2 })],
   ['the edge beyond the ends', small({ padMode: 'replicate' })],
+  ['no residual layers', small({ residualLayers: 0, ratios: [2, 5] })],
   ['one ratio', small({ ratios: [7], kernel: 9 })],
 ];
 

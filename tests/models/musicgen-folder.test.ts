@@ -164,6 +164,7 @@ describe('what is not supported is refused, with file and field', () => {
     ['audio_encoder', 'codebook_dim', 7, 'codebook_dim'],
     ['audio_encoder', 'audio_channels', 2, 'audio_channels'],
     ['audio_encoder', 'num_lstm_layers', 0, 'num_lstm_layers'],
+    ['audio_encoder', 'num_residual_layers', -1, 'num_residual_layers'],
     ['audio_encoder', 'pad_mode', 'circular', 'pad_mode'],
     ['audio_encoder', 'trim_right_ratio', 0.5, 'trim_right_ratio'],
     ['audio_encoder', 'upsampling_ratios', [], 'upsampling_ratios'],

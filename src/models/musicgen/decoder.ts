@@ -141,7 +141,7 @@ export function generationInputs(
 type LayerPart = 'q' | 'k' | 'v' | 'out' | 'textQ' | 'textK' | 'textV' | 'textOut' | 'fc1' | 'fc2';
 
 /** The modules of one layer under transformers' names. */
-export function layerProjections(config: MusicgenDecoderConfig, layer: number): Record<LayerPart, Projection> {
+function layerProjections(config: MusicgenDecoderConfig, layer: number): Record<LayerPart, Projection> {
   const { hiddenSize, intermediateSize } = config;
   const name = `decoder.model.decoder.layers.${layer}`;
   const square = (part: string): Projection => ({

@@ -22,7 +22,7 @@ export const framesOfSteps = (books: Codebooks, steps: number): number => steps 
 export const stepsOfFrames = (books: Codebooks, frames: number): number => frames - 1 + channelCodebooks(books);
 
 /** transformers delays nothing in fewer steps; here they are refused. */
-export const fewestSteps = (books: Codebooks): number => 2 * channelCodebooks(books) - 2;
+const fewestSteps = (books: Codebooks): number => 2 * channelCodebooks(books) - 2;
 
 /** Throws UserError where so many steps are too few for all codebooks to begin and end. */
 export function requireSteps(books: Codebooks, steps: number): void {
@@ -38,18 +38,6 @@ export function requireSteps(books: Codebooks, steps: number): void {
 export function isPredicted(books: Codebooks, codebook: number, step: number, steps: number): boolean {
   const first = delayOf(books, codebook);
   return step >= first && step < first + framesOfSteps(books, steps);
-}
-
-/** The codes [K, frames] out of what each step predicted, [steps, K]. */
-export function undoDelay(books: Codebooks, predicted: ArrayLike<number>, steps: number): Int32Array<ArrayBuffer> {
-  const { codebooks } = books;
-  const frames = framesOfSteps(books, steps);
-  const codes = new Int32Array(codebooks * frames);
-  for (let k = 0; k < codebooks; k++) {
-    const delay = delayOf(books, k);
-    for (let t = 0; t < frames; t++) codes[k * frames + t] = predicted[(t + delay) * codebooks + k]!;
-  }
-  return codes;
 }
 
 /**

@@ -6,14 +6,6 @@ import { isJsonObject } from '../files/json.ts';
 import { Tokenizer } from '../tokenizer.ts';
 import { CharsMap } from './charsmap.ts';
 
-/** Texts as the text encoder is given them: [texts · length] each. */
-export interface TextBatch {
-  ids: Int32Array<ArrayBuffer>;
-  /** 1 for tokens, 0 for padding on the right. */
-  mask: Int32Array<ArrayBuffer>;
-  length: number;
-}
-
 const T5_CLASSES = ['T5Tokenizer', 'T5TokenizerFast'];
 
 /**
@@ -97,19 +89,6 @@ export class MusicgenTokenizer {
   /** The tokens of a text with the one that ends it. */
   encode(text: string): Int32Array<ArrayBuffer> {
     return Int32Array.from(this.#encode(text));
-  }
-
-  /** Texts one below the other, padded on the right to the longest, or to `length` if that is more. */
-  batch(texts: readonly string[], length = 0): TextBatch {
-    const rows = texts.map((text) => this.encode(text));
-    const longest = Math.max(length, ...rows.map((row) => row.length));
-    const ids = new Int32Array(rows.length * longest).fill(this.padId);
-    const mask = new Int32Array(rows.length * longest);
-    rows.forEach((row, i) => {
-      ids.set(row, i * longest);
-      mask.fill(1, i * longest, i * longest + row.length);
-    });
-    return { ids, mask, length: longest };
   }
 }
 
