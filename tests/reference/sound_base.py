@@ -1,18 +1,15 @@
 """Writes a random model of MusicGen's classes as the hub lays it out: config.json, generation_config.json, weights in one
-checkpoint, and a unigram tokenizer of T5's kind, trained here on a few captions.
+checkpoint, and a unigram tokenizer of T5's kind, made here from a few captions.
 """
 
 import json
 import math
-import os
 import shutil
-
-os.environ.setdefault('RAYON_NUM_THREADS', '1')  # so that the trained vocabulary is always the same
+from collections import Counter
 
 import oracle
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
     EncodecConfig,
     EncodecFeatureExtractor,
@@ -93,18 +90,25 @@ def fill_codebooks(model, generator):
     last.bias.mul_(factor)
 
 
+def make_pieces(count):
+    """The pieces of a unigram vocabulary with their scores: every letter, and what occurs most in the words of CAPTIONS.
+
+    (tokenizers' own trainer gives another vocabulary each time.)
+    """
+    words = ['▁' + word for caption in CAPTIONS for word in caption.split()]
+    found = Counter(word[i:j] for word in words for i in range(len(word)) for j in range(i + 1, min(i + 8, len(word)) + 1))
+    letters = sorted(piece for piece in found if len(piece) == 1)
+    longer = sorted((piece for piece in found if len(piece) > 1), key=lambda piece: (-found[piece] * (len(piece) - 1), piece))
+    chosen = letters + longer[: count - len(letters)]
+    total = sum(found[piece] for piece in chosen)
+    scores = [(piece, round(math.log(found[piece] / total), 4)) for piece in chosen]
+    return sorted(scores, key=lambda piece: (-piece[1], piece[0]))
+
+
 def make_tokenizer():
-    """A T5Tokenizer over a vocabulary trained on CAPTIONS: pad 0, end 1, unknown 2, sentinels last."""
-    trained = Tokenizer(models.Unigram())
-    trained.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme='always')])
-    special = ['<pad>', '</s>', '<unk>']
-    trainer = trainers.UnigramTrainer(vocab_size=140, special_tokens=special, unk_token='<unk>', show_progress=False)
-    trained.train_from_iterator(CAPTIONS, trainer)
-    pieces = [(token, round(score, 4)) for token, score in json.loads(trained.to_str())['model']['vocab']]
-    if [token for token, _ in pieces[:3]] != special:
-        raise AssertionError(f'the trained vocabulary begins with {pieces[:3]}')
-    pieces = pieces[:3] + sorted(pieces[3:], key=lambda piece: (-piece[1], piece[0]))
-    pieces += [(f'<extra_id_{i}>', 0.0) for i in reversed(range(SENTINELS))]
+    """A T5Tokenizer: pad 0, end 1, unknown 2, the pieces by score, sentinels last."""
+    special = [('<pad>', 0.0), ('</s>', 0.0), ('<unk>', 0.0)]
+    pieces = special + make_pieces(136) + [(f'<extra_id_{i}>', 0.0) for i in reversed(range(SENTINELS))]
     return T5Tokenizer(vocab=pieces, extra_ids=SENTINELS, model_max_length=512)
 
 

@@ -18,8 +18,7 @@ from transformers import AutoTokenizer
 from sound_base import CAPTIONS, write_base
 from sound_cases import RECIPE
 
-# Least differences by which codes of the codec and of greedy generation are chosen, far beyond any rounding in float32.
-LEAST_CODE_MARGIN = 2e-4
+# The least difference by which codes are chosen in greedy generation, far beyond any rounding in float32.
 LEAST_SCORE_MARGIN = 1e-3
 
 
@@ -101,20 +100,21 @@ def component_cases(folder, base, generator):
     with oracle.arithmetic(torch.float64):
         model = sound_oracle.load_base(folder / 'base', torch.float64)
         for name, (rows, length) in sounds.items():
-            cases[name] = ('audio_encoder', {'input_values': clear_sound(model, rows, channels, length, generator)})
+            cases[name] = ('audio_encoder', {'input_values': clear_sound(model, (rows, channels, length), base['code_margin'], generator)})
     cases['audio_decoder'] = ('audio_decoder', {'audio_codes': codes(2, short)})
     cases['audio_decoder-long'] = ('audio_decoder', {'audio_codes': codes(1, int(8 * short))})
     cases['audio_decoder-short'] = ('audio_decoder', {'audio_codes': codes(1, 1)})
     return cases
 
 
-def clear_sound(model, rows, channels, length, generator):
+def clear_sound(model, shape, margin, generator):
     """Noise over slow waves, [rows, channels, length], none of whose codes is a near tie."""
+    rows, channels, length = shape
     for _ in range(200):
         time = torch.arange(length, dtype=torch.float32)
         waves = [0.4 * torch.sin(time * (0.03 + 0.7 * torch.rand(1, generator=generator)) + 6 * torch.rand(1, generator=generator)) for _ in range(rows * channels)]
         values = (torch.stack(waves).reshape(rows, channels, length) + 0.3 * normal(generator, rows, channels, length)).clamp(-1, 1)
-        if sound_oracle.code_margin(model, values.double()) > LEAST_CODE_MARGIN:
+        if sound_oracle.code_margin(model, values.double()) > margin:
             return values
     raise Unclear(f'no sound of {length} samples with clear codes found')
 

@@ -2,9 +2,10 @@
 
 A base: `text`, `audio` and `decoder` are what differs from transformers' defaults of T5Config, EncodecConfig and
 MusicgenDecoderConfig, `stored` how weights lie in the file, `weight_norm` the storage form of the codec's convolutions,
-`position_table` whether the file holds one besides, `frames` the lengths of what the codec is given to encode and to decode,
-`generate` a prompt and the decoder's steps. A case: `base` names one (the case of that name holds its folder), `adapter` a
-peft LoraConfig, `recipe` what differs from RECIPE, `rows` the text's and the codes' length of each row of the batch file.
+`position_table` whether the file holds one besides, `frames` the lengths of what the codec is given to encode and to
+decode, `code_margin` how clearly it must choose (relative to the terms of its distances), `generate` a prompt and the
+decoder's steps. A case: `base` names one (the case of that name holds its folder), `adapter` a peft LoraConfig, `recipe`
+what differs from RECIPE, `rows` the text's and the codes' length of each row of the batch file.
 """
 
 import math
@@ -62,6 +63,7 @@ BASES = {
         'decoder': decoder(24, 3, 50, 2, 4, 32),
         'stored': 'float32',
         'weight_norm': 'parametrizations',
+        'code_margin': 2e-4,
         'long_text': 150,
         'frames': [9.3, 21],
         'generate': {'prompt': 'a slow waltz of soft bells, 90 bpm', 'steps': 22},
@@ -78,6 +80,7 @@ BASES = {
         'stored': 'float32',
         'shards': 2,
         'weight_norm': 'weight_g',
+        'code_margin': 2e-4,
         'long_text': 70,
         'frames': [7.5, 13],
         'generate': {'prompt': 'fast techno drums & deep bass', 'steps': 17},
@@ -91,6 +94,7 @@ BASES = {
         'weight_norm': 'weight_g',
         'position_table': True,
         'start_in_decoder': True,
+        'code_margin': 2e-4,
         'long_text': 33,
         'frames': [11.9, 5],
         'seed': 323,
@@ -173,6 +177,7 @@ def random_spec(channels, seed):
         'weight_norm': rng.choice(['parametrizations', 'weight_g']),
         'position_table': rng.random() < 0.3,
         'start_in_decoder': rng.random() < 0.3,
+        'code_margin': 5e-5,
         'long_text': rng.randint(20, 160),
         'frames': [rng.uniform(3, 20), rng.randint(2, 20)],
         'generate': {'prompt': rng.choice(['slow bells in a minor key', 'fast drums, 120 bpm', 'a waltz']), 'steps': rng.randint(10, 24)},
