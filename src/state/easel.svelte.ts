@@ -182,6 +182,8 @@ export class Easel {
     this.#choice = null;
     this.#given = [];
     this.#prompt = prompt;
+    // As the samples along the way were drawn.
+    this.#settings = { ...DEFAULT_DRAWING, guidance: openProject.recipe.sample_guidance_scale };
   }
 
   stop(): void {
