@@ -97,14 +97,19 @@ async function run({
     }
   }
   for (let i = 0; i < runs; i++) {
-    for (const { side, result } of running) {
+    for (const { side, result } of running.filter((each) => each.result.failure === null)) {
       const before = await window.athanorGraphicsSeconds();
-      result.seconds.push(await timed(side, result));
+      try {
+        result.seconds.push(await timed(side, result));
+      } catch (error) {
+        result.failure = (error as Error).message;
+        continue;
+      }
       const after = await window.athanorGraphicsSeconds();
       if (before !== null && after !== null) result.processor.push(after - before);
     }
   }
-  const [first, second] = running;
+  const [first, second] = running.filter(({ result }) => result.failure === null);
   const difference = first && second ? apart(await first.side.result(), await second.side.result()) : null;
   for (const { side } of running) side.destroy();
   return { results, apart: difference };

@@ -108,7 +108,8 @@ function tiling(
       SUBGROUPS: target.subgroups,
       QUAD: quad,
       ROWS: rows,
-      BLOCK: quad ? 4 : 2,
+      // Very large heads lie in memory: more rows of the other side share each load of them.
+      BLOCK: quad || chunks > 32 ? 4 : 2,
       CHUNKS: chunks,
       LOOP: loops,
       STEP: loops ? [4, 3, 2, 1].find((step) => chunks % step === 0)! : chunks,
