@@ -3,9 +3,10 @@
 A base: `text`, `audio` and `decoder` are what differs from transformers' defaults of T5Config, EncodecConfig and
 MusicgenDecoderConfig, `stored` how weights lie in the file, `weight_norm` the storage form of the codec's convolutions,
 `position_table` whether the file holds one besides, `frames` the lengths of what the codec is given to encode and to
-decode, `code_margin` how clearly it must choose (relative to the terms of its distances), `generate` a prompt and the
-decoder's steps. A case: `base` names one (the case of that name holds its folder), `adapter` a peft LoraConfig, `recipe`
-what differs from RECIPE, `rows` the text's and the codes' length of each row of the batch file.
+decode, `code_margin` how clearly it must choose (relative to the terms of its distances), `generate` a prompt, the
+decoder's steps, and whether the codes must vary. A case: `base` names one (the case of that name holds its folder),
+`adapter` a peft LoraConfig, `recipe` what differs from RECIPE, `rows` the text's and the codes' length of each row of the
+batch file.
 """
 
 import math
@@ -66,7 +67,7 @@ BASES = {
         'code_margin': 2e-4,
         'long_text': 150,
         'frames': [9.3, 21],
-        'generate': {'prompt': 'a slow waltz of soft bells, 90 bpm', 'steps': 22},
+        'generate': {'prompt': 'a slow waltz of soft bells, 90 bpm', 'steps': 22, 'varied': True},
         'texts': True,
         'seed': 301,
     },
@@ -83,7 +84,7 @@ BASES = {
         'code_margin': 2e-4,
         'long_text': 70,
         'frames': [7.5, 13],
-        'generate': {'prompt': 'fast techno drums & deep bass', 'steps': 17},
+        'generate': {'prompt': 'fast techno drums & deep bass', 'steps': 17, 'varied': True},
         'seed': 312,
     },
     'sound-f16': {
