@@ -67,9 +67,18 @@ export class LookCodec {
     return this.#base.planOf(textGraph(this.#base.graphOptions(adapter?.hook), { images: 1, length }));
   }
 
+  /** Pixels a side that go through at once, a multiple of a latent's: the widest map at full size must be one binding. */
+  get #mostPixels(): number {
+    const { vae } = this.#base.folder;
+    const widest = vae.channels[1] ?? vae.channels[0]!;
+    const bound = Math.floor(Math.sqrt(this.#base.bindingLimit / (4 * widest)));
+    const factor = this.#base.latentFactor;
+    return Math.max(factor, Math.floor(Math.min(MOST_PIXELS, bound) / factor) * factor);
+  }
+
   /** Sizes of the tiles that pictures of a size go through in, in pixels. */
   tileSize({ height, width }: { height: number; width: number }): { height: number; width: number } {
-    const most = Math.max(this.#base.latentFactor, MOST_PIXELS - (MOST_PIXELS % this.#base.latentFactor));
+    const most = this.#mostPixels;
     return { height: Math.min(height, most), width: Math.min(width, most) };
   }
 
@@ -84,7 +93,7 @@ export class LookCodec {
     const { vae } = this.#base.folder;
     const factor = this.#base.latentFactor;
     const whole = latentSize(vae, size);
-    const tiles = tilesOf(whole, MOST_PIXELS / factor, OVERLAP_PIXELS / factor);
+    const tiles = tilesOf(whole, this.#mostPixels / factor, OVERLAP_PIXELS / factor);
     const isWhole = tiles.length === 1;
     const channels = 2 * vae.latentChannels;
     const canvas = new TileCanvas(channels, whole, OVERLAP_PIXELS / factor);
@@ -117,7 +126,7 @@ export class LookCodec {
   async decode(latents: Float32Array, size: LatentSize): Promise<Float32Array<ArrayBuffer>> {
     const { vae } = this.#base.folder;
     const factor = this.#base.latentFactor;
-    const tiles = tilesOf(size, MOST_PIXELS / factor, OVERLAP_PIXELS / factor);
+    const tiles = tilesOf(size, this.#mostPixels / factor, OVERLAP_PIXELS / factor);
     const canvas = new TileCanvas(
       vae.outChannels,
       { height: size.height * factor, width: size.width * factor },
