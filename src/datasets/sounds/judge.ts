@@ -44,8 +44,15 @@ export function settleClips(clips: readonly Clip[]): Clip[] {
   );
 }
 
+/** Prints that were compared last, and what came of it: most changes leave all prints as they are. */
+let compared: { prints: string[]; pairs: [number, number][] } = { prints: [], pairs: [] };
+
 function samePairs(clips: readonly Clip[]): [number, number][] {
-  return samePrints(clips.map(({ print }) => decodePrint(print))).filter(([a, b]) => {
+  const prints = clips.map(({ print }) => print);
+  if (prints.length !== compared.prints.length || prints.some((print, i) => print !== compared.prints[i])) {
+    compared = { prints, pairs: samePrints(prints.map(decodePrint)) };
+  }
+  return compared.pairs.filter(([a, b]) => {
     const [one, other] = [clips[a]!, clips[b]!];
     return one.fileId !== other.fileId || one.end <= other.start || other.end <= one.start;
   });

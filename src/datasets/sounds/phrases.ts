@@ -9,13 +9,16 @@ export const LONGEST_CLIP = 30;
 const SHORTEST_CUT = 8;
 /** What a clip's length is drawn to: room for crops at random places, without a rest that is thrown away. */
 const USUAL = 26;
+/** How much more it counts that the music changes than that it takes breath, and what a cut must be worth to be made at all. */
+const CHANGE = 2;
+const CUT_COST = 1.2;
 /** Seconds on each side that a change is judged by. */
 const AROUND = 6;
 
 /**
  * How much the music changes, for every slow frame: the distance between the means of what comes before and after, which is
  * Foote's checkerboard novelty for a linear kernel (J. Foote, "Automatic audio segmentation using a measure of audio novelty",
- * 2000). Pitch classes count as much as sound colour. Scaled to at most 1.
+ * 2000). Pitch classes count as much as sound colour.
  */
 export function novelty({ bands, pitches }: Features): Float64Array<ArrayBuffer> {
   const frames = bands.length / BANDS;
@@ -46,8 +49,6 @@ export function novelty({ bands, pitches }: Features): Float64Array<ArrayBuffer>
     // What is told from less is trusted less.
     out[frame] = distance * Math.min(1, (frame - from) / around) * Math.min(1, (to - frame) / around);
   }
-  const most = out.reduce((top, value) => Math.max(top, value), 0);
-  if (most > 0) out.forEach((value, i) => (out[i] = Math.sqrt(value / most)));
   return out;
 }
 
@@ -68,7 +69,7 @@ function standardise(rows: Float64Array, size: number, from: number, to: number)
   }
 }
 
-/** How much quieter the quarter second before a place is than the four seconds around it, 0 to 1 for 0 to 20 dB. */
+/** How much quieter the quarter second before a place is than two seconds on either side, 0 to 1 for 0 to 20 dB. */
 function breath(level: Float32Array, at: number): number {
   const frame = Math.round(at * FAST_RATE);
   const mean = (from: number, to: number): number => {
@@ -77,7 +78,8 @@ function breath(level: Float32Array, at: number): number {
     for (let i = a; i < b; i++) sum += level[i]!;
     return b > a ? sum / (b - a) : 0;
   };
-  const dip = mean(frame - 2 * FAST_RATE, frame + 2 * FAST_RATE) - mean(frame - FAST_RATE / 4, frame);
+  const around = Math.min(mean(frame - 2 * FAST_RATE, frame), mean(frame, frame + 2 * FAST_RATE));
+  const dip = around - mean(frame - FAST_RATE / 4, frame);
   return Math.max(0, Math.min(1, dip / 20));
 }
 
@@ -113,10 +115,15 @@ export function cutAtPhrases(
   if (end - start <= LONGEST_CLIP) return [stretch];
   // A blow sounds from a little before its frame's middle on.
   const places = [start, ...candidates(stretch, beats, features.onsets).map((at) => Math.max(start, at - 0.03)), end];
-  const worth = places.map((at, i) => {
-    if (i === 0 || i === places.length - 1) return 0;
-    return (change[Math.round(at * SLOW_RATE)] ?? 0) + breath(features.level, at);
-  });
+  const changeAt = (at: number): number => change[Math.round(at * SLOW_RATE)] ?? 0;
+  // What changes most inside the stretch counts: its edges, where the music begins and ends, would outdo all of it.
+  const inner = places.filter((at) => at > start + AROUND && at < end - AROUND).map(changeAt);
+  const most = Math.max(1e-12, ...inner);
+  const worth = places.map((at, i) =>
+    i === 0 || i === places.length - 1
+      ? 0
+      : CHANGE * Math.min(1, changeAt(at) / most) + breath(features.level, at) - CUT_COST,
+  );
   const best = new Float64Array(places.length).fill(-Infinity);
   const from = new Int32Array(places.length).fill(-1);
   best[0] = 0;

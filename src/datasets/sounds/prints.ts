@@ -66,12 +66,13 @@ export function printDistance(a: Uint32Array, b: Uint32Array, shift: number): nu
   return sum / (32 * count);
 }
 
-/** Words that frames of silence and of steady tones share by chance say nothing. */
+/** Words that silence, steady tones and loops share say nothing; those that are only near even less. */
 const TOO_COMMON = 40;
+const TOO_COMMON_NEAR = 8;
 
 /**
  * Pairs (indices, the earlier first) of prints that are of the same music. Only pairs that share words (at most one bit apart)
- * at some shift are compared, so a thousand clips take a second and not minutes.
+ * at some shift are compared, so a thousand clips take seconds and not minutes.
  */
 export function samePrints(prints: readonly Uint32Array[]): [number, number][] {
   const places = new Map<number, [print: number, frame: number][]>();
@@ -84,24 +85,23 @@ export function samePrints(prints: readonly Uint32Array[]): [number, number][] {
   });
   const pairs: [number, number][] = [];
   for (const [b, words] of prints.entries()) {
-    const tried = new Set<string>();
+    /** Pairs and shifts that were compared, and prints that are the same. */
+    const tried = new Set<number>();
     const found = new Set<number>();
+    const meet = (a: number, shift: number): void => {
+      const key = a * 65_536 + shift;
+      if (a >= b || found.has(a) || tried.has(key)) return;
+      tried.add(key);
+      const shorter = Math.min(prints[a]!.length, words.length);
+      const overlap = Math.min(prints[a]!.length, words.length + shift) - Math.max(0, shift);
+      // Half of the shorter one must be the same: a shared bar is no copy.
+      if (overlap >= shorter / 2 && printDistance(prints[a]!, words, shift) < SAME_UNDER) found.add(a);
+    };
     words.forEach((word, frame) => {
       for (let flip = -1; flip < 32; flip++) {
-        const near = flip < 0 ? word : (word ^ (1 << flip)) >>> 0;
-        const list = places.get(near);
-        if (!list || list.length > TOO_COMMON) continue;
-        for (const [a, place] of list) {
-          if (a >= b || found.has(a)) continue;
-          const shift = place - frame;
-          const key = `${a} ${shift}`;
-          if (tried.has(key)) continue;
-          tried.add(key);
-          const overlap = Math.min(prints[a]!.length, words.length + shift) - Math.max(0, shift);
-          // Half of the shorter one must be the same: a shared bar is no copy.
-          if (overlap < Math.min(prints[a]!.length, words.length) / 2) continue;
-          if (printDistance(prints[a]!, words, shift) < SAME_UNDER) found.add(a);
-        }
+        const list = places.get(flip < 0 ? word : (word ^ (1 << flip)) >>> 0);
+        if (!list || list.length > (flip < 0 ? TOO_COMMON : TOO_COMMON_NEAR)) continue;
+        for (const [a, place] of list) meet(a, place - frame);
       }
     });
     for (const a of [...found].sort((x, y) => x - y)) pairs.push([a, b]);

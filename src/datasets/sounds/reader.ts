@@ -19,6 +19,7 @@ import {
 } from 'mediabunny';
 import type { AudioSample, InputAudioTrack } from 'mediabunny';
 import { UserError } from '../../engine/errors.ts';
+import { Bytes } from '../pictures/bytes.ts';
 import { chooseDecoder } from './decoders.ts';
 import { toStereo } from './mix.ts';
 import { protectedFile, SNIFF_BYTES, sniffSound } from './sniff.ts';
@@ -130,7 +131,8 @@ async function openTrack(input: Input, kind: SoundKind): Promise<InputAudioTrack
  * @throws SoundRefusal where there is no sound in it that can be decoded here.
  */
 export async function openSound(file: SoundInput): Promise<OpenSound> {
-  const sniffed = sniffSound(await file.read(0, Math.min(file.size, SNIFF_BYTES)));
+  const head = await file.read(0, Math.min(file.size, SNIFF_BYTES));
+  const sniffed = sniffSound(head);
   if (sniffed.refused) throw new SoundRefusal(sniffed.refused);
   let { kind } = sniffed;
   Logging.level = LogLevel.Silent;
@@ -168,7 +170,10 @@ export async function openSound(file: SoundInput): Promise<OpenSound> {
       channels,
       sampleRate,
       tags: await readTags(input),
-      claimedSeconds: claimedSeconds === null ? null : claimedSeconds - Math.max(0, first),
+      claimedSeconds:
+        claimedSeconds === null
+          ? null
+          : (claimedSeconds - Math.max(0, first)) * (kind === 'wav' ? cutOff(head, file) : 1),
       blocks: (start, end) => stream.blocks(start, end),
       get broken() {
         return stream.broken;
@@ -179,6 +184,14 @@ export async function openSound(file: SoundInput): Promise<OpenSound> {
     input.dispose();
     throw error instanceof SoundRefusal ? error : damaged(kind, error);
   }
+}
+
+/** By how much longer a WAV says that it is than its bytes: mediabunny only tells how long these sound. */
+function cutOff(head: Uint8Array, { size }: SoundInput): number {
+  const bytes = new Bytes(head);
+  const claimed = bytes.has(0, 'RIFF') ? (bytes.u32(4, true) ?? 0) + 8 : 0;
+  // What writes a stream does not know its length, and writes none or the largest.
+  return claimed > size && claimed < 0xffffff00 ? claimed / size : 1;
 }
 
 class Stream {

@@ -87,13 +87,22 @@ export function musicStretches(
     const short = label === 'silence' ? length < LEAST_SILENCE && !edge : label === 'noise' && length < LEAST_NOISE;
     if (short) all.fill('music', from, to);
   }
+  const runs = runsOf(all);
   const music: Stretch[] = [];
   const gaps: Gap[] = [];
-  for (const { label, from, to } of runsOf(all)) {
+  runs.forEach(({ label, from, to }, i) => {
     const [start, end] = [Math.min(seconds, from * STEP), Math.min(seconds, to * STEP)];
-    if (end <= start) continue;
-    if (label === 'music' && end - start >= shortest) music.push({ start, end });
-    else gaps.push({ start, end, reason: (label === 'music' ? 'too short' : label) satisfies GapReason });
-  }
+    if (end <= start) return;
+    if (label === 'music' && end - start >= shortest) {
+      music.push({ start, end });
+      return;
+    }
+    // The first and last claps of applause stand beside silence, and are taken for music.
+    const beside = runs[i - 1]?.label === 'noise' || runs[i + 1]?.label === 'noise';
+    const reason: GapReason = label !== 'music' ? label : beside ? 'noise' : 'too short';
+    const last = gaps.at(-1);
+    if (last?.end === start && last.reason === reason) last.end = end;
+    else gaps.push({ start, end, reason });
+  });
   return { music, gaps };
 }
