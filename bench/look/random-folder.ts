@@ -1,5 +1,5 @@
 /**
- * A diffusers folder of Stable Diffusion 1.5's shapes with random f16 weights, 2.1 GB, a prepared batch and a job to train on it:
+ * FOLDER/base, a diffusers folder of Stable Diffusion 1.5's shapes with random f16 weights, 2.1 GB, a prepared batch and a job to train on it:
  *
  *   node bench/node.mjs bench/look/random-folder.ts FOLDER [PIXELS] && npm run headless -- train FOLDER/job.json --out OUT
  *
@@ -20,6 +20,8 @@ import { CONFIGS, fileTensors } from './sd15.ts';
 const [folder, pixels = '512'] = process.argv.slice(2);
 if (folder === undefined)
   throw new Error('Say where to: node bench/node.mjs bench/look/random-folder.ts FOLDER [PIXELS]');
+// A checkpoint beside the folders would be taken for the model: the batch lies one level up.
+const base = join(folder, 'base');
 const json = (path: string, value: unknown): void => writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
 
 const unet = parseUnetConfig(CONFIGS.unet);
@@ -37,14 +39,14 @@ const parts: [string, string, Graph][] = [
   ['text_encoder', 'model', textGraph(options, { images: 1, length: 2 })],
 ];
 for (const [component, file, graph] of parts) {
-  mkdirSync(join(folder, component), { recursive: true });
-  json(join(folder, component, 'config.json'), CONFIGS[component as keyof typeof CONFIGS]);
+  mkdirSync(join(base, component), { recursive: true });
+  json(join(base, component, 'config.json'), CONFIGS[component as keyof typeof CONFIGS]);
   const tensors = fileTensors(graph).map(({ name, shape }) => ({ name: name.slice(component.length + 1), shape }));
-  writeRandomWeights(join(folder, component, `${file}.safetensors`), tensors);
+  writeRandomWeights(join(base, component, `${file}.safetensors`), tensors);
 }
-mkdirSync(join(folder, 'scheduler'), { recursive: true });
-json(join(folder, 'scheduler/scheduler_config.json'), CONFIGS.scheduler);
-cpSync('public/embedded/look/tokenizer', join(folder, 'tokenizer'), { recursive: true });
+mkdirSync(join(base, 'scheduler'), { recursive: true });
+json(join(base, 'scheduler/scheduler_config.json'), CONFIGS.scheduler);
+cpSync('public/embedded/look/tokenizer', join(base, 'tokenizer'), { recursive: true });
 
 const side = Number(pixels) / 8;
 const latent = [1, 4, side, side];
@@ -59,7 +61,7 @@ writeFileSync(
 );
 json(join(folder, 'job.json'), {
   task: 'look',
-  base: '.',
+  base: 'base',
   data: 'batch.safetensors',
   recipe: {
     max_steps: 3,
