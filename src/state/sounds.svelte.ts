@@ -3,7 +3,7 @@ import type { Clip, SoundReport, SoundWords, Waveform } from '../datasets/sounds
 import type { DatasetRecord } from '../storage/records.ts';
 import { readWaveform } from '../storage/sounds.ts';
 import type { NamedFile } from '../worker/picture-host.ts';
-import type { ClipFields, SoundChange, SoundState } from '../worker/sound-host.ts';
+import type { ClipFields, SoundChange, SoundState, TaggerSource } from '../worker/sound-host.ts';
 import { SAMPLED_PROMPTS } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { clipsOfSongs, freeStretch, type SongClips } from './clip-edges.ts';
@@ -23,6 +23,7 @@ class Sounds {
   readonly #wanted = new Set<string>();
   #progress = $state.raw<{ fraction: number; name: string; count: number } | null>(null);
   #report = $state.raw<SoundReport | null>(null);
+  #tagging = $state.raw<{ what: 'model' | 'clips'; fraction: number } | null>(null);
   #error = $state.raw('');
 
   /** The songs in order, each with its clips. */
@@ -59,6 +60,11 @@ class Sounds {
   /** Of the last import; all imports together stand in the record. */
   get report(): SoundReport | null {
     return this.#report;
+  }
+
+  /** A model is fetched, or hears the clips. */
+  get tagging(): { what: 'model' | 'clips'; fraction: number } | null {
+    return this.#tagging;
   }
 
   get error(): string {
@@ -209,6 +215,25 @@ class Sounds {
   setAllWords(fields: Partial<SoundWords>): Promise<void> {
     const words = { ...this.words, ...fields };
     return this.#apply({ kind: 'words', words, label: 'The words for every clip' });
+  }
+
+  /** Lets a model hear the clips and note what it hears; the pattern's {tags} says it. */
+  async tag(ids: readonly string[], model: TaggerSource): Promise<void> {
+    if (this.#tagging) return;
+    this.#error = '';
+    this.#tagging = { what: 'model', fraction: 0 };
+    await this.#guarded(async () => {
+      const { state, tagged } = await dataWorker().sounds.tag(
+        ids,
+        model,
+        callback((what, fraction) => {
+          if (this.#tagging) this.#tagging = { what, fraction };
+        }),
+      );
+      await this.#take(state);
+      announcer.show(`${plural(tagged, 'clip')} heard. Read their words once.`);
+    });
+    this.#tagging = null;
   }
 
   async undo(): Promise<void> {

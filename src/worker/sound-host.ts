@@ -24,9 +24,11 @@ import {
   type SoundSnapshot,
 } from './sound-changes.ts';
 import { songInput } from './sound-sources.ts';
+import { openTags, type TaggerSource } from './tagger-model.ts';
 import { encodeWav } from './wav.ts';
 
 export type { ClipFields, SoundChange } from './sound-changes.ts';
+export type { TaggerSource } from './tagger-model.ts';
 
 export interface SoundState {
   /** Null where nothing was added yet. */
@@ -251,6 +253,36 @@ export class SoundHost {
     const file = this.#file(clip.fileId);
     const channels = file.channels === 1 ? 1 : 2;
     return encodeWav(await readClip(await this.#input(file), clip, HEARD_RATE, channels), HEARD_RATE);
+  }
+
+  /**
+   * Lets a model hear clips and note what it hears; one step of the history. `onProgress` hears how much of the model has
+   * come, then how many clips are done. Returns how many were heard.
+   */
+  async tag(
+    ids: readonly string[],
+    model: TaggerSource,
+    onProgress: (what: 'model' | 'clips', fraction: number) => void,
+  ): Promise<{ state: SoundState; tagged: number }> {
+    const abort = new AbortController();
+    this.#working = abort;
+    const tagger = await openTags(model, (fraction) => onProgress('model', fraction));
+    try {
+      const changes: { id: string; fields: { tagged: string[] } }[] = [];
+      for (const [i, id] of ids.entries()) {
+        if (abort.signal.aborted) break;
+        onProgress('clips', i / ids.length);
+        const clip = this.#clip(id);
+        const [samples] = await readClip(await this.#input(this.#file(clip.fileId)), clip, tagger.sampleRate, 1);
+        changes.push({ id, fields: { tagged: await tagger.tags(samples!) } });
+      }
+      const label = `Tags of ${changes.length} ${changes.length === 1 ? 'clip' : 'clips'}, heard by a model`;
+      const state = changes.length > 0 ? await this.apply({ kind: 'set', changes, label }) : this.#state();
+      return { state, tagged: changes.length };
+    } finally {
+      this.#working = null;
+      await tagger.close();
+    }
   }
 
   /** The clips as they are to be learnt, as WAV, for a bundle. */
