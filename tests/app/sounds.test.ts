@@ -183,6 +183,18 @@ describe('curating clips', () => {
       .toBe('by hand');
   });
 
+  it('says that a folder holds no model that hears', async () => {
+    const { page } = visitor;
+    await page.getByText('Hear the clips for me').click();
+    await page.getByText(/from huggingface\.co, about 200 MB/).waitFor();
+    await check('tagger');
+    await page.setInputFiles('input[aria-label="Tagging model folder"]', 'public/examples/voice');
+    await page
+      .getByRole('alert')
+      .getByText(/holds no model that hears/)
+      .waitFor();
+  });
+
   it('moves edges by hand and by dragging, and makes room for another clip', async () => {
     const { page } = visitor;
     await page.getByRole('button', { name: 'Edges… of clip 1 of one.wav' }).click();
