@@ -8,6 +8,7 @@ from transformers import EncodecConfig, EncodecModel
 from instruments import FRAME, RATE
 
 BOOKS, CODES = 4, 512
+QUIET = 1e-3  # below this magnitude (a full sine has 0.5) it does not matter how quiet something is
 
 
 def config():
@@ -130,5 +131,5 @@ def distance(y, x, wave=1.0):
     for size in (2048, 1024, 512, 128):
         a, b = spectra(y, size), spectra(x, size)
         loss = loss + 0.5 * (a - b).norm() / b.norm().clamp(min=1e-3)
-        loss = loss + 0.25 * ((a + 2e-4).log() - (b + 2e-4).log()).abs().mean()
+        loss = loss + 0.25 * ((a + QUIET).log() - (b + QUIET).log()).abs().mean()
     return loss / 2

@@ -109,6 +109,7 @@ def work(args, rank, size):
                 quantise.begin(everywhere(torch.cat(kept)))
                 smooth.load_state_dict(model.state_dict())
                 kept = []
+            quantise.decay = 0.97 if done < 0.7 else 0.99
             z, commit, _ = quantise(z, True, gather)
             if step % 20 == 0 and done < 0.8:
                 quantise.revive(everywhere(rows))
@@ -117,7 +118,7 @@ def work(args, rank, size):
         y = model.decoder(z)[:, 0]
         apart = codec.distance(y, x)
         both.zero_grad()
-        (apart + 0.1 * commit).backward()
+        (apart + 0.2 * commit).backward()
         done = team.share(live, max((time.time() - begun) / 60 / args.minutes, (step + 1) / args.steps), size)
         torch.nn.utils.clip_grad_norm_(live, 1)
         both.step()
@@ -153,7 +154,7 @@ def main():
     ask.add_argument("--out", type=pathlib.Path, required=True)
     ask.add_argument("--minutes", type=float, default=22)
     ask.add_argument("--steps", type=int, default=20_000)
-    ask.add_argument("--plain", type=float, default=0.25, help="share of the run before there is a quantiser")
+    ask.add_argument("--plain", type=float, default=0.2, help="share of the run before there is a quantiser")
     ask.add_argument("--batch", type=int, default=16, help="crops a step, over all processes")
     ask.add_argument("--rate", type=float, default=4e-3)
     ask.add_argument("--save", type=float, default=4)
