@@ -48,6 +48,7 @@ class Data {
   #progress = $state.raw<{ fraction: number; rows: number } | null>(null);
   #report = $state.raw<ImportReport | null>(null);
   #error = $state.raw('');
+  #opened: Promise<void> = Promise.resolve();
   #showTokens = $state.raw(false);
   #previews = $state.raw<ReadonlyMap<number, TokenPreview>>(new Map());
   #previewError = $state.raw('');
@@ -110,7 +111,9 @@ class Data {
       this.#error = '';
       this.#showTokens = false;
     }
-    await this.#guarded(async () => this.#take(await dataWorker().open(projectId)));
+    const opened = this.#guarded(async () => this.#take(await dataWorker().open(projectId)));
+    this.#opened = opened;
+    await opened;
   }
 
   async #guarded(work: () => Promise<void>): Promise<void> {
@@ -162,6 +165,8 @@ class Data {
     this.#report = null;
     this.#progress = { fraction: 0, rows: 0 };
     let added = false;
+    // Files dropped the moment the step shows must not reach the project that was open before.
+    await this.#opened;
     await this.#guarded(async () => {
       const { state, report, failure } = await work();
       this.#report = report;
