@@ -10,7 +10,7 @@ import { projects } from './projects.svelte.ts';
 import { sounds } from './sounds.svelte.ts';
 
 /** Tasks for which a small base and an example come with the page. */
-export const WITH_EXAMPLE: readonly Task[] = ['voice', 'look'];
+export const WITH_EXAMPLE: readonly Task[] = ['voice', 'look', 'sound'];
 
 async function fetchFile(task: Task, name: string): Promise<Blob> {
   const sentence = 'The example could not be fetched: the page’s server does not answer as it should. Reload the page.';
@@ -82,12 +82,16 @@ async function makeLook(): Promise<string> {
 async function makeSound(): Promise<string> {
   const [captions, example] = await Promise.all([
     fetchJson<{ file: string; caption: string }[]>('sound', 'captions.json'),
-    fetchJson<Example>('sound', 'example.json'),
+    fetchJson<Example & { triggerWord: string }>('sound', 'example.json'),
   ]);
   const played = await Promise.all(captions.map(({ file }) => fetchFile('sound', file)));
   const project = await createProject('sound', example);
   await sounds.open(project.id);
+  await sounds.setAllWords({ triggerWord: example.triggerWord });
   if (!(await sounds.addFiles(withTexts(captions, played)))) throw new UserError(sounds.error);
+  // They are alike on purpose: one dance, played again and again.
+  const left = sounds.clips.filter(({ kept }) => !kept).map(({ id }) => id);
+  if (left.length > 0) await sounds.keep(left, true);
   return project.id;
 }
 

@@ -51,6 +51,7 @@ export const EMBEDDED_SOUND_FILES: readonly string[] = [
   'config.json',
   'generation_config.json',
   'model.safetensors',
+  'preprocessor_config.json',
   'tokenizer.json',
   'tokenizer_config.json',
 ];

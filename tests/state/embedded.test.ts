@@ -2,7 +2,15 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { parseLookLora } from '../../src/tasks/look/adapter.ts';
 import { parseRecipe } from '../../src/training/recipe.ts';
-import { EMBEDDED_FILES, EMBEDDED_LOOK_FILES, EMBEDDED_LOOK_PATH, EMBEDDED_PATH } from '../../src/worker/protocol.ts';
+import { parseSoundLora } from '../../src/tasks/sound/adapter.ts';
+import {
+  EMBEDDED_FILES,
+  EMBEDDED_LOOK_FILES,
+  EMBEDDED_LOOK_PATH,
+  EMBEDDED_PATH,
+  EMBEDDED_SOUND_FILES,
+  EMBEDDED_SOUND_PATH,
+} from '../../src/worker/protocol.ts';
 
 it('names the files of the small model that lie beside the page', () => {
   expect(readdirSync(`public/${EMBEDDED_PATH}`).sort()).toEqual([...EMBEDDED_FILES].sort());
@@ -38,6 +46,25 @@ it('has an example of a look whose parts the page understands', () => {
   expect(captions.length).toBeGreaterThanOrEqual(12);
   for (const { file, caption } of captions) {
     expect(existsSync(`public/examples/look/${file}`)).toBe(true);
+    expect(caption).toContain(triggerWord);
+  }
+});
+
+it('names the files of the small sound that lie beside the page', () => {
+  expect(readdirSync(`public/${EMBEDDED_SOUND_PATH}`).sort()).toEqual([...EMBEDDED_SOUND_FILES].sort());
+});
+
+it('has an example of a sound whose parts the page understands', () => {
+  const read = (name: string): unknown => JSON.parse(readFileSync(`public/examples/sound/${name}`, 'utf8'));
+  const { triggerWord, prompts } = read('example.json') as { triggerWord: string; prompts: string[] };
+  const captions = read('captions.json') as { file: string; caption: string }[];
+  const { recipe, adapter } = read('recipe.json') as { recipe: object; adapter: object };
+  expect(parseRecipe(recipe, 'sound').task).toBe('sound');
+  expect(parseSoundLora(adapter).r).toBeGreaterThan(0);
+  expect(prompts.some((prompt) => prompt.includes(triggerWord))).toBe(true);
+  expect(captions.length).toBeGreaterThanOrEqual(8);
+  for (const { file, caption } of captions) {
+    expect(existsSync(`public/examples/sound/${file}`)).toBe(true);
     expect(caption).toContain(triggerWord);
   }
 });
