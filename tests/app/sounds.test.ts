@@ -58,6 +58,16 @@ it('says what to expect of a sound, and once whose music it is', async () => {
   await check('ask');
 });
 
+it('lays the example out, with its small base and every one of its clips', async () => {
+  const { page } = visitor;
+  await page.getByRole('region', { name: 'A sound' }).getByRole('button', { name: 'Try the example' }).click();
+  await page.getByText(/^Fits/).waitFor({ timeout: 3 * MINUTE });
+  await goToStep(page, 'Data');
+  await heading(/^10 songs/).waitFor({ timeout: MINUTE });
+  await page.getByLabel('Words of clip 1 of oluna-01.flac').waitFor();
+  expect(await page.getByText('Left out', { exact: true }).count()).toBe(0);
+});
+
 describe('songs that arrive', () => {
   beforeEach(async () => {
     await beginProject(visitor.page, 'A sound');
