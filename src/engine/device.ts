@@ -126,6 +126,12 @@ export class Device {
     );
   }
 
+  /** Bytes that one binding of a storage buffer may have; what WebGPU promises where nothing is said. */
+  get bindingLimit(): number {
+    const { maxStorageBufferBindingSize = 2 ** 27, maxBufferSize = 2 ** 28 } = this.info.limits;
+    return Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  }
+
   /** Bytes of the buffers now held. */
   get allocatedBytes(): number {
     return this.#allocated;

@@ -5,13 +5,8 @@ import type { AdaptableModule, LoraTarget } from '../../adapters/targets.ts';
 import { resolveTargets } from '../../adapters/targets.ts';
 import type { Device } from '../../engine/device.ts';
 import type { Graph } from '../../engine/graph.ts';
-import type { BufferSlice } from '../../engine/kernels/kernel.ts';
-import { ProgramPlan } from '../../engine/program.ts';
-import type { WeightSlices } from '../../engine/weights.ts';
-import { WeightStore } from '../../engine/weights.ts';
 import { clipTextModules } from '../../models/clip-text.ts';
 import type { ClipTokenizer } from '../../models/clip-tokenizer.ts';
-import type { ComponentName } from '../../models/diffusion-folder.ts';
 import { DiffusionFolder } from '../../models/diffusion-folder.ts';
 import { readJson } from '../../models/files/folder.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
@@ -22,6 +17,7 @@ import { unetModules, unetSizeMultiple } from '../../models/unet-2d-condition.ts
 import type { Precision } from '../../models/weights.ts';
 import { parsePrecision } from '../../models/weights.ts';
 import type { AdaptableBase } from '../adapter-slot.ts';
+import { PartedBase } from '../parted-base.ts';
 import { TEXT_TARGETS } from './adapter.ts';
 import type { LookGraphOptions } from './graphs.ts';
 import { lossGraph, textGraph, unetGraph, vaeWeights } from './graphs.ts';
@@ -38,6 +34,7 @@ export interface LoadLookOptions {
 
 /** What a use of the base needs on the device. */
 export type LookPart = 'unet' | 'vae' | 'text';
+const LOOK_PARTS: readonly LookPart[] = ['unet', 'vae', 'text'];
 
 /** Names that a UNet's target_modules may hold: the last parts of its layers' paths, as PEFT matches them. */
 const lastParts = (module: string): string =>
@@ -46,8 +43,7 @@ const lastParts = (module: string): string =>
 const withoutComponent = (module: string): string => module.slice(module.indexOf('.') + 1);
 
 /** An image model's description, and its weights on the device, each part from when it is first needed. */
-export class LookBase implements AdaptableBase, WeightSlices {
-  readonly device: Device;
+export class LookBase extends PartedBase<LookPart> implements AdaptableBase {
   readonly folder: DiffusionFolder;
   readonly precision: Precision;
   readonly schedule: NoiseSchedule;
@@ -55,7 +51,6 @@ export class LookBase implements AdaptableBase, WeightSlices {
   /** As diffusers' SDXL pipeline: no negative prompt is told as zeros. */
   readonly zerosForEmptyPrompt: boolean;
   readonly #files: ModelFolder;
-  readonly #stores = new Map<ComponentName, WeightStore>();
   #tokenizers: Promise<ClipTokenizer[]> | undefined;
 
   private constructor(
@@ -65,7 +60,7 @@ export class LookBase implements AdaptableBase, WeightSlices {
     zerosForEmptyPrompt: boolean,
     options: LoadLookOptions,
   ) {
-    this.device = device;
+    super(device, folder, LOOK_PARTS);
     this.folder = folder;
     this.#files = files;
     this.zerosForEmptyPrompt = zerosForEmptyPrompt;
@@ -81,7 +76,7 @@ export class LookBase implements AdaptableBase, WeightSlices {
     const asksZeros = !isJsonObject(index) || index['force_zeros_for_empty_prompt'] !== false;
     const base = new LookBase(device, files, folder, folder.family === 'sdxl' && asksZeros, options);
     try {
-      await base.#load('unet', options);
+      await base.loadPart('unet', options);
       return base;
     } catch (error) {
       base.destroy();
@@ -131,27 +126,17 @@ export class LookBase implements AdaptableBase, WeightSlices {
     };
   }
 
-  get bindingLimit(): number {
-    const { maxStorageBufferBindingSize = 2 ** 27, maxBufferSize = 2 ** 28 } = this.device.info.limits;
-    return Math.min(maxStorageBufferBindingSize, maxBufferSize);
-  }
-
   graphOptions(adapter?: LookGraphOptions['adapter']): LookGraphOptions {
     return {
       unet: this.unetConfig,
       text: this.folder.textEncoders,
       dtypeOf: (name) => this.folder.dtypeOf(name, this.precision),
       adapter,
-      maxBinding: this.bindingLimit,
+      maxBinding: this.device.bindingLimit,
     };
   }
 
-  planOf(graph: Graph): ProgramPlan {
-    return ProgramPlan.of(graph, this.device.target, this.bindingLimit);
-  }
-
-  /** A graph that declares every weight of a part. */
-  #weightsGraph(part: LookPart): Graph {
+  protected override weightsGraph(part: LookPart): Graph {
     const options = this.graphOptions();
     if (part === 'unet') {
       const side = unetSizeMultiple(this.unetConfig);
@@ -161,41 +146,9 @@ export class LookBase implements AdaptableBase, WeightSlices {
     return vaeWeights({ ...options, vae: this.folder.vae }, this.latentFactor);
   }
 
-  async #load(
-    part: LookPart,
-    { onProgress, signal }: Pick<LoadLookOptions, 'onProgress' | 'signal'> = {},
-  ): Promise<void> {
-    const name: ComponentName = part === 'text' ? 'text_encoder' : part;
-    if (this.#stores.has(name)) return;
-    const graph = this.#weightsGraph(part);
-    this.folder.requireWeights(graph);
-    const report = onProgress && ((done: number, total: number) => onProgress(done / total));
-    // Both text encoders lie in one store, under the first one's name.
-    this.#stores.set(name, await WeightStore.load(this.device, graph, this.folder, report, signal));
-  }
-
-  /** Loads the parts that are not there yet. */
-  async need(...parts: LookPart[]): Promise<void> {
-    for (const part of parts) await this.#load(part);
-  }
-
-  /** Bytes that these parts take on the device. */
-  bytesOf(parts: readonly LookPart[]): number {
-    return parts.reduce((sum, part) => sum + WeightStore.plan(this.#weightsGraph(part), this.device).total, 0);
-  }
-
-  /** The parts on the device. */
-  get loaded(): LookPart[] {
-    return (['unet', 'vae', 'text'] as const).filter((part) =>
-      this.#stores.has(part === 'text' ? 'text_encoder' : part),
-    );
-  }
-
-  slice(key: string): BufferSlice {
-    const component = key.startsWith('text_encoder') ? 'text_encoder' : key.startsWith('vae.') ? 'vae' : 'unet';
-    const store = this.#stores.get(component);
-    if (!store) throw new Error(`the weight ${key} was not loaded`);
-    return store.slice(key);
+  /** Both text encoders lie in one store. */
+  protected override partOf(key: string): LookPart {
+    return key.startsWith('text_encoder') ? 'text' : key.startsWith('vae.') ? 'vae' : 'unet';
   }
 
   /** A tokenizer for each text encoder. */
@@ -251,20 +204,7 @@ export class LookBase implements AdaptableBase, WeightSlices {
     return layout;
   }
 
-  /** Frees parts that are not needed for now. */
-  release(...parts: LookPart[]): void {
-    for (const part of parts) {
-      const name: ComponentName = part === 'text' ? 'text_encoder' : part;
-      this.#stores.get(name)?.destroy();
-      this.#stores.delete(name);
-    }
-  }
-
   get name(): string {
     return this.#files.name;
-  }
-
-  destroy(): void {
-    this.release('unet', 'vae', 'text');
   }
 }

@@ -71,7 +71,7 @@ export class LookCodec {
   get #mostPixels(): number {
     const { vae } = this.#base.folder;
     const widest = vae.channels[1] ?? vae.channels[0]!;
-    const bound = Math.floor(Math.sqrt(this.#base.bindingLimit / (4 * widest)));
+    const bound = Math.floor(Math.sqrt(this.#base.device.bindingLimit / (4 * widest)));
     const factor = this.#base.latentFactor;
     return Math.max(factor, Math.floor(Math.min(MOST_PIXELS, bound) / factor) * factor);
   }

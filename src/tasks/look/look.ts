@@ -213,8 +213,7 @@ export class LookModel {
       perEpoch = Math.max(1, Math.ceil(data.count / recipe.per_device_train_batch_size));
     }
     const held = trainingParts(samples.length > 0, trained.length > 0);
-    this.base.release(...this.base.loaded.filter((part) => !held.includes(part)));
-    await this.base.need(...held);
+    await this.base.hold(held);
     const { layout, buffers } = await this.#adapter.activate(start, true);
     const planned = () =>
       planLook(this.base, layout, recipe, {

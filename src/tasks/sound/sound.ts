@@ -206,8 +206,7 @@ export class SoundModel {
       facts.evaluates = data.heldOut.length > 0;
     } else data = preparedRunData(this.base, options.prepared, recipe);
     const held = trainingParts(facts.samples !== undefined);
-    this.base.release(...this.base.loaded.filter((part) => !held.includes(part)));
-    await this.base.need(...held);
+    await this.base.hold(held);
     const { layout, buffers } = await this.#adapter.activate(start, true);
     const planned = () => planSound(this.base, layout, recipe, facts);
     let plan = planned();

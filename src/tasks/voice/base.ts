@@ -59,7 +59,7 @@ export class VoiceBase {
     const { precision, onProgress, signal } = options;
     const dtypeOf = (name: string) => deviceDtype(checkpoint, precision, name);
     // Tracing a forward pass declares every weight with its shape; each is then checked against the file.
-    const graph = logitsGraph({ config, dtypeOf, maxBinding: bindingLimit(device) }, 1);
+    const graph = logitsGraph({ config, dtypeOf, maxBinding: device.bindingLimit }, 1);
     for (const { spec } of graph.weights.values()) {
       for (const { name, shape } of spec.sources) if (!name.startsWith('rope.')) checkpoint.requireTensor(name, shape);
     }
@@ -77,7 +77,7 @@ export class VoiceBase {
       config: this.config,
       dtypeOf: (name) => deviceDtype(this.checkpoint, this.precision, name),
       adapter,
-      maxBinding: bindingLimit(this.device),
+      maxBinding: this.device.bindingLimit,
     };
   }
 
@@ -111,7 +111,7 @@ export class VoiceBase {
   }
 
   planOf(graph: Parameters<typeof ProgramPlan.of>[0]): ProgramPlan {
-    return ProgramPlan.of(graph, this.device.target, bindingLimit(this.device));
+    return ProgramPlan.of(graph, this.device.target, this.device.bindingLimit);
   }
 
   info(hasChatTemplate: boolean): ModelInfo {
@@ -135,9 +135,4 @@ export class VoiceBase {
   destroy(): void {
     this.weights.destroy();
   }
-}
-
-function bindingLimit(device: Device): number {
-  const { maxStorageBufferBindingSize = 2 ** 27, maxBufferSize = 2 ** 28 } = device.info.limits;
-  return Math.min(maxStorageBufferBindingSize, maxBufferSize);
 }
