@@ -7,7 +7,7 @@ import type { TensorData } from '../src/models/files/safetensors.ts';
 import { writeSafetensors } from '../src/models/files/safetensors.ts';
 import { VoiceBase } from '../src/tasks/voice/base.ts';
 import { readPreparedBatch, stepBatches } from '../src/tasks/voice/examples.ts';
-import type { VoicePlan } from '../src/tasks/voice/plan.ts';
+import type { RunPlan } from '../src/training/run-plan.ts';
 import { planTraining } from '../src/tasks/voice/plan.ts';
 import { parseRecipe } from '../src/training/recipe.ts';
 import { Trainer } from '../src/training/trainer.ts';
@@ -96,10 +96,10 @@ export async function createOurStep(work: Work): Promise<Side> {
   const { base: folder, lora, data } = folders(work);
   const base = await VoiceBase.load(device, folder, { precision: 'stored' });
   const recipe = parseRecipe(RECIPE);
-  let training: { trainer: Trainer; plan: VoicePlan } | undefined;
+  let training: { trainer: Trainer; plan: RunPlan } | undefined;
   const examples = await readPreparedBatch(data, 'batch.safetensors', work.shape.vocabSize);
 
-  async function build(): Promise<{ trainer: Trainer; plan: VoicePlan }> {
+  async function build(): Promise<{ trainer: Trainer; plan: RunPlan }> {
     const adapter = await readPeftFolder(lora);
     const config = parseLoraConfig(LORA);
     const layout = base.layout(base.targets(config), config, true);

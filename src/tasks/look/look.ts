@@ -8,13 +8,14 @@ import type { Adapter, LoraTensors } from '../../adapters/peft.ts';
 import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../engine/errors.ts';
 import { SharedArenas } from '../../engine/shared-arenas.ts';
-import { tune } from '../../engine/tuner.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import { decodeRunState } from '../../training/checkpoint.ts';
 import type { PlanReport } from '../../training/plan-report.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { RunData } from '../../training/run.ts';
 import { TrainingRun } from '../../training/run.ts';
+import type { SeededRunRequest } from '../../training/run-plan.ts';
+import { planTuned } from '../../training/run-plan.ts';
 import { AdapterSlot } from '../adapter-slot.ts';
 import { LookBase } from './base.ts';
 import type { LoadLookOptions } from './base.ts';
@@ -35,26 +36,7 @@ import type { DrawEvent, DrawRequest, LookInfo, LookTrainingEvent, PictureSource
 /** What is learnt from: pictures of a data set, or the rows of a prepared batch file. */
 export type LookLearningData = { pictures: readonly PictureSource[] } | { prepared: PreparedRows };
 
-export type LookTrainOptions = LookLearningData & {
-  recipe: Recipe;
-  adapter: LoraConfig;
-  /** An adapter to go on from; its own configuration counts instead of `adapter`. */
-  from?: Adapter;
-  /** A checkpoint of this run. */
-  resume?: Uint8Array<ArrayBuffer>;
-  samplePrompts?: string[];
-  /** Seed of the first prompt's sample; the next ones follow. */
-  sampleSeed?: number;
-  signal?: AbortSignal;
-  /** Asked before each step: a promise holds the run, its checkpoint written, until it resolves. */
-  pause?: () => Promise<void> | undefined;
-  /** Bytes on the device that the run may take. */
-  memoryBudget?: number;
-  /** Up to this step none is begun before the event of the last was taken, so that `currentGradients` is that step's. */
-  settle?: number;
-  /** Time kernel variants on this device first, where they were not yet. Default: on real graphics cards. */
-  tune?: boolean;
-};
+export type LookTrainOptions = LookLearningData & SeededRunRequest;
 
 /** What the files of an adapter say about it. */
 export interface LookExport {
@@ -224,12 +206,7 @@ export class LookModel {
         samples: samples.length > 0,
         budget: options.memoryBudget,
       });
-    let plan = planned();
-    if ((options.tune ?? !device.info.isSoftware) && (await tune(device))) {
-      plan = planned();
-      // What the trials held is freed, and was never part of the plan.
-      device.resetPeak();
-    }
+    const plan = await planTuned(device, options.tune, planned);
     const drawer = new Drawer(this.base, this.#adapter, plan.arenas);
     const run = new TrainingRun<{ prompt: string; seed: number; base: Picture; tuned: Picture }>({
       device,

@@ -1,14 +1,11 @@
 import type { LoraLayout } from '../../adapters/layout.ts';
-import { AdapterBuffers } from '../../engine/adapter-buffers.ts';
 import type { ProgramPlan } from '../../engine/program.ts';
 import { SharedArenas } from '../../engine/shared-arenas.ts';
 import { Optimizer } from '../../training/optimizer.ts';
-import type { PlanReport } from '../../training/plan-report.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { totalSteps } from '../../training/recipe.ts';
-import { fewestRecomputed } from '../../training/recompute.ts';
-import type { TrainerPlan } from '../../training/trainer.ts';
-import { plannedBytes } from '../../training/trainer.ts';
+import type { RunPlan } from '../../training/run-plan.ts';
+import { planRun } from '../../training/run-plan.ts';
 import { generationHook } from '../adapter-slot.ts';
 import { LookBase } from './base.ts';
 import type { LookPart } from './base.ts';
@@ -32,13 +29,6 @@ export interface LookRunFacts {
   /** Bytes on the device in all. */
   budget?: number | undefined;
 }
-
-export interface LookPlan extends TrainerPlan {
-  report: PlanReport;
-}
-
-/** Where nothing is said about the device's memory: what a card with 8 GB has left beside a browser and a desktop. */
-const DEFAULT_BUDGET = 6 * 2 ** 30;
 
 /** The parts of the base that stay on the device while a run trains. */
 export function trainingParts(samples: boolean, trainsText: boolean): LookPart[] {
@@ -88,8 +78,8 @@ function bytesBefore(base: LookBase, layout: LoraLayout, recipe: Recipe, { shape
  * that draw samples. Blocks are computed again in the backward pass only where keeping their activations would pass the
  * budget.
  */
-export function planLook(base: LookBase, layout: LoraLayout, recipe: Recipe, facts: LookRunFacts): LookPlan {
-  const { shapes, budget = DEFAULT_BUDGET } = facts;
+export function planLook(base: LookBase, layout: LoraLayout, recipe: Recipe, facts: LookRunFacts): RunPlan {
+  const { shapes } = facts;
   const images = recipe.per_device_train_batch_size;
   const trainsText = LookBase.trainsText(layout.modules.map((name) => ({ name })));
   const slow = textParameters(layout);
@@ -109,55 +99,30 @@ export function planLook(base: LookBase, layout: LoraLayout, recipe: Recipe, fac
     ]),
   );
   const others = facts.samples ? drawingPlans(base, layout) : [];
-  const othersIo = ioBytes(others);
-  const frozenBytes = base.bytesOf(trainingParts(facts.samples, trainsText));
-  const adapterBytes = AdapterBuffers.plan(layout.flat, true);
-  const fixed = frozenBytes + adapterBytes + othersIo;
   const options = base.graphOptions(layout);
-  let blocks = 0;
-  const trainerPlan = (recompute: number): TrainerPlan => {
-    const micro = new Map(
-      shapes.map((shape) => {
-        const traced = lossGraph(options, { images, ...shape }, trainsText, recompute);
-        ({ blocks } = traced);
-        return [programName(shape), base.planOf(traced.graph)];
-      }),
-    );
-    return {
-      micro,
-      update,
-      evaluate,
-      arenas: new SharedArenas([...micro.values(), update, ...evaluate.values(), ...others]),
-    };
-  };
-  const first = trainerPlan(0);
-  const { plan, recomputed } = fewestRecomputed(
-    blocks,
-    (count) => (count === 0 ? first : trainerPlan(count)),
-    (candidate) => fixed + plannedBytes(candidate) <= budget,
-  );
-  // The largest of the sizes speaks for all.
-  const main = [...plan.micro.values()].reduce((most, each) => (each.flops > most.flops ? each : most));
-  const accumulation = recipe.gradient_accumulation_steps;
-  return {
-    ...plan,
-    report: {
-      frozenBytes,
-      adapterBytes,
-      activationBytes: main.keptBytes,
-      workspaceBytes: plan.arenas.bytes - main.keptBytes,
-      sampleBytes: othersIo,
-      ioBytes: plannedBytes(plan) - plan.arenas.bytes,
-      totalBytes: Math.max(fixed + plannedBytes(plan), bytesBefore(base, layout, recipe, facts)),
-      dispatchesPerStep: main.dispatches.length * accumulation + update.dispatches.length,
-      flopsPerStep: main.flops * accumulation + update.flops,
-      bytesMovedPerStep: main.bytesMoved * accumulation + update.bytesMoved,
-      recomputedBlocks: recomputed,
-      adapterParameters: layout.parameterCount,
-      tokensPerStep: images * accumulation,
-      totalSteps: totalSteps(recipe, facts.batchesPerEpoch),
+  return planRun({
+    layout,
+    recipe,
+    update,
+    evaluate,
+    micro(recompute) {
+      const traced = shapes.map((shape) => ({
+        shape,
+        ...lossGraph(options, { images, ...shape }, trainsText, recompute),
+      }));
+      return {
+        programs: new Map(traced.map(({ shape, graph }) => [programName(shape), base.planOf(graph)])),
+        blocks: traced[0]!.blocks,
+      };
     },
-  };
+    others,
+    frozenBytes: base.bytesOf(trainingParts(facts.samples, trainsText)),
+    sampleBytes: ioBytes(others),
+    bytesBefore: bytesBefore(base, layout, recipe, facts),
+    tokensPerBatch: images,
+    totalSteps: totalSteps(recipe, facts.batchesPerEpoch),
+    budget: facts.budget,
+  });
 }
 
 /** Elements of the text encoders at the beginning of the flat buffers: they are traced first. */

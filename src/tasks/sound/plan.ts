@@ -1,16 +1,13 @@
 import type { LoraLayout } from '../../adapters/layout.ts';
-import { AdapterBuffers } from '../../engine/adapter-buffers.ts';
 import type { ProgramPlan } from '../../engine/program.ts';
 import { SharedArenas } from '../../engine/shared-arenas.ts';
 import type { DecoderShape } from '../../models/musicgen/decoder.ts';
 import { stepsOfFrames } from '../../models/musicgen/delay.ts';
 import { Optimizer } from '../../training/optimizer.ts';
-import type { PlanReport } from '../../training/plan-report.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { totalSteps } from '../../training/recipe.ts';
-import { fewestRecomputed } from '../../training/recompute.ts';
-import type { TrainerPlan } from '../../training/trainer.ts';
-import { plannedBytes } from '../../training/trainer.ts';
+import type { RunPlan } from '../../training/run-plan.ts';
+import { planRun } from '../../training/run-plan.ts';
 import { generationHook } from '../adapter-slot.ts';
 import type { SoundBase, SoundPart } from './base.ts';
 import { programName } from './batch.ts';
@@ -33,13 +30,6 @@ export interface SoundRunFacts {
   /** Bytes on the device in all. */
   budget?: number | undefined;
 }
-
-export interface SoundPlan extends TrainerPlan {
-  report: PlanReport;
-}
-
-/** Where nothing is said about the device's memory: what a card with 8 GB has left beside a browser and a desktop. */
-const DEFAULT_BUDGET = 6 * 2 ** 30;
 
 /** The parts of the base that stay on the device while a run trains. */
 export const trainingParts = (samples: boolean): SoundPart[] => (samples ? ['decoder', 'text', 'codec'] : ['decoder']);
@@ -81,8 +71,8 @@ function bytesBefore(base: SoundBase, { shapes, encodes }: SoundRunFacts): numbe
  * Plans programs and memory without allocating: one program for each length of clips, all in the same arenas, with those that
  * compose samples. Layers are computed again in the backward pass only where keeping their activations would pass the budget.
  */
-export function planSound(base: SoundBase, layout: LoraLayout, recipe: Recipe, facts: SoundRunFacts): SoundPlan {
-  const { shapes, budget = DEFAULT_BUDGET } = facts;
+export function planSound(base: SoundBase, layout: LoraLayout, recipe: Recipe, facts: SoundRunFacts): RunPlan {
+  const { shapes } = facts;
   const rows = recipe.per_device_train_batch_size;
   const update = Optimizer.plan(layout.flat.length, recipe, base.device.target);
   const plain = base.graphOptions(generationHook(layout));
@@ -93,49 +83,25 @@ export function planSound(base: SoundBase, layout: LoraLayout, recipe: Recipe, f
     ]),
   );
   const samples = facts.samples && samplePlans(base, layout, facts.samples);
-  const frozenBytes = base.bytesOf(trainingParts(samples !== undefined));
-  const adapterBytes = AdapterBuffers.plan(layout.flat, true);
-  const sampleBytes = samples?.bytes ?? 0;
-  const fixed = frozenBytes + adapterBytes + sampleBytes;
   const options = base.graphOptions(layout);
-  let blocks = 0;
-  const trainerPlan = (recompute: number): TrainerPlan => {
-    const micro = new Map(
-      shapes.map((shape) => {
-        const traced = lossGraph(options, { rows, ...shape }, recompute);
-        ({ blocks } = traced);
-        return [programName(shape), base.planOf(traced.graph)];
-      }),
-    );
-    const all = [...micro.values(), update, ...evaluate.values(), ...(samples?.plans ?? [])];
-    return { micro, update, evaluate, arenas: new SharedArenas(all) };
-  };
-  const first = trainerPlan(0);
-  const { plan, recomputed } = fewestRecomputed(
-    blocks,
-    (count) => (count === 0 ? first : trainerPlan(count)),
-    (candidate) => fixed + plannedBytes(candidate) <= budget,
-  );
-  // The longest of the clips speak for all.
-  const main = [...plan.micro.values()].reduce((most, each) => (each.flops > most.flops ? each : most));
-  const accumulation = recipe.gradient_accumulation_steps;
-  return {
-    ...plan,
-    report: {
-      frozenBytes,
-      adapterBytes,
-      activationBytes: main.keptBytes,
-      workspaceBytes: plan.arenas.bytes - main.keptBytes,
-      sampleBytes,
-      ioBytes: plannedBytes(plan) - plan.arenas.bytes,
-      totalBytes: Math.max(fixed + plannedBytes(plan), bytesBefore(base, facts)),
-      dispatchesPerStep: main.dispatches.length * accumulation + update.dispatches.length,
-      flopsPerStep: main.flops * accumulation + update.flops,
-      bytesMovedPerStep: main.bytesMoved * accumulation + update.bytesMoved,
-      recomputedBlocks: recomputed,
-      adapterParameters: layout.parameterCount,
-      tokensPerStep: rows * accumulation,
-      totalSteps: totalSteps(recipe, facts.batchesPerEpoch),
+  return planRun({
+    layout,
+    recipe,
+    update,
+    evaluate,
+    micro(recompute) {
+      const traced = shapes.map((shape) => ({ shape, ...lossGraph(options, { rows, ...shape }, recompute) }));
+      return {
+        programs: new Map(traced.map(({ shape, graph }) => [programName(shape), base.planOf(graph)])),
+        blocks: traced[0]!.blocks,
+      };
     },
-  };
+    others: samples?.plans ?? [],
+    frozenBytes: base.bytesOf(trainingParts(samples !== undefined)),
+    sampleBytes: samples?.bytes ?? 0,
+    bytesBefore: bytesBefore(base, facts),
+    tokensPerBatch: rows,
+    totalSteps: totalSteps(recipe, facts.batchesPerEpoch),
+    budget: facts.budget,
+  });
 }

@@ -6,13 +6,14 @@ import type { SoundBlock, SoundSource } from '../../datasets/sounds/types.ts';
 import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../engine/errors.ts';
 import { SharedArenas } from '../../engine/shared-arenas.ts';
-import { tune } from '../../engine/tuner.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import { decodeRunState } from '../../training/checkpoint.ts';
 import type { PlanReport } from '../../training/plan-report.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { RunData } from '../../training/run.ts';
 import { TrainingRun } from '../../training/run.ts';
+import type { SeededRunRequest } from '../../training/run-plan.ts';
+import { planTuned } from '../../training/run-plan.ts';
 import { AdapterSlot } from '../adapter-slot.ts';
 import { doraMagnitudes } from '../dora.ts';
 import type { LoadSoundOptions } from './base.ts';
@@ -34,26 +35,7 @@ import type { ComposeProgress, ComposeRequest, SoundInfo, SoundPrepareEvent, Sou
 /** What is learnt from: clips of a data set, or the rows of a prepared batch file. */
 export type SoundLearningData = { clips: readonly SoundSource[] } | { prepared: PreparedRows };
 
-export type SoundTrainOptions = SoundLearningData & {
-  recipe: Recipe;
-  adapter: LoraConfig;
-  /** An adapter to go on from; its own configuration counts instead of `adapter`. */
-  from?: Adapter;
-  /** A checkpoint of this run. */
-  resume?: Uint8Array<ArrayBuffer>;
-  samplePrompts?: string[];
-  /** Seed of the first prompt's sample; the next ones follow. */
-  sampleSeed?: number;
-  signal?: AbortSignal;
-  /** Asked before each step: a promise holds the run, its checkpoint written, until it resolves. */
-  pause?: () => Promise<void> | undefined;
-  /** Bytes on the device that the run may take. */
-  memoryBudget?: number;
-  /** Up to this step none is begun before the event of the last was taken, so that `currentGradients` is that step's. */
-  settle?: number;
-  /** Time kernel variants on this device first, where they were not yet. Default: on real graphics cards. */
-  tune?: boolean;
-};
+export type SoundTrainOptions = SoundLearningData & SeededRunRequest;
 
 /** A music model on the device: it composes, is trained, and gives its adapter away. One thing at a time. */
 export class SoundModel {
@@ -209,12 +191,7 @@ export class SoundModel {
     await this.base.hold(held);
     const { layout, buffers } = await this.#adapter.activate(start, true);
     const planned = () => planSound(this.base, layout, recipe, facts);
-    let plan = planned();
-    if ((options.tune ?? !device.info.isSoftware) && (await tune(device))) {
-      plan = planned();
-      // What the trials held is freed, and was never part of the plan.
-      device.resetPeak();
-    }
+    const plan = await planTuned(device, options.tune, planned);
     const player = facts.samples && new Player(this.base, this.#adapter, { arenas: plan.arenas, ...facts.samples });
     const run = new TrainingRun<{ prompt: string; seed: number; base: SoundBlock; tuned: SoundBlock }>({
       device,

@@ -7,7 +7,6 @@ import type { Message, TrainingRow } from '../../datasets/rows.ts';
 import type { AdapterBuffers } from '../../engine/adapter-buffers.ts';
 import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../engine/errors.ts';
-import { tune } from '../../engine/tuner.ts';
 import type { AdapterHook } from '../../models/builder.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import { Tokenizer } from '../../models/tokenizer.ts';
@@ -15,6 +14,8 @@ import { parsePrecision } from '../../models/weights.ts';
 import { decodeRunState } from '../../training/checkpoint.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { TrainingRun } from '../../training/run.ts';
+import type { RunRequest } from '../../training/run-plan.ts';
+import { planTuned } from '../../training/run-plan.ts';
 import { AdapterSlot, generationHook } from '../adapter-slot.ts';
 import { VoiceBase } from './base.ts';
 import { doraMagnitudes } from '../dora.ts';
@@ -38,24 +39,7 @@ export interface LoadOptions {
 /** What is learnt from: rows of a data set, or a prepared batch file already read. */
 export type LearningData = { rows: readonly TrainingRow[] } | { examples: Examples };
 
-export type TrainOptions = LearningData & {
-  recipe: Recipe;
-  adapter: LoraConfig;
-  /** A PEFT adapter to go on from; its own configuration counts instead of `adapter`. */
-  from?: Adapter;
-  /** A checkpoint of this run. */
-  resume?: Uint8Array<ArrayBuffer>;
-  samplePrompts?: string[];
-  signal?: AbortSignal;
-  /** Asked before each step: a promise holds the run, its checkpoint written, until it resolves. */
-  pause?: () => Promise<void> | undefined;
-  /** Bytes on the device that the run may take. */
-  memoryBudget?: number;
-  /** Up to this step none is begun before the event of the last was taken, so that `currentGradients` is that step's. */
-  settle?: number;
-  /** Time kernel variants on this device first, where they were not yet. Default: on real graphics cards. */
-  tune?: boolean;
-};
+export type TrainOptions = LearningData & RunRequest;
 
 /** Length of the samples along the way. */
 const SAMPLE_TOKENS = 48;
@@ -241,13 +225,8 @@ export class VoiceModel {
     const sampleBytes = generationBytes(this.base.graphOptions(this.hook), this.base.device, talks);
     const planned = () =>
       planTraining(this.base, layout, recipe, examples, { budget: options.memoryBudget, sampleBytes });
-    let plan = planned();
     const { device } = this.base;
-    if ((options.tune ?? !device.info.isSoftware) && (await tune(device))) {
-      plan = planned();
-      // What the trials held is freed, and was never part of the plan.
-      device.resetPeak();
-    }
+    const plan = await planTuned(device, options.tune, planned);
     await this.#speaker().prepare(talks);
     const run = new TrainingRun({
       device,
