@@ -1,65 +1,13 @@
 import { UserError } from '../engine/errors.ts';
+import { joined } from '../datasets/floats.ts';
 import type { InputData } from '../engine/program.ts';
 import type { CodecPart } from './encodec.ts';
-import { inputSpan, rowInputs, windowFrames } from './encodec.ts';
-import type { EncodecConfig } from './encodec-config.ts';
+import { inputSpan, rowInputs } from './encodec.ts';
 import { framesOf, hopLength } from './encodec-config.ts';
 import { codecStages, windowStarts } from './encodec-layers.ts';
 import { ChannelStream } from './encodec-stream.ts';
-
-/** Runs a codec's program (`codecPart`) of this size on these inputs, and returns its outputs. */
-export type RunCodecPart = (
-  part: CodecPart,
-  size: { frames: number; windows: number },
-  inputs: Record<string, InputData>,
-) => Promise<Record<string, Float32Array<ArrayBuffer>>>;
-
-export interface CodecRun {
-  config: EncodecConfig;
-  /** Codebooks of one channel. */
-  codebooks: number;
-  run: RunCodecPart;
-  /** Windows computed together; default 1. */
-  windows?: number;
-  /** Frames of a part's window; for tests of the seams. */
-  frames?: (part: CodecPart) => number;
-  signal?: AbortSignal;
-}
-
-/** Short sounds take smaller windows, of few sizes, so that few programs serve all. */
-const SMALLEST_WINDOW = 16;
-
-/** Frames of a part's windows or blocks for a sound of `total` frames. */
-export function framesFor({ config, frames }: CodecRun, part: CodecPart, total: number): number {
-  const most = frames ? frames(part) : windowFrames(config, part);
-  const enough = Math.max(SMALLEST_WINDOW, 2 ** Math.ceil(Math.log2(total)));
-  return Math.min(most, windowFrames(config, part, enough));
-}
-
-/** `count` rows of `width` numbers from row `first` on; rows outside of `values` are zeros, which nothing reads. */
-export function cutRows(
-  values: Float32Array<ArrayBuffer>,
-  width: number,
-  first: number,
-  count: number,
-): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(count * width);
-  const from = Math.max(0, first);
-  const to = Math.min(values.length / width, first + count);
-  if (to > from) out.set(values.subarray(from * width, to * width), (from - first) * width);
-  return out;
-}
-
-/** Several pieces one below the other. */
-function stacked(pieces: readonly Float32Array<ArrayBuffer>[]): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    out.set(piece, at);
-    at += piece.length;
-  }
-  return out;
-}
+import type { CodecRun } from './encodec-windows.ts';
+import { LstmBlocks, cutRows, framesFor } from './encodec-windows.ts';
 
 /**
  * Passes a sound through a part in windows.
@@ -91,33 +39,6 @@ async function inWindows(
   }
 }
 
-/** x + LSTM(x) over all frames, [frames, width]. */
-async function throughLstm(
-  codec: CodecRun,
-  part: 'encoder.lstm' | 'decoder.lstm',
-  x: Float32Array<ArrayBuffer>,
-  width: number,
-): Promise<Float32Array<ArrayBuffer>> {
-  const { config, run, signal } = codec;
-  const total = x.length / width;
-  const frames = framesFor(codec, part, total);
-  const y = new Float32Array(x.length);
-  let states: Record<string, InputData> = {};
-  for (let layer = 0; layer < config.lstmLayers; layer++) {
-    states[`h0.${layer}`] = new Float32Array(width);
-    states[`c0.${layer}`] = new Float32Array(width);
-  }
-  for (let start = 0; start < total; start += frames) {
-    signal?.throwIfAborted();
-    const outputs = await run(part, { frames, windows: 1 }, { x: cutRows(x, width, start, frames), ...states });
-    y.set(outputs['y']!.subarray(0, Math.min(frames, total - start) * width), start * width);
-    states = Object.fromEntries(
-      Object.keys(states).map((name) => [name, outputs[name.replace('0.', '.')]!.slice()] as const),
-    );
-  }
-  return y;
-}
-
 /** Features of windows into those of the whole sound. */
 const gather =
   (into: Float32Array<ArrayBuffer>, width: number) =>
@@ -138,16 +59,17 @@ async function encodeChannel(codec: CodecRun, samples: Float32Array<ArrayBuffer>
     codec,
     'encoder.down',
     { frames, length: samples.length },
-    (starts, span) => ({ x: stacked(starts.map((s) => cutRows(samples, 1, span.start + s * span.rate, span.rows))) }),
+    (starts, span) => ({ x: joined(starts.map((s) => cutRows(samples, 1, span.start + s * span.rate, span.rows))) }),
     gather(features, widest),
   );
-  const heard = await throughLstm(codec, 'encoder.lstm', features, widest);
+  const lstm = new LstmBlocks(codec, 'encoder.lstm', features, widest);
+  await lstm.advance(frames);
   const codes = new Int32Array(codebooks * frames);
   await inWindows(
     codec,
     'encoder.codes',
     { frames, length: frames },
-    (starts, span) => ({ x: stacked(starts.map((s) => cutRows(heard, widest, span.start + s, span.rows))) }),
+    (starts, span) => ({ x: joined(starts.map((s) => cutRows(lstm.heard, widest, span.start + s, span.rows))) }),
     (outputs, start, window, size) => {
       for (let k = 0; k < codebooks; k++) {
         const list = outputs[`codes.${k}`]!;

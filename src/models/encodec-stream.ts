@@ -1,9 +1,10 @@
+import { joined } from '../datasets/floats.ts';
 import type { InputData } from '../engine/program.ts';
 import { inputSpan, rowInputs } from './encodec.ts';
 import { hopLength } from './encodec-config.ts';
 import { codecStages, windowStarts } from './encodec-layers.ts';
-import type { CodecRun } from './encodec-run.ts';
-import { cutRows, framesFor } from './encodec-run.ts';
+import type { CodecRun } from './encodec-windows.ts';
+import { LstmBlocks, cutRows, framesFor } from './encodec-windows.ts';
 
 /**
  * Decodes one channel while its codes arrive: samples are given as soon as nothing that comes later can change them, and are
@@ -15,12 +16,10 @@ export class ChannelStream {
   readonly #width: number;
   readonly #codes: Int32Array<ArrayBuffer>;
   readonly #features: Float32Array<ArrayBuffer>;
-  readonly #heard: Float32Array<ArrayBuffer>;
-  #states: Record<string, InputData> = {};
-  /** Frames that are final: of codes, features, features behind the LSTM, samples. */
+  readonly #lstm: LstmBlocks;
+  /** Frames that are final: of codes, features, samples. */
   #known = 0;
   #featured = 0;
-  #listened = 0;
   #played = 0;
 
   /** @param total frames of the whole sound */
@@ -31,11 +30,7 @@ export class ChannelStream {
     this.#width = codecStages(config, '').widest;
     this.#codes = new Int32Array(codebooks * total);
     this.#features = new Float32Array(total * this.#width);
-    this.#heard = new Float32Array(total * this.#width);
-    for (let layer = 0; layer < config.lstmLayers; layer++) {
-      this.#states[`h0.${layer}`] = new Float32Array(this.#width);
-      this.#states[`c0.${layer}`] = new Float32Array(this.#width);
-    }
+    this.#lstm = new LstmBlocks(codec, 'decoder.lstm', this.#features, this.#width);
   }
 
   /** Takes the codes [codebooks] of the next frame. @returns the samples that became final with it; often none */
@@ -51,23 +46,20 @@ export class ChannelStream {
         this.#featured = Math.min(this.#total, start + frames);
       },
     );
-    await this.#listen();
+    await this.#lstm.advance(this.#featured);
     const hop = hopLength(this.#codec.config);
     const pieces: Float32Array<ArrayBuffer>[] = [];
     await this.#inWindows(
       'decoder.up',
-      () => [this.#played, this.#listened],
-      (start, span) => ({ x: cutRows(this.#heard, this.#width, start + span.start, span.rows) }),
+      () => [this.#played, this.#lstm.done],
+      (start, span) => ({ x: cutRows(this.#lstm.heard, this.#width, start + span.start, span.rows) }),
       (y, start, frames) => {
         const end = Math.min(this.#total, start + frames);
         pieces.push(y.slice((this.#played - start) * hop, (end - start) * hop));
         this.#played = end;
       },
     );
-    if (pieces.length === 1) return pieces[0]!;
-    const out = new Float32Array(pieces.reduce((sum, { length }) => sum + length, 0));
-    pieces.reduce((at, piece) => (out.set(piece, at), at + piece.length), 0);
-    return out;
+    return joined(pieces);
   }
 
   #put(into: Float32Array, y: Float32Array, start: number, frames: number, width: number): void {
@@ -107,23 +99,6 @@ export class ChannelStream {
       const rows = rowInputs(config, part, frames, this.#total, [start]);
       const { y } = await run(part, { frames, windows: 1 }, { ...rows, ...input(start, span) });
       take(y!, start, frames);
-    }
-  }
-
-  /** The LSTM over whole blocks, and over what is left at the end. */
-  async #listen(): Promise<void> {
-    const { run, signal } = this.#codec;
-    const frames = framesFor(this.#codec, 'decoder.lstm', this.#total);
-    while (this.#listened < this.#total && this.#featured >= Math.min(this.#total, this.#listened + frames)) {
-      signal?.throwIfAborted();
-      const start = this.#listened;
-      const x = cutRows(this.#features, this.#width, start, frames);
-      const outputs = await run('decoder.lstm', { frames, windows: 1 }, { x, ...this.#states });
-      this.#put(this.#heard, outputs['y']!, start, frames, this.#width);
-      this.#states = Object.fromEntries(
-        Object.keys(this.#states).map((name) => [name, outputs[name.replace('0.', '.')]!.slice()] as const),
-      );
-      this.#listened = Math.min(this.#total, start + frames);
     }
   }
 }

@@ -1,3 +1,4 @@
+import { joinedChannels } from '../datasets/sounds/mix.ts';
 import type { AdapterChoice, ComposeRequest } from '../worker/protocol.ts';
 import { encodeWav } from '../worker/wav.ts';
 import { announcer } from './announcer.svelte.ts';
@@ -291,7 +292,7 @@ export class Studio {
       }),
     );
     if (length > 0) {
-      const sound = encodeWav(joined(pieces), sampleRate);
+      const sound = encodeWav(joinedChannels(pieces), sampleRate);
       this.#put(composition, hand, sound);
       if (whole && hand === 'base') this.#byBase[key] = sound;
     }
@@ -322,20 +323,6 @@ export class Studio {
       },
     });
   }
-}
-
-/** Pieces of each channel, one after the other. */
-function joined(pieces: readonly Float32Array<ArrayBuffer>[][]): Float32Array<ArrayBuffer>[] {
-  return (pieces[0] ?? []).map((_, channel) => {
-    const parts = pieces.map((piece) => piece[channel]!);
-    const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const part of parts) {
-      whole.set(part, at);
-      at += part.length;
-    }
-    return whole;
-  });
 }
 
 export const tryStudio = new Studio(['base', 'tuned']);

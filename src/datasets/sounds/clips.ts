@@ -6,7 +6,7 @@ import type { Analysis } from './analyse.ts';
 import { isVeryQuiet } from './judge.ts';
 import { isClipped, silentChannel } from './levels.ts';
 import { eveningGain } from './loudness.ts';
-import { toMono } from './mix.ts';
+import { joinedChannels, toMono } from './mix.ts';
 import { openSound } from './reader.ts';
 import { resampleAll } from './resampler.ts';
 import type { Stretch } from './stretches.ts';
@@ -126,7 +126,7 @@ export async function readStretch(
       source = block.sampleRate;
     }
     if (pieces.length === 0) throw new UserError(`${input.name} ends before second ${start.toFixed(1)}.`);
-    let read = joined(pieces);
+    let read = joinedChannels(pieces);
     if (only) read = soundingOnly(read);
     if (channels === 1 || read.length === 1) read = [toMono(read)];
     const length = Math.round((end - start) * rate);
@@ -142,18 +142,6 @@ export async function readStretch(
   } finally {
     sound.close();
   }
-}
-
-function joined(pieces: readonly Float32Array<ArrayBuffer>[][]): Float32Array<ArrayBuffer>[] {
-  return pieces[0]!.map((_, channel) => {
-    const all = new Float32Array(pieces.reduce((sum, piece) => sum + piece[channel]!.length, 0));
-    let at = 0;
-    for (const piece of pieces) {
-      all.set(piece[channel]!, at);
-      at += piece[channel]!.length;
-    }
-    return all;
-  });
 }
 
 /** Of two channels the louder one. */

@@ -1,4 +1,5 @@
-/** Channels: many to two, two to one. */
+/** Channels: many to two, two to one, pieces to one. */
+import { joined } from '../floats.ts';
 
 /** What each speaker gives to the left; the right is its mirror. The deep channel (LFE) is left out, as ITU-R BS.775 says. */
 const SPEAKERS = { L: [1, 0], R: [0, 1], C: [Math.SQRT1_2, Math.SQRT1_2], X: [0, 0] } as const;
@@ -48,3 +49,7 @@ export function toMono(channels: readonly Float32Array<ArrayBuffer>[]): Float32A
   for (const channel of channels) for (let n = 0; n < out.length; n++) out[n]! += channel[n]! / channels.length;
   return out;
 }
+
+/** Pieces of each channel, one after the other. */
+export const joinedChannels = (pieces: readonly (readonly Float32Array[])[]): Float32Array<ArrayBuffer>[] =>
+  (pieces[0] ?? []).map((_, channel) => joined(pieces.map((piece) => piece[channel]!)));

@@ -21,7 +21,7 @@ import type { AudioSample, InputAudioTrack } from 'mediabunny';
 import { UserError } from '../../engine/errors.ts';
 import { Bytes } from '../pictures/bytes.ts';
 import { chooseDecoder } from './decoders.ts';
-import { toStereo } from './mix.ts';
+import { joinedChannels, toStereo } from './mix.ts';
 import { protectedFile, SNIFF_BYTES, sniffSound } from './sniff.ts';
 import type { SoundRefused } from './sniff.ts';
 import { readTags } from './tags.ts';
@@ -272,16 +272,7 @@ class Gatherer {
   }
 
   take(): Float32Array<ArrayBuffer>[] {
-    const pieces = this.#pieces;
-    const channels = pieces[0]!.map((_, channel) => {
-      const joined = new Float32Array(this.length);
-      let at = 0;
-      for (const piece of pieces) {
-        joined.set(piece[channel]!, at);
-        at += piece[channel]!.length;
-      }
-      return joined;
-    });
+    const channels = joinedChannels(this.#pieces);
     this.#pieces = [];
     this.length = 0;
     return channels;

@@ -1,3 +1,4 @@
+import { joined } from '../../datasets/floats.ts';
 import { clipTextInputs } from '../../models/clip-text.ts';
 import { toRows } from '../../models/feature-rows.ts';
 import type { TextEncoder } from '../../models/diffusion-folder.ts';
@@ -41,16 +42,6 @@ export function snrWeight(schedule: NoiseSchedule, timestep: number, gamma: numb
   if (schedule.predictionType === 'v_prediction') return least / (snr + 1);
   // Pure noise (zero terminal SNR): the quotient's limit.
   return snr === 0 ? 1 : least / snr;
-}
-
-export function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
-  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** What a batch is made for. */

@@ -1,13 +1,13 @@
 import { UserError } from '../../engine/errors.ts';
 import { Program } from '../../engine/program.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
+import { joined } from '../../datasets/floats.ts';
 import { fromRows } from '../../models/feature-rows.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import type { TensorData } from '../../models/files/safetensors.ts';
 import { createSampler } from '../../models/schedulers/sampler.ts';
 import { unetInputs } from '../../models/unet-2d-condition.ts';
 import { TensorFile } from '../tensor-file.ts';
-import { joined } from './batch.ts';
 import { denoise } from './denoise.ts';
 import { unetPlan } from './drawer.ts';
 import { LookCodec } from './encoders.ts';

@@ -1,12 +1,12 @@
 import { RandomStream } from '../../adapters/random.ts';
 import type { Program } from '../../engine/program.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
+import { joined } from '../../datasets/floats.ts';
 import { fromRows } from '../../models/feature-rows.ts';
 import type { Sampler } from '../../models/schedulers/sampler.ts';
 import type { UnetConfig } from '../../models/unet-2d-condition.ts';
 import { unetInputs } from '../../models/unet-2d-condition.ts';
 import type { LatentSize } from './batch.ts';
-import { joined } from './batch.ts';
 import type { TextState } from './text.ts';
 
 /** What the UNet is told at each step: by the prompt, and, where guidance is wanted, by the negative prompt. */

@@ -1,5 +1,4 @@
 import type { PictureRow } from '../../datasets/pictures/types.ts';
-import { Program } from '../../engine/program.ts';
 import type { ProgramPlan } from '../../engine/program.ts';
 import type { SharedArenas } from '../../engine/shared-arenas.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
@@ -7,6 +6,7 @@ import { latentSize, vaeDecoderInputs, vaeEncoderInputs } from '../../models/aut
 import { clipTextInputs } from '../../models/clip-text.ts';
 import { TileCanvas, cutTile, tilesOf } from '../../models/vae-tiles.ts';
 import type { AdapterSlot } from '../adapter-slot.ts';
+import { ProgramCache } from '../program-cache.ts';
 import type { LookBase } from './base.ts';
 import type { LatentSize } from './batch.ts';
 import { decoderGraph, encoderGraph, textGraph } from './graphs.ts';
@@ -26,25 +26,12 @@ const OVERLAP_PIXELS = 128;
  */
 export class LookCodec {
   readonly #base: LookBase;
-  readonly #arenas: SharedArenas | undefined;
-  readonly #programs = new Map<string, Program>();
+  readonly #programs: ProgramCache;
 
-  /** @param arenas those of a run, in which the programs take their turn; without them each has its own */
+  /** @param arenas those of a run, see ProgramCache */
   constructor(base: LookBase, arenas?: SharedArenas) {
     this.#base = base;
-    this.#arenas = arenas;
-  }
-
-  async #program(key: string, plan: () => ProgramPlan, adapter?: AdapterSlot): Promise<Program> {
-    let program = this.#programs.get(key);
-    if (!program) {
-      await this.#arenas?.allocate(this.#base.device);
-      const buffers = adapter?.buffers;
-      const resources = { weights: this.#base, ...(buffers && { adapter: buffers }) };
-      program = await Program.build(this.#base.device, plan(), resources, this.#arenas);
-      this.#programs.set(key, program);
-    }
-    return program;
+    this.#programs = new ProgramCache(base, arenas);
   }
 
   get #vae() {
@@ -102,7 +89,9 @@ export class LookCodec {
       const cut = isWhole
         ? tensor
         : cutTile(tensor, 3, size, { top: tile.top * factor, left: tile.left * factor, ...pixels });
-      const program = await this.#program(`encode ${pixels.height}x${pixels.width}`, () => this.encoderPlan(pixels));
+      const program = await this.#programs.get(`encode ${pixels.height}x${pixels.width}`, () =>
+        this.encoderPlan(pixels),
+      );
       const { moments } = await program.run(vaeEncoderInputs(vae, { images: 1, ...pixels }, cut), IDLE_STEP);
       canvas.add(tile, moments!);
     }
@@ -135,7 +124,7 @@ export class LookCodec {
     for (const tile of tiles) {
       const { height, width } = tile;
       const cut = cutTile(latents, vae.latentChannels, size, tile);
-      const program = await this.#program(`decode ${height}x${width}`, () => this.decoderPlan({ height, width }));
+      const program = await this.#programs.get(`decode ${height}x${width}`, () => this.decoderPlan({ height, width }));
       const { pixels } = await program.run(vaeDecoderInputs(vae, { images: 1, height, width }, cut), IDLE_STEP);
       const scaled = {
         top: tile.top * factor,
@@ -164,7 +153,7 @@ export class LookCodec {
   async encodeIds(ids: readonly Uint32Array<ArrayBuffer>[], adapter?: AdapterSlot, strength = 1): Promise<TextState> {
     const { textEncoders } = this.#base.folder;
     const { length } = ids[0]!;
-    const program = await this.#program(`text ${length}`, () => this.textPlan(length, adapter), adapter);
+    const program = await this.#programs.get(`text ${length}`, () => this.textPlan(length, adapter), adapter?.buffers);
     const inputs = Object.assign(
       {},
       ...textEncoders.map(({ name, config }, i) => clipTextInputs([ids[i] ?? ids[0]!], config, name)),
@@ -201,7 +190,6 @@ export class LookCodec {
   }
 
   release(): void {
-    for (const program of this.#programs.values()) program.destroy();
-    this.#programs.clear();
+    this.#programs.release();
   }
 }

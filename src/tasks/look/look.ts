@@ -4,11 +4,12 @@ import { initLora } from '../../adapters/init.ts';
 import { writeKohyaLora } from '../../adapters/kohya-lora.ts';
 import type { KohyaOptions } from '../../adapters/kohya-lora.ts';
 import type { LookFacts } from '../../adapters/kohya-metadata.ts';
-import type { Adapter, LoraTensors } from '../../adapters/peft.ts';
+import type { Adapter } from '../../adapters/peft.ts';
 import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../engine/errors.ts';
 import { SharedArenas } from '../../engine/shared-arenas.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
+import type { RunState } from '../../training/checkpoint.ts';
 import { decodeRunState } from '../../training/checkpoint.ts';
 import type { PlanReport } from '../../training/plan-report.ts';
 import type { Recipe } from '../../training/recipe.ts';
@@ -16,7 +17,7 @@ import type { RunData } from '../../training/run.ts';
 import { TrainingRun } from '../../training/run.ts';
 import type { SeededRunRequest } from '../../training/run-plan.ts';
 import { planTuned } from '../../training/run-plan.ts';
-import { AdapterSlot } from '../adapter-slot.ts';
+import { AdaptedModel } from '../adapted-model.ts';
 import { LookBase } from './base.ts';
 import type { LoadLookOptions } from './base.ts';
 import { drawClassPictures } from './class-pictures.ts';
@@ -48,14 +49,13 @@ export interface LookExport {
 }
 
 /** An image model on the device: it draws, is trained, and gives its adapter away. One thing at a time. */
-export class LookModel {
+export class LookModel extends AdaptedModel {
   readonly base: LookBase;
-  readonly #adapter: AdapterSlot;
   #drawer: Drawer | undefined;
 
   private constructor(base: LookBase) {
+    super(base);
     this.base = base;
-    this.#adapter = new AdapterSlot(base, () => this.#dropDrawer());
   }
 
   /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
@@ -83,23 +83,13 @@ export class LookModel {
     return tokenizer!.count(text);
   }
 
-  #dropDrawer(): void {
+  protected override dropPrograms(): void {
     this.#drawer?.destroy();
     this.#drawer = undefined;
   }
 
-  get adapter(): AdapterSlot {
-    return this.#adapter;
-  }
-
-  /** Puts an adapter beside the base, or takes it away. */
-  async useAdapter(adapter: Adapter | null): Promise<void> {
-    if (!adapter) return this.#adapter.drop();
-    await this.#adapter.activate(adapter, false);
-  }
-
   #draws(): Drawer {
-    return (this.#drawer ??= new Drawer(this.base, this.#adapter));
+    return (this.#drawer ??= new Drawer(this.base, this.adapter));
   }
 
   /** A request with everything that it leaves open decided. */
@@ -117,10 +107,9 @@ export class LookModel {
   }
 
   /** The adapter that a run begins with. */
-  async #start(options: Pick<LookTrainOptions, 'resume' | 'from' | 'adapter' | 'recipe'>): Promise<Adapter> {
-    if (options.resume) return this.#adapter.ofState(await decodeRunState(options.resume));
-    if (options.from) return options.from;
-    const { adapter: config, recipe } = options;
+  #start({ from, adapter: config, recipe }: LookTrainOptions, resume: RunState | undefined): Adapter {
+    if (resume) return this.adapter.ofState(resume);
+    if (from) return from;
     if (config.use_dora)
       throw new UserError(
         'DoRA is not offered for looks: the drawing programs read it each in their own way. Turn it off.',
@@ -175,14 +164,14 @@ export class LookModel {
     const { recipe, signal, pause, settle, samplePrompts = [], sampleSeed = 0 } = options;
     const { device } = this.base;
     const resume = options.resume && (await decodeRunState(options.resume));
-    const start = await this.#start(options);
+    const start = this.#start(options, resume);
     const samples = recipe.sample_steps > 0 ? samplePrompts : [];
     const shapes = this.#shapes(options, recipe);
     const trained = LookBase.trainsText([...start.tensors.keys()].map((name) => ({ name })))
       ? this.base.folder.textEncoders
       : [];
     const context = { config: this.base.unetConfig, schedule: this.base.schedule, trained };
-    this.#adapter.drop();
+    this.adapter.drop();
     device.resetPeak();
     let data: RunData;
     let perEpoch: number;
@@ -196,7 +185,7 @@ export class LookModel {
     }
     const held = trainingParts(samples.length > 0, trained.length > 0);
     await this.base.hold(held);
-    const { layout, buffers } = await this.#adapter.activate(start, true);
+    const { layout, buffers } = await this.adapter.activate(start, true);
     const planned = () =>
       planLook(this.base, layout, recipe, {
         shapes,
@@ -207,7 +196,7 @@ export class LookModel {
         budget: options.memoryBudget,
       });
     const plan = await planTuned(device, options.tune, planned);
-    const drawer = new Drawer(this.base, this.#adapter, plan.arenas);
+    const drawer = new Drawer(this.base, this.adapter, plan.arenas);
     const run = new TrainingRun<{ prompt: string; seed: number; base: Picture; tuned: Picture }>({
       device,
       weights: this.base,
@@ -242,7 +231,7 @@ export class LookModel {
     const priors: PictureSource[] = [];
     if (recipe.with_prior_preservation) {
       priors.push(...(yield* drawClassPictures(this.#draws(), base, recipe, signal)));
-      this.#dropDrawer();
+      this.dropPrograms();
     }
     const sized = this.#sized(pictures, recipe);
     const sizedPriors = this.#sized(priors, { ...recipe, resolution: base.info.resolution });
@@ -256,28 +245,13 @@ export class LookModel {
     }
   }
 
-  /** The adapter as it is now. Throws UserError where there is none. */
-  async currentAdapter(): Promise<Adapter> {
-    return this.#adapter.current();
-  }
-
-  /** Gradient of every adapter tensor as the last step left it, before clipping. */
-  async currentGradients(): Promise<Map<string, LoraTensors>> {
-    return this.#adapter.gradients();
-  }
-
-  /** The adapter inside a checkpoint, without touching the one in use. */
-  async adapterOfCheckpoint(bytes: Uint8Array<ArrayBuffer>): Promise<Adapter> {
-    return this.#adapter.ofState(await decodeRunState(bytes));
-  }
-
   /** The files that other tools load, by name: kohya's and diffusers'. */
   async exportFiles(
     checkpoint: Uint8Array<ArrayBuffer>,
     { name, triggerWord, baseName, preview }: LookExport,
   ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
     const state = await decodeRunState(checkpoint);
-    const adapter = this.#adapter.ofState(state);
+    const adapter = this.adapter.ofState(state);
     if (adapter.config.use_dora)
       throw new UserError(
         'An adapter trained with DoRA has no file that the drawing programs read alike. Train it without.',
@@ -297,7 +271,7 @@ export class LookModel {
   }
 
   destroy(): void {
-    this.#adapter.drop();
+    this.adapter.drop();
     this.base.destroy();
   }
 }

@@ -1,13 +1,13 @@
-import { Program } from '../../engine/program.ts';
-import type { ProgramPlan } from '../../engine/program.ts';
+import type { Program, ProgramPlan } from '../../engine/program.ts';
 import type { SharedArenas } from '../../engine/shared-arenas.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
 import { windowFrames } from '../../models/encodec.ts';
 import type { CodecPart } from '../../models/encodec.ts';
-import type { CodecRun } from '../../models/encodec-run.ts';
+import type { CodecRun } from '../../models/encodec-windows.ts';
 import { decodeSound, encodeSound, ofChannel } from '../../models/encodec-run.ts';
 import { ChannelStream } from '../../models/encodec-stream.ts';
 import { channelCodebooks } from '../../models/musicgen/delay.ts';
+import { ProgramCache } from '../program-cache.ts';
 import type { SoundBase } from './base.ts';
 import { codecGraph } from './codec-graphs.ts';
 import type { Codes } from './examples.ts';
@@ -21,13 +21,12 @@ const DECODER_PARTS: readonly CodecPart[] = ['decoder.features', 'decoder.lstm',
  */
 export class SoundCodec {
   readonly #base: SoundBase;
-  readonly #arenas: SharedArenas | undefined;
-  readonly #programs = new Map<string, Program>();
+  readonly #programs: ProgramCache;
 
-  /** @param arenas those of a run, in which the programs take their turn; without them each has its own */
+  /** @param arenas those of a run, see ProgramCache */
   constructor(base: SoundBase, arenas?: SharedArenas) {
     this.#base = base;
-    this.#arenas = arenas;
+    this.#programs = new ProgramCache(base, arenas);
   }
 
   #plan(part: CodecPart, size: { frames: number; windows: number }): ProgramPlan {
@@ -55,16 +54,8 @@ export class SoundCodec {
   }
 
   async #program(part: CodecPart, size: { frames: number; windows: number }): Promise<Program> {
-    const key = `${part} ${size.frames} ${size.windows}`;
-    let program = this.#programs.get(key);
-    if (!program) {
-      await this.#base.need('codec');
-      await this.#arenas?.allocate(this.#base.device);
-      const resources = { weights: this.#base };
-      program = await Program.build(this.#base.device, this.#plan(part, size), resources, this.#arenas);
-      this.#programs.set(key, program);
-    }
-    return program;
+    await this.#base.need('codec');
+    return this.#programs.get(`${part} ${size.frames} ${size.windows}`, () => this.#plan(part, size));
   }
 
   #run(signal?: AbortSignal): CodecRun {
@@ -97,8 +88,7 @@ export class SoundCodec {
   }
 
   release(): void {
-    for (const program of this.#programs.values()) program.destroy();
-    this.#programs.clear();
+    this.#programs.release();
   }
 }
 

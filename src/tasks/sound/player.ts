@@ -1,3 +1,4 @@
+import { joinedChannels } from '../../datasets/sounds/mix.ts';
 import type { SoundBlock } from '../../datasets/sounds/types.ts';
 import { UserError } from '../../engine/errors.ts';
 import { channelCodebooks } from '../../models/musicgen/delay.ts';
@@ -97,10 +98,7 @@ export class Player {
     for (;;) {
       const next = await composing.next();
       if (next.done) {
-        const channels = Array.from({ length: this.#base.config.decoder.channels }, (_, c) =>
-          joined(pieces.map((piece) => piece[c]!)),
-        );
-        return { channels, sampleRate: this.#base.config.audio.sampleRate, ...next.value };
+        return { channels: joinedChannels(pieces), sampleRate: this.#base.config.audio.sampleRate, ...next.value };
       }
       if (next.value.type === 'piece') pieces.push(next.value.channels);
     }
@@ -139,14 +137,4 @@ export class Player {
     this.#composer.destroy();
     this.#codec.release();
   }
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
-  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

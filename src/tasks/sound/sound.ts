@@ -1,12 +1,12 @@
 import type { LoraConfig } from '../../adapters/config.ts';
 import { initLora } from '../../adapters/init.ts';
-import type { Adapter, LoraTensors } from '../../adapters/peft.ts';
-import { writePeftFolder } from '../../adapters/peft.ts';
+import type { Adapter } from '../../adapters/peft.ts';
 import type { SoundBlock, SoundSource } from '../../datasets/sounds/types.ts';
 import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../engine/errors.ts';
 import { SharedArenas } from '../../engine/shared-arenas.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
+import type { RunState } from '../../training/checkpoint.ts';
 import { decodeRunState } from '../../training/checkpoint.ts';
 import type { PlanReport } from '../../training/plan-report.ts';
 import type { Recipe } from '../../training/recipe.ts';
@@ -14,7 +14,7 @@ import type { RunData } from '../../training/run.ts';
 import { TrainingRun } from '../../training/run.ts';
 import type { SeededRunRequest } from '../../training/run-plan.ts';
 import { planTuned } from '../../training/run-plan.ts';
-import { AdapterSlot } from '../adapter-slot.ts';
+import { PeftModel } from '../adapted-model.ts';
 import { doraMagnitudes } from '../dora.ts';
 import type { LoadSoundOptions } from './base.ts';
 import { SoundBase } from './base.ts';
@@ -38,14 +38,13 @@ export type SoundLearningData = { clips: readonly SoundSource[] } | { prepared: 
 export type SoundTrainOptions = SoundLearningData & SeededRunRequest;
 
 /** A music model on the device: it composes, is trained, and gives its adapter away. One thing at a time. */
-export class SoundModel {
+export class SoundModel extends PeftModel {
   readonly base: SoundBase;
-  readonly #adapter: AdapterSlot;
   #player: Player | undefined;
 
   private constructor(base: SoundBase) {
+    super(base);
     this.base = base;
-    this.#adapter = new AdapterSlot(base, () => this.#dropPlayer());
   }
 
   /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
@@ -57,28 +56,18 @@ export class SoundModel {
     return this.base.info;
   }
 
-  get adapter(): AdapterSlot {
-    return this.#adapter;
-  }
-
   /** Tokens of a text with its end. */
   async countTokens(text: string): Promise<number> {
     return (await this.base.tokenizer()).encode(text).length;
   }
 
-  #dropPlayer(): void {
+  protected override dropPrograms(): void {
     this.#player?.destroy();
     this.#player = undefined;
   }
 
-  /** Puts an adapter beside the base, or takes it away. */
-  async useAdapter(adapter: Adapter | null): Promise<void> {
-    if (!adapter) return this.#adapter.drop();
-    await this.#adapter.activate(adapter, false);
-  }
-
   #plays(): Player {
-    return (this.#player ??= new Player(this.base, this.#adapter));
+    return (this.#player ??= new Player(this.base, this.adapter));
   }
 
   /** Composes and plays as it goes; the adapter, where there is one, is applied at `strength`. */
@@ -92,10 +81,9 @@ export class SoundModel {
   }
 
   /** The adapter that a run begins with. */
-  async #start(options: Pick<SoundTrainOptions, 'resume' | 'from' | 'adapter' | 'recipe'>): Promise<Adapter> {
-    if (options.resume) return this.#adapter.ofState(await decodeRunState(options.resume));
-    if (options.from) return options.from;
-    const { adapter: config, recipe } = options;
+  async #start({ from, adapter: config, recipe }: SoundTrainOptions, resume: RunState | undefined): Promise<Adapter> {
+    if (resume) return this.adapter.ofState(resume);
+    if (from) return from;
     const tensors = initLora(this.base.targets(config), config, recipe.seed);
     if (config.use_dora) await doraMagnitudes(this.base.folder.checkpoints[0]!, tensors);
     return { config, tensors };
@@ -176,9 +164,9 @@ export class SoundModel {
     const { device } = this.base;
     this.#requireData(options);
     const resume = options.resume && (await decodeRunState(options.resume));
-    const start = await this.#start(options);
+    const start = await this.#start(options, resume);
     const facts = await this.#facts(options, recipe, samplePrompts, options.memoryBudget);
-    this.#adapter.drop();
+    this.adapter.drop();
     device.resetPeak();
     let data: RunData;
     if ('clips' in options) {
@@ -189,10 +177,10 @@ export class SoundModel {
     } else data = preparedRunData(this.base, options.prepared, recipe);
     const held = trainingParts(facts.samples !== undefined);
     await this.base.hold(held);
-    const { layout, buffers } = await this.#adapter.activate(start, true);
+    const { layout, buffers } = await this.adapter.activate(start, true);
     const planned = () => planSound(this.base, layout, recipe, facts);
     const plan = await planTuned(device, options.tune, planned);
-    const player = facts.samples && new Player(this.base, this.#adapter, { arenas: plan.arenas, ...facts.samples });
+    const player = facts.samples && new Player(this.base, this.adapter, { arenas: plan.arenas, ...facts.samples });
     const run = new TrainingRun<{ prompt: string; seed: number; base: SoundBlock; tuned: SoundBlock }>({
       device,
       weights: this.base,
@@ -242,34 +230,9 @@ export class SoundModel {
     }
   }
 
-  /** The adapter as it is now. Throws UserError where there is none. */
-  async currentAdapter(): Promise<Adapter> {
-    return this.#adapter.current();
-  }
-
-  /** Gradient of every adapter tensor as the last step left it, before clipping. */
-  async currentGradients(): Promise<Map<string, LoraTensors>> {
-    return this.#adapter.gradients();
-  }
-
-  /** An adapter as a PEFT folder: file name to bytes. */
-  peftFolder({ config, tensors }: Adapter, baseName: string): Map<string, Uint8Array<ArrayBuffer>> {
-    return writePeftFolder({ config: { ...config, base_model_name_or_path: baseName }, tensors });
-  }
-
-  /** The adapter as it is now, as a PEFT folder. */
-  async exportAdapter(baseName: string): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-    return this.peftFolder(await this.currentAdapter(), baseName);
-  }
-
-  /** The adapter inside a checkpoint, without touching the one in use. */
-  async adapterOfCheckpoint(bytes: Uint8Array<ArrayBuffer>): Promise<Adapter> {
-    return this.#adapter.ofState(await decodeRunState(bytes));
-  }
-
   destroy(): void {
-    this.#adapter.drop();
-    this.#dropPlayer();
+    this.adapter.drop();
+    this.dropPrograms();
     this.base.destroy();
   }
 }

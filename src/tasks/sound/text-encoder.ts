@@ -1,8 +1,8 @@
-import { Program } from '../../engine/program.ts';
-import type { ProgramPlan } from '../../engine/program.ts';
+import type { Program, ProgramPlan } from '../../engine/program.ts';
 import type { SharedArenas } from '../../engine/shared-arenas.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
 import { t5Inputs } from '../../models/t5.ts';
+import { ProgramCache } from '../program-cache.ts';
 import type { SoundBase } from './base.ts';
 import type { TextState } from './batch.ts';
 import { TEXT, textGraph } from './graphs.ts';
@@ -15,13 +15,12 @@ export const paddedLength = (tokens: number): number => Math.max(1, Math.ceil(to
 /** Words as what the decoder hears. Programs are kept until `release`. */
 export class TextEncoder {
   readonly #base: SoundBase;
-  readonly #arenas: SharedArenas | undefined;
-  readonly #programs = new Map<number, Program>();
+  readonly #programs: ProgramCache;
 
-  /** @param arenas those of a run, in which the programs take their turn; without them each has its own */
+  /** @param arenas those of a run, see ProgramCache */
   constructor(base: SoundBase, arenas?: SharedArenas) {
     this.#base = base;
-    this.#arenas = arenas;
+    this.#programs = new ProgramCache(base, arenas);
   }
 
   plan(length: number): ProgramPlan {
@@ -29,14 +28,8 @@ export class TextEncoder {
   }
 
   async #program(length: number): Promise<Program> {
-    let program = this.#programs.get(length);
-    if (!program) {
-      await this.#base.need('text');
-      await this.#arenas?.allocate(this.#base.device);
-      program = await Program.build(this.#base.device, this.plan(length), { weights: this.#base }, this.#arenas);
-      this.#programs.set(length, program);
-    }
-    return program;
+    await this.#base.need('text');
+    return this.#programs.get(String(length), () => this.plan(length));
   }
 
   /** The text encoder's last_hidden_state of one text's tokens. Throws UserError for ids that it does not know. */
@@ -61,7 +54,6 @@ export class TextEncoder {
   }
 
   release(): void {
-    for (const program of this.#programs.values()) program.destroy();
-    this.#programs.clear();
+    this.#programs.release();
   }
 }

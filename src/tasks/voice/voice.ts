@@ -1,7 +1,7 @@
 import type { LoraConfig } from '../../adapters/config.ts';
 import { initLora } from '../../adapters/init.ts';
-import type { Adapter, LoraTensors } from '../../adapters/peft.ts';
-import { readPeftFolder, writePeftFolder } from '../../adapters/peft.ts';
+import type { Adapter } from '../../adapters/peft.ts';
+import { readPeftFolder } from '../../adapters/peft.ts';
 import { RandomStream } from '../../adapters/random.ts';
 import type { Message, TrainingRow } from '../../datasets/rows.ts';
 import type { AdapterBuffers } from '../../engine/adapter-buffers.ts';
@@ -16,8 +16,9 @@ import type { Recipe } from '../../training/recipe.ts';
 import { TrainingRun } from '../../training/run.ts';
 import type { RunRequest } from '../../training/run-plan.ts';
 import { planTuned } from '../../training/run-plan.ts';
-import { AdapterSlot, generationHook } from '../adapter-slot.ts';
+import { generationHook } from '../adapter-slot.ts';
 import { VoiceBase } from './base.ts';
+import { PeftModel } from '../adapted-model.ts';
 import { doraMagnitudes } from '../dora.ts';
 import type { Examples } from './examples.ts';
 import { makeExamples, runData, tokenRows } from './examples.ts';
@@ -45,16 +46,15 @@ export type TrainOptions = LearningData & RunRequest;
 const SAMPLE_TOKENS = 48;
 
 /** A chat model on the device: it talks, is trained, and gives its adapter away. One thing at a time. */
-export class VoiceModel {
+export class VoiceModel extends PeftModel {
   readonly base: VoiceBase;
   readonly #tokenizer: Tokenizer | undefined;
-  readonly #adapter: AdapterSlot;
   #generator: Generator | undefined;
 
   private constructor(base: VoiceBase, tokenizer: Tokenizer | undefined) {
+    super(base);
     this.base = base;
     this.#tokenizer = tokenizer;
-    this.#adapter = new AdapterSlot(base, () => this.#dropGenerator());
   }
 
   /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
@@ -87,15 +87,14 @@ export class VoiceModel {
     return this.base.info(this.#tokenizer?.hasChatTemplate ?? false);
   }
 
-  #dropGenerator(): void {
+  protected override dropPrograms(): void {
     this.#generator?.destroy();
     this.#generator = undefined;
   }
 
   /** Puts an adapter (a PEFT folder, or one already read) beside the base, or takes it away. */
-  async useAdapter(adapter: ModelFolder | Adapter | null): Promise<void> {
-    if (!adapter) return this.#adapter.drop();
-    await this.#adapter.activate('config' in adapter ? adapter : await readPeftFolder(adapter), false);
+  override async useAdapter(adapter: ModelFolder | Adapter | null): Promise<void> {
+    await super.useAdapter(!adapter || 'config' in adapter ? adapter : await readPeftFolder(adapter));
   }
 
   /** Which tokens of each row carry loss. */
@@ -148,11 +147,11 @@ export class VoiceModel {
   }
 
   get adapterBuffers(): AdapterBuffers | undefined {
-    return this.#adapter.buffers;
+    return this.adapter.buffers;
   }
 
   get hook(): AdapterHook | undefined {
-    return this.#adapter.hook;
+    return this.adapter.hook;
   }
 
   #speaker(): Generator {
@@ -161,7 +160,7 @@ export class VoiceModel {
       base.device,
       base.graphOptions(this.hook),
       base.weights,
-      this.#adapter.buffers,
+      this.adapter.buffers,
     ));
   }
 
@@ -217,10 +216,10 @@ export class VoiceModel {
     const resume = options.resume && (await decodeRunState(options.resume));
     const examples = this.#examples(options, recipe);
     const start = resume
-      ? this.#adapter.ofState(resume)
+      ? this.adapter.ofState(resume)
       : (options.from ?? (await this.#initialAdapter(options.adapter, recipe.seed)));
     const lora = start.config;
-    const { layout, buffers } = await this.#adapter.activate(start, true);
+    const { layout, buffers } = await this.adapter.activate(start, true);
     const talks = this.#talks(options, recipe);
     const sampleBytes = generationBytes(this.base.graphOptions(this.hook), this.base.device, talks);
     const planned = () =>
@@ -275,33 +274,8 @@ export class VoiceModel {
     }
   }
 
-  /** The adapter as it is now. Throws UserError where there is none. */
-  async currentAdapter(): Promise<Adapter> {
-    return this.#adapter.current();
-  }
-
-  /** Gradient of every adapter tensor as the last step left it, before clipping. */
-  async currentGradients(): Promise<Map<string, LoraTensors>> {
-    return this.#adapter.gradients();
-  }
-
-  /** An adapter as a PEFT folder: file name to bytes. */
-  peftFolder({ config, tensors }: Adapter, baseName: string): Map<string, Uint8Array<ArrayBuffer>> {
-    return writePeftFolder({ config: { ...config, base_model_name_or_path: baseName }, tensors });
-  }
-
-  /** The adapter as it is now, as a PEFT folder. */
-  async exportAdapter(baseName: string): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-    return this.peftFolder(await this.currentAdapter(), baseName);
-  }
-
-  /** The adapter inside a checkpoint, without touching the one in use. */
-  async adapterOfCheckpoint(bytes: Uint8Array<ArrayBuffer>): Promise<Adapter> {
-    return this.#adapter.ofState(await decodeRunState(bytes));
-  }
-
   destroy(): void {
-    this.#adapter.drop();
+    this.adapter.drop();
     this.base.destroy();
   }
 }
