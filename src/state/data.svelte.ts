@@ -58,6 +58,14 @@ class Data {
     return this.#state;
   }
 
+  get undoLabel(): string | null {
+    return this.#state?.undoLabel ?? null;
+  }
+
+  get redoLabel(): string | null {
+    return this.#state?.redoLabel ?? null;
+  }
+
   get page(): RowPage {
     return this.#page;
   }
@@ -236,14 +244,14 @@ class Data {
   }
 
   async undo(): Promise<void> {
-    const label = this.#state?.undoLabel;
+    const label = this.undoLabel;
     if (!label) return;
     await this.#guarded(async () => this.#take(await dataWorker().undo()));
     announcer.say(`Undone: ${label}.`);
   }
 
   async redo(): Promise<void> {
-    const label = this.#state?.redoLabel;
+    const label = this.redoLabel;
     if (!label) return;
     await this.#guarded(async () => this.#take(await dataWorker().redo()));
     announcer.say(`Done again: ${label}.`);

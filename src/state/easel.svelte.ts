@@ -3,12 +3,11 @@ import type { LookChoice } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { bases } from './base.svelte.ts';
 import { plural } from './format.ts';
+import type { ByHands, Hand } from './hands.ts';
 import { openProject } from './project.svelte.ts';
+import { anySeed } from './seeds.ts';
 import { counted, shownOrder, type Vote } from './votes.ts';
 import { callback, errorMessage, modelWorker } from './workers.ts';
-
-/** Who draws: the base alone, or with what was taught. */
-export type Hand = 'base' | 'tuned';
 
 export interface DrawSettings {
   negative: string;
@@ -43,22 +42,12 @@ export interface DrawnPicture {
 }
 
 /** One prompt as it was drawn by each hand. */
-export interface Drawing {
-  id: number;
-  prompt: string;
+export interface Drawing extends ByHands {
   settings: DrawSettings;
-  strength: number;
-  /** The tuned hand's name: what it had learnt. */
-  moment: string;
   /** It is of somebody else's making: no vote on what was taught here. */
   given: boolean;
-  hands: readonly Hand[];
   /** Picture i of each hand is of the same seed. */
   pictures: Record<Hand, readonly DrawnPicture[]>;
-  /** The order in which the hands are shown; shuffled where the person judges blind. */
-  order: readonly Hand[];
-  blind: boolean;
-  vote: Vote | null;
 }
 
 export interface DrawingProgress {
@@ -71,7 +60,6 @@ export interface DrawingProgress {
 
 /** Drawings that stay in memory; older ones go, for each may be some megabytes. */
 const MOST_DRAWINGS = 24;
-const LARGEST_SEED = 4294967295;
 let nextDrawing = 1;
 
 /** Prompts drawn by the base and by what it has become, on the same seeds. */
@@ -143,7 +131,7 @@ export class Easel {
   }
 
   dice(): void {
-    this.set({ seed: Math.floor(Math.random() * LARGEST_SEED) });
+    this.set({ seed: anySeed() });
   }
 
   setStrength(strength: number): void {

@@ -47,6 +47,10 @@ export function exportFolder(run: RunRecord, step: number): Promise<Map<string, 
   return peftFolder(run, step, card);
 }
 
+/** A folder's files, one by one. */
+export const listed = (files: ReadonlyMap<string, Uint8Array>): { name: string; bytes: Uint8Array }[] =>
+  [...files].map(([name, bytes]) => ({ name, bytes }));
+
 /** The same as one .zip file. */
 export function zipped(files: ReadonlyMap<string, Uint8Array>): Uint8Array<ArrayBuffer> {
   return zipFolder(files);

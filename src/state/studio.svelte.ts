@@ -3,11 +3,12 @@ import type { AdapterChoice, ComposeRequest } from '../worker/protocol.ts';
 import { encodeWav } from '../worker/wav.ts';
 import { announcer } from './announcer.svelte.ts';
 import { bases } from './base.svelte.ts';
-import type { Hand } from './easel.svelte.ts';
 import { plural } from './format.ts';
+import type { ByHands, Hand } from './hands.ts';
 import { PiecePlayer } from './piece-player.ts';
 import { player } from './player.svelte.ts';
 import { openProject } from './project.svelte.ts';
+import { anySeed } from './seeds.ts';
 import { counted, shownOrder, type Vote } from './votes.ts';
 import { callback, errorMessage, modelWorker } from './workers.ts';
 
@@ -22,20 +23,10 @@ export interface ComposeSettings {
 export const DEFAULT_COMPOSING: ComposeSettings = { seed: 1, seconds: 8, guidance: 3, topK: 250, temperature: 1 };
 
 /** One prompt as it was composed by each hand, on the same seed. */
-export interface Composition {
-  id: number;
-  prompt: string;
+export interface Composition extends ByHands {
   settings: ComposeSettings;
-  strength: number;
-  /** The tuned hand's name: what it had learnt. */
-  moment: string;
-  hands: readonly Hand[];
   /** WAV; null until it is composed, or where it was stopped before its first piece. */
   sounds: Record<Hand, Blob | null>;
-  /** The order in which the hands are shown; shuffled where the person judges blind. */
-  order: readonly Hand[];
-  blind: boolean;
-  vote: Vote | null;
 }
 
 export interface ComposingProgress {
@@ -51,7 +42,6 @@ export interface ComposingProgress {
 
 /** Compositions that stay in memory; older ones go, for each may be some megabytes. */
 const MOST_COMPOSITIONS = 24;
-const LARGEST_SEED = 4294967295;
 let nextComposition = 1;
 
 /** Prompts composed by the base and by what it has become, on the same seed. */
@@ -124,7 +114,7 @@ export class Studio {
   }
 
   dice(): void {
-    this.set({ seed: Math.floor(Math.random() * LARGEST_SEED) });
+    this.set({ seed: anySeed() });
   }
 
   setStrength(strength: number): void {
