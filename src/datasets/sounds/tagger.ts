@@ -112,25 +112,65 @@ export function pickTags(scores: WordScores, most: number): string[] {
     .map(({ label }) => label);
 }
 
-/** Seconds that such models hear; of longer clips the middle. */
-const HEARD_SECONDS = 10;
-
 export interface SoundTagger {
   /** Hertz of what it is given. */
   readonly sampleRate: number;
+  /** How well each of some words, put into the sentence's {}, fits one channel of samples at `sampleRate`. */
+  scores(mono: Float32Array, words: readonly string[], sentence: string): Promise<WordScores>;
   /** Tags of one channel of samples at `sampleRate`, group by group, best first; empty where nothing stands out. */
   tags(mono: Float32Array): Promise<string[]>;
   close(): Promise<void>;
 }
 
-const NEEDED = ['config.json', 'tokenizer.json', 'preprocessor_config.json'];
+// Without the tokenizer's own settings the library would open the model and leave its tokenizer out.
+const NEEDED = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'preprocessor_config.json'];
+
+const CHOOSE = 'Choose a CLAP model in the form for transformers.js, such as Xenova/clap-htsat-unfused.';
 
 function check(folder: OnnxFolder): void {
   const missing = missingFiles(folder, NEEDED);
   if (missing.length === 0) return;
   throw new UserError(
-    `This folder holds no model that hears what is in a sound: ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing. Choose a folder of a CLAP model in the form for transformers.js, such as Xenova/clap-htsat-unfused.`,
+    `This folder holds no model that hears what is in a sound: ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing. ${CHOOSE}`,
   );
+}
+
+/** What preprocessor_config.json says of how a CLAP model hears. */
+interface Hearing {
+  feature_extractor_type: string;
+  sampling_rate: number;
+  /** Samples that it hears at a time. */
+  nb_max_samples: number;
+  truncation: string;
+  /** Shorter sounds are heard over again: `repeatpad` as often as they fit whole, `repeat` to the end, `pad` not at all. */
+  padding: string;
+}
+
+/** How an opened model hears; where it cannot be asked, why, in words. */
+function hearingOf(run: ZeroShotAudioClassificationPipeline): Hearing | string {
+  const { processor } = run as Partial<typeof run>;
+  const config = processor?.feature_extractor?.config as Partial<Hearing> | undefined;
+  if (config?.feature_extractor_type !== 'ClapFeatureExtractor' || !config.nb_max_samples) {
+    return 'is none that hears what is in a sound';
+  }
+  if (config.truncation === 'fusion')
+    return 'hears several parts of a sound at once (fusion), which cannot be done here';
+  return config as Hearing;
+}
+
+/**
+ * As many samples as the model hears: of longer sounds the middle, of shorter ones as its own padding makes them. The library
+ * would cut longer ones at a place of chance, so that the same clip were told something else each time, and leave silent the
+ * last repetition of those that fit a whole number of times.
+ */
+function heardOf(mono: Float32Array, { nb_max_samples: length, padding }: Hearing): Float32Array {
+  const start = Math.max(0, Math.floor((mono.length - length) / 2));
+  const part = mono.subarray(start, start + length);
+  const heard = new Float32Array(length);
+  const times = part.length === 0 ? 0 : length / part.length;
+  const copies = padding === 'repeat' ? times : padding === 'pad' ? Math.min(1, times) : Math.floor(times);
+  for (let i = 0; i < copies; i++) heard.set(part.subarray(0, length - i * part.length), i * part.length);
+  return heard;
 }
 
 /**
@@ -138,25 +178,27 @@ function check(folder: OnnxFolder): void {
  * @throws UserError where the folder holds no such model, or it cannot be fetched or run.
  */
 export async function openTagger(options: OnnxModelOptions): Promise<SoundTagger> {
-  if ('folder' in options.model) check(options.model.folder);
+  const { model } = options;
+  if ('folder' in model) check(model.folder);
   const { pipeline: run } = await openOnnxModel<ZeroShotAudioClassificationPipeline>(
     options,
     ({ pipeline }, name, how) => pipeline('zero-shot-audio-classification', name, how),
   );
-  const extractor = (run.processor as { feature_extractor?: { config?: { sampling_rate?: number } } } | null)
-    ?.feature_extractor;
-  const sampleRate = extractor?.config?.sampling_rate ?? 48_000;
+  const hearing = hearingOf(run);
+  if (typeof hearing === 'string') {
+    await run.dispose();
+    throw new UserError(`The model ${'hub' in model ? model.hub : 'in this folder'} ${hearing}. ${CHOOSE}`);
+  }
+  const fit = async (heard: Float32Array, words: readonly string[], sentence: string): Promise<WordScores> =>
+    (await run(heard, [...words], { hypothesis_template: sentence })) as WordScores;
   return {
-    sampleRate,
+    sampleRate: hearing.sampling_rate,
+    scores: (mono, words, sentence) => fit(heardOf(mono, hearing), words, sentence),
     async tags(mono) {
-      // The library would cut a place by chance; the same clip is to be told the same each time.
-      const length = HEARD_SECONDS * sampleRate;
-      const start = Math.max(0, Math.floor((mono.length - length) / 2));
-      const heard = mono.slice(start, start + length);
+      const heard = heardOf(mono, hearing);
       const tags: string[] = [];
       for (const { words, sentence, most } of TAG_GROUPS) {
-        const scores = (await run(heard, [...words], { hypothesis_template: sentence })) as WordScores;
-        tags.push(...pickTags(scores, most));
+        tags.push(...pickTags(await fit(heard, words, sentence), most));
       }
       return tags;
     },
