@@ -1,8 +1,7 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { peftTensorName, readPeftFolder } from '../../../src/adapters/peft.ts';
-import type { Adapter, LoraTensors } from '../../../src/adapters/peft.ts';
+import { loraTensorData, readPeftFolder } from '../../../src/adapters/peft.ts';
+import type { Adapter } from '../../../src/adapters/peft.ts';
 import type { KernelFamily } from '../../../src/engine/kernels/kernel.ts';
 import { runComponent } from '../../../src/tasks/voice/component.ts';
 import { readPreparedBatch } from '../../../src/tasks/voice/examples.ts';
@@ -16,13 +15,14 @@ import type { Recipe } from '../../../src/training/recipe.ts';
 import { FIXTURES, diskFolder } from '../../support/disk-folder.ts';
 import type { ExpectedTensors } from '../../support/reference.ts';
 import { ErrorNorm, readExpected } from '../../support/reference.ts';
-import { FAMILIES, LORA, familyDevice, trained } from './support.ts';
+import type { TrainingErrors } from '../../support/training.ts';
+import { checkTraining, fixtureHas, fixtureJson, trainingCases } from '../../support/training.ts';
+import { FAMILIES, familyDevice } from './support.ts';
 
 /** Errors as norm of the difference over norm of the reference; tests/fixtures/README.md. */
-const LIMITS = { logits: 2e-5, gradient: 2e-4, gradients: 5e-5, change: 3e-4, loss: 1e-5 };
+const LIMITS = { logits: 2e-5, gradient: 2e-4, gradients: 5e-5, change: 3e-4, loss: 1e-5, gradNorm: 2e-4 };
 
-const has = (name: string, file: string): boolean => existsSync(join(FIXTURES, name, file));
-const cases = readdirSync(FIXTURES).filter((name) => has(name, 'expected.safetensors') && !/^(look|sound)-/.test(name));
+const cases = trainingCases(/^(?!look-|sound-)/);
 
 interface Job {
   recipe: Record<string, unknown>;
@@ -38,18 +38,6 @@ interface Generation {
 }
 interface Packed {
   rows: { input_ids: number[]; labels: number[] }[];
-}
-
-const json = <T>(name: string, file: string): T => JSON.parse(readFileSync(join(FIXTURES, name, file), 'utf8')) as T;
-
-function named(tensors: ReadonlyMap<string, LoraTensors>): Map<string, ArrayLike<number>> {
-  const result = new Map<string, ArrayLike<number>>();
-  for (const [module, { A, B, magnitude }] of tensors) {
-    result.set(peftTensorName(module, 'A'), A);
-    result.set(peftTensorName(module, 'B'), B);
-    if (magnitude) result.set(peftTensorName(module, 'magnitude'), magnitude);
-  }
-  return result;
 }
 
 function rowsOf(logits: ArrayLike<number>, positions: Float64Array, vocabulary: number): Float64Array {
@@ -76,16 +64,14 @@ describe.each(FAMILIES)('reference fixtures, %s family', (family) => {
         expect(new ErrorNorm().add(rows, of(`logits.${which}`)), `logits ${which}`).toBeLessThan(LIMITS.logits);
       }
       const recipe = parseRecipe({
-        ...json<Job>(name, 'job.json').recipe,
+        ...fixtureJson<Job>(name, 'job.json').recipe,
         warmup_ratio: 0,
         eval_share: 0,
         early_stopping_patience: 0,
         load_best_model_at_end: false,
-        // The first step's gradients are read before the second overwrites them.
-        save_steps: 1,
       });
       const examples = await readPreparedBatch(folder, 'batch.safetensors', vocabulary);
-      await checkTraining(family, model, init, recipe, examples, expected);
+      await checkCase(family, model, init, recipe, examples, expected);
     } finally {
       model.destroy();
     }
@@ -98,52 +84,29 @@ describe.each(FAMILIES)('reference fixtures, %s family', (family) => {
  */
 const stepsOf = (family: KernelFamily, all: number): number => (family === 'gpu' ? Math.min(2, all) : all);
 
-async function checkTraining(
+const checkCase = (
   family: KernelFamily,
   model: VoiceModel,
-  init: Adapter,
+  from: Adapter,
   recipe: Recipe,
   examples: Examples,
   expected: ExpectedTensors,
-): Promise<void> {
-  const of = (tensor: string): Float64Array => expected.get(tensor)!.values;
-  let gradients = new Map<string, ArrayLike<number>>();
-  const wantedSteps = stepsOf(family, of('loss').length);
-  const stop = new AbortController();
-  const options = { recipe, examples, from: init, adapter: LORA, signal: stop.signal };
-  const run = await trained(model, options, async (event) => {
-    if (event.type !== 'step') return;
-    if (event.step === 1) gradients = named(await model.currentGradients());
-    if (event.step === wantedSteps) stop.abort();
+): Promise<TrainingErrors> =>
+  checkTraining({
+    expected,
+    limits: LIMITS,
+    steps: stepsOf(family, expected.get('loss')!.values.length),
+    model,
+    from,
+    train: (options) => model.train({ recipe, examples, ...options }),
+    named: loraTensorData,
   });
-  expect(run.error).toBeUndefined();
-  const steps = run.events.flatMap((event) => (event.type === 'step' ? [event] : []));
-  expect(steps).toHaveLength(wantedSteps);
-  steps.forEach(({ loss, gradNorm, learningRate }, i) => {
-    expect(Math.abs(loss / of('loss')[i]! - 1), `loss of step ${i + 1}`).toBeLessThan(LIMITS.loss);
-    expect(Math.abs(gradNorm / of('grad_norm')[i]! - 1), `norm of step ${i + 1}`).toBeLessThan(LIMITS.gradients * 4);
-    expect(Math.abs(learningRate - of('learning_rate')[i]!), `rate of step ${i + 1}`).toBeLessThan(1e-10);
-  });
-  const wanted = [...expected.keys()].filter((key) => key.startsWith('grad.')).map((key) => key.slice(5));
-  expect([...gradients.keys()].sort()).toEqual(wanted.sort());
-  const together = new ErrorNorm();
-  for (const [tensor, values] of gradients) {
-    expect(together.add(values, of(`grad.${tensor}`)), `gradient of ${tensor}`).toBeLessThan(LIMITS.gradient);
-  }
-  expect(together.value, 'all gradients').toBeLessThan(LIMITS.gradients);
-  if (wantedSteps < of('loss').length) return;
-  const before = named(init.tensors);
-  const change = new ErrorNorm();
-  for (const [tensor, values] of named(run.adapter.tensors))
-    change.add(values, of(`after.${tensor}`), before.get(tensor)!);
-  expect(change.value, 'change of the adapter').toBeLessThan(LIMITS.change);
-}
 
-const talking = cases.filter((name) => has(name, 'generation.json'));
+const talking = cases.filter((name) => fixtureHas(name, 'generation.json'));
 
 describe.each(FAMILIES)('greedy generation, %s family', (family) => {
   test.each(talking)('%s says the same token by token, base and adapter', async (name) => {
-    const wanted = json<Generation>(name, 'generation.json');
+    const wanted = fixtureJson<Generation>(name, 'generation.json');
     const model = await VoiceModel.load(await familyDevice(family), diskFolder(join(FIXTURES, name, 'base')));
     try {
       for (const which of family === 'gpu' ? (['adapter'] as const) : (['base', 'adapter'] as const)) {
@@ -182,7 +145,7 @@ describe.each(FAMILIES)('greedy generation, %s family', (family) => {
   });
 });
 
-const packing = cases.filter((name) => has(name, 'packed.json'));
+const packing = cases.filter((name) => fixtureHas(name, 'packed.json'));
 
 describe.each(FAMILIES)('rows laid end to end, %s family', (family) => {
   let model: VoiceModel;
@@ -193,15 +156,14 @@ describe.each(FAMILIES)('rows laid end to end, %s family', (family) => {
   afterAll(() => model.destroy());
 
   test('train as the rows by themselves do: the reference’s loss, gradients and adapter', async () => {
-    const { rows } = json<Packed>(name!, 'packed.json');
+    const { rows } = fixtureJson<Packed>(name!, 'packed.json');
     const expected = await readExpected(diskFolder(join(FIXTURES, name!)));
     const recipe = parseRecipe({
-      ...json<Job>(name!, 'job.json').recipe,
+      ...fixtureJson<Job>(name!, 'job.json').recipe,
       warmup_ratio: 0,
       eval_share: 0,
       early_stopping_patience: 0,
       load_best_model_at_end: false,
-      save_steps: 1,
       // Everything that was one step's rows is now one step's sequences.
       per_device_train_batch_size: 1,
       gradient_accumulation_steps: 2,
@@ -218,7 +180,7 @@ describe.each(FAMILIES)('rows laid end to end, %s family', (family) => {
     expect(Math.max(...sequences.map(({ segments }) => segments.length))).toBeGreaterThan(1);
     const examples: Examples = { length, training: sequences, heldOut: [], report, prepared: true };
     const init = await readPeftFolder(diskFolder(join(FIXTURES, name!, 'adapter-init')));
-    await checkTraining(family, model, init, recipe, examples, expected);
+    await checkCase(family, model, init, recipe, examples, expected);
   });
 });
 

@@ -1,19 +1,17 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { lookTensorName } from '../../../src/adapters/diffusers-lora.ts';
-import type { LoraTensors } from '../../../src/adapters/peft.ts';
+import { lookTensorData } from '../../../src/adapters/diffusers-lora.ts';
 import { readLookAdapter } from '../../../src/adapters/look-files.ts';
 import type { KernelFamily } from '../../../src/engine/kernels/kernel.ts';
-import { parseLookLora } from '../../../src/tasks/look/adapter.ts';
 import { runComponent } from '../../../src/tasks/look/component.ts';
 import { LookModel } from '../../../src/tasks/look/look.ts';
 import { readPreparedRows } from '../../../src/tasks/look/prepared.ts';
-import type { LookTrainingEvent } from '../../../src/tasks/look/types.ts';
 import { parseRecipe } from '../../../src/training/recipe.ts';
 import { FIXTURES, diskFolder } from '../../support/disk-folder.ts';
 import { familyDevice } from '../../support/kernels.ts';
 import { ErrorNorm, readExpected } from '../../support/reference.ts';
+import type { TrainingErrors } from '../../support/training.ts';
+import { checkTraining, fixtureHas, fixtureJson, inFixture, trainingCases } from '../../support/training.ts';
 
 /**
  * Errors as norm of the difference over norm of the reference, about ten times what torch's own float32 run has on models
@@ -37,20 +35,15 @@ export interface ComponentCase {
   options?: Record<string, unknown>;
 }
 
-const inFixtures = (name: string, file: string): string => join(FIXTURES, name, file);
-const json = <T>(name: string, file: string): T => JSON.parse(readFileSync(inFixtures(name, file), 'utf8')) as T;
-
 /** Cases of a training run. */
-export const CASES = readdirSync(FIXTURES).filter(
-  (name) => name.startsWith('look-') && existsSync(inFixtures(name, 'expected.safetensors')),
-);
+export const CASES = trainingCases(/^look-/);
 /** Those that hold a base, with the outputs of its parts. */
-export const BASES = CASES.filter((name) => existsSync(inFixtures(name, 'components.json')));
+export const BASES = CASES.filter((name) => fixtureHas(name, 'components.json'));
 
-export const componentsOf = (base: string): ComponentCase[] => json(base, 'components.json');
+export const componentsOf = (base: string): ComponentCase[] => fixtureJson(base, 'components.json');
 
 export async function loadBase(name: string, family: KernelFamily): Promise<LookModel> {
-  const { base } = json<{ base: string }>(name, 'job.json');
+  const { base } = fixtureJson<{ base: string }>(name, 'job.json');
   return LookModel.load(await familyDevice(family), diskFolder(join(FIXTURES, name, base)));
 }
 
@@ -75,85 +68,24 @@ export async function checkComponent(
   return worst;
 }
 
-function named(tensors: ReadonlyMap<string, LoraTensors>): Map<string, ArrayLike<number>> {
-  const result = new Map<string, ArrayLike<number>>();
-  for (const [module, parts] of tensors) {
-    for (const part of ['A', 'B', 'magnitude'] as const) {
-      const values = parts[part];
-      if (values) result.set(lookTensorName(module, part), values);
-    }
-  }
-  return result;
-}
-
-/** Errors of a training run, for what is printed beside a test. */
-export interface TrainingErrors {
-  gradient: number;
-  gradients: number;
-  change: number | undefined;
-}
-
-/** Runs a case's job for `steps` of its steps and holds losses, norms, rates, gradients and the adapter to the reference. */
-export async function checkTraining(name: string, family: KernelFamily, steps = Infinity): Promise<TrainingErrors> {
+/** Runs a case's job for `steps` of its steps and holds it to the reference. */
+export async function checkCase(name: string, family: KernelFamily, steps?: number): Promise<TrainingErrors> {
   const folder = diskFolder(join(FIXTURES, name));
-  const expected = await readExpected(folder);
-  const of = (tensor: string): Float64Array => expected.get(tensor)!.values;
-  const all = of('loss').length;
-  const wantedSteps = Math.min(steps, all);
-  const recipe = parseRecipe(
-    // The first step's gradients are read before the second overwrites them.
-    {
-      ...json<{ recipe: object }>(name, 'job.json').recipe,
-      eval_share: 0,
-      load_best_model_at_end: false,
-      sample_steps: 0,
-    },
-    'look',
-  );
+  const given = fixtureJson<{ recipe: object }>(name, 'job.json').recipe;
+  const settled = { eval_share: 0, load_best_model_at_end: false, sample_steps: 0 };
+  const recipe = parseRecipe({ ...given, ...settled }, 'look');
   const model = await loadBase(name, family);
   try {
-    const from = await readLookAdapter(diskFolder(join(FIXTURES, name, 'adapter-init')));
     const prepared = await readPreparedRows(model.base, folder, 'batch.safetensors', recipe);
-    const stop = new AbortController();
-    const run = model.train({
-      prepared,
-      recipe,
-      adapter: parseLookLora({}),
-      from,
-      settle: wantedSteps,
-      signal: stop.signal,
+    return await checkTraining({
+      expected: await readExpected(folder),
+      limits: LIMITS,
+      ...(steps !== undefined && { steps }),
+      model,
+      from: await readLookAdapter(diskFolder(inFixture(name, 'adapter-init'))),
+      train: (options) => model.train({ prepared, recipe, ...options }),
+      named: lookTensorData,
     });
-    const events: (LookTrainingEvent & { type: 'step' })[] = [];
-    let gradients = new Map<string, ArrayLike<number>>();
-    for await (const event of run) {
-      if (event.type !== 'step') continue;
-      events.push(event);
-      if (event.step === 1) gradients = named(await model.currentGradients());
-      if (event.step === wantedSteps) stop.abort();
-    }
-    expect(events).toHaveLength(wantedSteps);
-    events.forEach(({ loss, gradNorm, learningRate }, i) => {
-      expect(Math.abs(loss / of('loss')[i]! - 1), `loss of step ${i + 1}`).toBeLessThan(LIMITS.loss);
-      expect(Math.abs(gradNorm / of('grad_norm')[i]! - 1), `norm of step ${i + 1}`).toBeLessThan(LIMITS.gradNorm);
-      expect(Math.abs(learningRate - of('learning_rate')[i]!), `rate of step ${i + 1}`).toBeLessThan(1e-10);
-    });
-    const wanted = [...expected.keys()].filter((key) => key.startsWith('grad.')).map((key) => key.slice(5));
-    expect([...gradients.keys()].sort()).toEqual(wanted.sort());
-    const together = new ErrorNorm();
-    let worst = 0;
-    for (const [tensor, values] of gradients) {
-      const error = together.add(values, of(`grad.${tensor}`));
-      expect(error, `gradient of ${tensor}`).toBeLessThan(LIMITS.gradient);
-      worst = Math.max(worst, error);
-    }
-    expect(together.value, 'all gradients').toBeLessThan(LIMITS.gradients);
-    if (wantedSteps < all) return { gradient: worst, gradients: together.value, change: undefined };
-    const before = named(from.tensors);
-    const change = new ErrorNorm();
-    const { tensors } = await model.currentAdapter();
-    for (const [tensor, values] of named(tensors)) change.add(values, of(`after.${tensor}`), before.get(tensor)!);
-    expect(change.value, 'change of the adapter').toBeLessThan(LIMITS.change);
-    return { gradient: worst, gradients: together.value, change: change.value };
   } finally {
     model.destroy();
   }

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { framesOfSteps } from '../../../src/models/musicgen/delay.ts';
 import { diskFolder, FIXTURES } from '../../support/disk-folder.ts';
 import { ErrorNorm, readExpected } from '../../support/reference.ts';
-import { COMPOSITIONS, LIMITS, json, loadBase, readAdapter } from './support.ts';
+import { fixtureJson } from '../../support/training.ts';
+import { COMPOSITIONS, LIMITS, loadBase, readAdapter } from './support.ts';
 
 interface Generation {
   prompt: string;
@@ -17,7 +18,7 @@ describe('greedy compositions under guidance as transformers’ generate makes t
   });
 
   test.each(COMPOSITIONS)('%s, without and with an adapter', async (name) => {
-    const wanted = json<Generation>(name, 'generation.json');
+    const wanted = fixtureJson<Generation>(name, 'generation.json');
     const expected = await readExpected(diskFolder(`${FIXTURES}${name}`), 'generation.safetensors');
     const model = await loadBase(name, 'cpu');
     try {
