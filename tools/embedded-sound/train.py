@@ -118,12 +118,32 @@ def delayed(codes):
     return torch.cat([start, labels.masked_fill(labels < 0, START)[..., :-1]], -1), labels
 
 
-def losses(model, states, mask, codes):
-    """The mean of the cross-entropy for every book. states are those of the text, with rows of zeros where it is left out."""
-    ids, labels = delayed(codes)
-    hidden = model.decoder.model(
+def hidden_of(model, states, mask, ids):
+    return model.decoder.model(
         input_ids=ids.reshape(-1, ids.shape[-1]), encoder_hidden_states=states, encoder_attention_mask=mask, use_cache=False
     ).last_hidden_state
+
+
+@torch.no_grad()
+def with_guesses(model, states, mask, ids, most):
+    """Some of the decoder's input replaced by what the model itself draws there, so that it learns to go on from its own slips.
+
+    Up to `most` of a clip's codes (scheduled sampling in two passes: Mihaylova and Martins, 2019, arXiv 1906.07651)."""
+    hidden = hidden_of(model, states, mask, ids)[:, :-1]
+    drawn = torch.stack([head(hidden) for head in model.decoder.lm_heads], 1)
+    # The largest of logits with Gumbel noise is a draw from their softmax.
+    drawn = (drawn - torch.empty_like(drawn).exponential_().log_()).argmax(-1)
+    chosen = torch.rand(drawn.shape) < most * torch.rand(len(ids), 1, 1)
+    old = ids[..., 1:]
+    return torch.cat([ids[..., :1], torch.where(chosen & (old != START), drawn, old)], -1)
+
+
+def losses(model, states, mask, codes, guesses=0.0):
+    """The mean of the cross-entropy for every book. states are those of the text, with rows of zeros where it is left out."""
+    ids, labels = delayed(codes)
+    if guesses:
+        ids = with_guesses(model, states, mask, ids, guesses)
+    hidden = hidden_of(model, states, mask, ids)
     return torch.stack([F.cross_entropy(head(hidden).transpose(1, 2), labels[:, k]) for k, head in enumerate(model.decoder.lm_heads)])
 
 
@@ -221,7 +241,7 @@ def work(args, rank, size):
             codes = codes[..., : compose.FRAMES // 2]
         texts = ["" if rng.random() < 0.02 else words.disturb(captions.caption(p, rng), rng) for p in of]
         states, mask = told(model, tokenizer, texts, torch.rand(batch, generator=order) >= 0.12)
-        each = losses(model, states, mask, codes)
+        each = losses(model, states, mask, codes, args.guesses if done >= args.sure else 0)
         both.zero_grad()
         (each * WEIGHT).mean().backward()
         done = team.share(live, max((time.time() - begun) / 60 / args.minutes, (step + 1) / args.steps), size)
@@ -270,6 +290,8 @@ def main():
     ask.add_argument("--batch", type=int, default=8, help="pieces a step, over all processes")
     ask.add_argument("--pieces", type=int, default=12_000)
     ask.add_argument("--short", type=float, default=0.3, help="share of the run in which only the first half of each piece is learned")
+    ask.add_argument("--guesses", type=float, default=0.4, help="share of a clip's codes that become the model's guesses, at the most")
+    ask.add_argument("--sure", type=float, default=0.55, help="share of the run before there are any")
     ask.add_argument("--rate", type=float, default=3e-3)
     ask.add_argument("--save", type=float, default=4)
     ask.add_argument("--start", type=pathlib.Path, help="a folder of an earlier run, to go on from")

@@ -15,7 +15,7 @@ export type {
 /** Models look at 224 to 448 pixels; more would only be copied about. */
 const LOOK = { shortSide: 512, longSide: 1536 };
 
-const NEEDED = ['config.json', 'tokenizer.json', 'preprocessor_config.json'];
+const NEEDED = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'preprocessor_config.json'];
 
 function check(folder: OnnxFolder): void {
   const missing = missingFiles(folder, NEEDED);

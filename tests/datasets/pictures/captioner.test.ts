@@ -89,7 +89,9 @@ describe('captions by a model', () => {
     const empty: CaptionerFolder = { files: ['config.json', 'model.safetensors'], read: folder.read };
     const failed = openCaptioner({ model: { folder: empty }, runtime });
     await expect(failed).rejects.toBeInstanceOf(UserError);
-    await expect(failed).rejects.toThrow(/tokenizer\.json, preprocessor_config\.json, onnx\/\*\.onnx are missing/);
+    await expect(failed).rejects.toThrow(
+      /tokenizer\.json, tokenizer_config\.json, preprocessor_config\.json, onnx\/\*\.onnx are missing/,
+    );
     const broken: CaptionerFolder = {
       files: folder.files,
       read: async (path) => (path.endsWith('.onnx') ? new Uint8Array(100) : folder.read(path)),
