@@ -2,20 +2,18 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { beginProject, goToStep, paste, visit, type Visit } from './visit.ts';
+import { beginProject, goToStep, oneVisitor, paste } from './visit.ts';
 
 const FILES = 'input[type="file"]:not([webkitdirectory])';
 const FOLDER = 'input[webkitdirectory]';
-let visitor: Visit;
+const visitor = oneVisitor();
 let folder: string;
 
-beforeAll(async () => {
+beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'athanor-bad-'));
-  visitor = await visit();
 });
 
-afterAll(async () => {
-  await visitor.leave();
+afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 

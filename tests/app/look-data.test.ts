@@ -1,21 +1,13 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { beginProject, goToStep, visit, type Visit } from './visit.ts';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beginProject, goToStep, oneVisitor } from './visit.ts';
 import { hostileFiles, photo, photos } from './look-pictures.ts';
 
 const PICTURES = 'input[aria-label="Pictures to learn from"]';
 const REAL = join(process.env['ATHANOR_SHARED'] ?? '../shared', 'data/images/dreambooth/dog6');
 const MINUTE = 60_000;
-let visitor: Visit;
-
-beforeAll(async () => {
-  visitor = await visit();
-});
-
-afterAll(async () => {
-  await visitor.leave();
-});
+const visitor = oneVisitor();
 
 beforeEach(async () => {
   await visitor.page.goto(visitor.url);

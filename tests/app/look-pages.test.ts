@@ -1,41 +1,19 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { beginProject, goToStep, overflow, violations, visit, type StepName, type Visit } from './visit.ts';
+import { afterEach, describe, expect, it } from 'vitest';
+import { LOOKS, STEPS, beginProject, checkLook, goToStep, oneLooker, visit } from './visit.ts';
 import { hostileFiles, photos } from './look-pictures.ts';
 
-const STEPS: readonly StepName[] = ['Ask', 'Data', 'Base', 'Train', 'Try', 'Share'];
 const PICTURES = 'input[aria-label="Pictures to learn from"]';
 /** A folder for pictures of the pages, to be looked at. */
 const SHOTS = process.env['ATHANOR_SHOTS'];
 
-describe.each([
-  { width: 320, colorScheme: 'light' },
-  { width: 1440, colorScheme: 'dark' },
-] as const)('a look at $width px, $colorScheme', ({ width, colorScheme }) => {
-  let visitor: Visit;
-
-  beforeAll(async () => {
-    visitor = await visit({ viewport: { width, height: 800 }, colorScheme, reducedMotion: 'reduce' });
-  });
-
-  afterAll(async () => {
-    await visitor.leave();
-  });
+describe.each(LOOKS)('a look at $width px, $colorScheme', (look) => {
+  const visitor = oneLooker(look);
 
   afterEach(() => {
     expect(visitor.errors.splice(0)).toEqual([]);
   });
 
-  async function check(name: string): Promise<void> {
-    const { page } = visitor;
-    for (const details of await page.locator('details').all()) {
-      await details.evaluate((element) => {
-        (element as HTMLDetailsElement).open = true;
-      });
-    }
-    if (SHOTS) await page.screenshot({ path: `${SHOTS}/${name}-${width}.png`, fullPage: true });
-    expect(await violations(visitor.page)).toEqual([]);
-    expect(await overflow(page)).toBeLessThanOrEqual(0);
-  }
+  const check = (name: string): Promise<void> => checkLook(visitor.page, SHOTS && `${SHOTS}/${name}-${look.width}.png`);
 
   it('is accessible on every step and does not scroll sideways', async () => {
     const { page } = visitor;

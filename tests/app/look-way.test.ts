@@ -1,19 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { unzipSync } from 'fflate';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { fillField, goToStep, visit, type Visit } from './visit.ts';
+import { expect, it } from 'vitest';
+import { fillField, goToStep, oneVisitor } from './visit.ts';
 
 const STEPS = 4;
 const MINUTES = 60_000;
-let visitor: Visit;
-
-beforeAll(async () => {
-  visitor = await visit();
-});
-
-afterAll(async () => {
-  await visitor.leave();
-});
+const visitor = oneVisitor();
 
 it(
   'goes the whole way with the example of a look: train, draw, take the files',

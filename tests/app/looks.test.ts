@@ -1,8 +1,17 @@
-import { AxeBuilder } from '@axe-core/playwright';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { beginProject, goToStep, paste, visit, type StepName, type Visit } from './visit.ts';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import {
+  LOOKS,
+  STEPS,
+  beginProject,
+  checkLook,
+  goToStep,
+  oneLooker,
+  oneVisitor,
+  paste,
+  violations,
+  visit,
+} from './visit.ts';
 
-const STEPS: readonly StepName[] = ['Ask', 'Data', 'Base', 'Train', 'Try', 'Share'];
 const CHAT = JSON.stringify({
   messages: [
     { role: 'user', content: 'Hello there, and a word without end: ' + 'very'.repeat(60) },
@@ -10,52 +19,18 @@ const CHAT = JSON.stringify({
   ],
 });
 
-/** Every violation in a line, so that a failure says where. */
-async function violations(visitor: Visit): Promise<string[]> {
-  const { violations: found } = await new AxeBuilder({ page: visitor.page })
-    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
-    .analyze();
-  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
-}
-
-async function openAllDetails(visitor: Visit): Promise<void> {
-  for (const details of await visitor.page.locator('details').all()) {
-    await details.evaluate((element) => {
-      (element as HTMLDetailsElement).open = true;
-    });
-  }
-}
-
-describe.each([
-  { width: 320, colorScheme: 'light' },
-  { width: 1440, colorScheme: 'dark' },
-] as const)('at $width px, $colorScheme', ({ width, colorScheme }) => {
-  let visitor: Visit;
-
-  beforeAll(async () => {
-    visitor = await visit({ viewport: { width, height: 800 }, colorScheme, reducedMotion: 'reduce' });
-  });
-
-  afterAll(async () => {
-    await visitor.leave();
-  });
+describe.each(LOOKS)('at $width px, $colorScheme', (look) => {
+  const visitor = oneLooker(look);
 
   afterEach(() => {
     expect(visitor.errors.splice(0)).toEqual([]);
   });
 
-  async function check(): Promise<void> {
-    await openAllDetails(visitor);
-    expect(await violations(visitor)).toEqual([]);
-    // At 320 px this is also what 400 % zoom shows on a usual screen.
-    expect(await visitor.page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
-  }
-
   it('home, settings and a wrong address are accessible and do not scroll sideways', async () => {
     for (const hash of ['', '#/settings', '#/nowhere']) {
       await visitor.page.goto(visitor.url + hash);
       await visitor.page.locator('h1').waitFor();
-      await check();
+      await checkLook(visitor.page);
     }
   });
 
@@ -77,16 +52,15 @@ describe.each([
         await page.locator('mark').first().waitFor();
       }
       await page.waitForTimeout(500);
-      await check();
+      await checkLook(visitor.page);
     }
   }, 120_000);
 });
 
 describe('with the keyboard', () => {
-  let visitor: Visit;
+  const visitor = oneVisitor();
 
   beforeAll(async () => {
-    visitor = await visit();
     await beginProject(visitor.page);
     await goToStep(visitor.page, 'Data');
     await paste(
@@ -94,10 +68,6 @@ describe('with the keyboard', () => {
       ['one', 'two', 'three'].map((text) => JSON.stringify({ text: `row ${text}` })).join('\n'),
     );
     await visitor.page.getByRole('heading', { name: '3 rows' }).waitFor();
-  });
-
-  afterAll(async () => {
-    await visitor.leave();
   });
 
   it('moves focus to the heading of a new place, and back with the back button', async () => {
@@ -161,7 +131,7 @@ describe('where the graphics card cannot be used', () => {
       await line.getByText('What to do').waitFor();
       expect(await line.innerText()).toMatch(/WebGPU/);
       expect(await line.locator('li').count()).toBeGreaterThan(0);
-      expect(await violations(visitor)).toEqual([]);
+      expect(await violations(visitor.page)).toEqual([]);
     } finally {
       await visitor.leave();
     }

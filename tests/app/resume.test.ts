@@ -1,17 +1,9 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { fillField, openExample, visit, type Visit } from './visit.ts';
+import { expect, it } from 'vitest';
+import { fillField, openExample, oneVisitor } from './visit.ts';
 
 const STEPS = 12;
 const MINUTES = 60_000;
-let visitor: Visit;
-
-beforeAll(async () => {
-  visitor = await visit();
-});
-
-afterAll(async () => {
-  await visitor.leave();
-});
+const visitor = oneVisitor();
 
 it(
   'goes on from the last checkpoint after a reload in the middle of a run',

@@ -1,5 +1,6 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect } from 'vitest';
 import { openBrowser, serveApp, type TestBrowser, type TestBrowserOptions } from '../support/browser.ts';
 
 export interface Visit {
@@ -11,8 +12,10 @@ export interface Visit {
   leave(): Promise<void>;
 }
 
+export type VisitOptions = TestBrowserOptions & { landOn?: string };
+
 /** A visitor with a browser of their own at the built page. */
-export async function visit(options: TestBrowserOptions & { landOn?: string } = {}): Promise<Visit> {
+export async function visit(options: VisitOptions = {}): Promise<Visit> {
   const server = await serveApp();
   const { url } = server;
   const browser = await openBrowser(options);
@@ -35,6 +38,40 @@ export async function visit(options: TestBrowserOptions & { landOn?: string } = 
   };
 }
 
+/** One visitor for all tests of a file or of a `describe`, who comes before the first and leaves after the last. */
+export function oneVisitor(options: VisitOptions = {}): Visit {
+  let here: Visit;
+  beforeAll(async () => {
+    here = await visit(options);
+  });
+  afterAll(() => here.leave());
+  return {
+    get page() {
+      return here.page;
+    },
+    get url() {
+      return here.url;
+    },
+    get browser() {
+      return here.browser;
+    },
+    get errors() {
+      return here.errors;
+    },
+    leave: () => here.leave(),
+  };
+}
+
+/** The windows in which every page must be accessible: a narrow one by day, a wide one by night. */
+export const LOOKS = [
+  { width: 320, colorScheme: 'light' },
+  { width: 1440, colorScheme: 'dark' },
+] as const;
+
+/** A visitor with one of these windows. */
+export const oneLooker = ({ width, colorScheme }: (typeof LOOKS)[number]): Visit =>
+  oneVisitor({ viewport: { width, height: 800 }, colorScheme, reducedMotion: 'reduce' });
+
 /** Every violation of WCAG 2.2 AA and of good practice in a line, so that a failure says where. */
 export async function violations(page: Page): Promise<string[]> {
   const { violations: found } = await new AxeBuilder({ page })
@@ -47,7 +84,20 @@ export async function violations(page: Page): Promise<string[]> {
 export const overflow = (page: Page): Promise<number> =>
   page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 
-export type StepName = 'Ask' | 'Data' | 'Base' | 'Train' | 'Try' | 'Share';
+/** The page as it is, all of it opened, is accessible and does not scroll sideways. */
+export async function checkLook(page: Page, shot?: string): Promise<void> {
+  for (const details of await page.locator('details').all()) {
+    await details.evaluate((element) => {
+      (element as HTMLDetailsElement).open = true;
+    });
+  }
+  if (shot !== undefined) await page.screenshot({ path: shot, fullPage: true });
+  expect(await violations(page)).toEqual([]);
+  expect(await overflow(page)).toBeLessThanOrEqual(0);
+}
+
+export const STEPS = ['Ask', 'Data', 'Base', 'Train', 'Try', 'Share'] as const;
+export type StepName = (typeof STEPS)[number];
 
 export async function goToStep(page: Page, name: StepName): Promise<void> {
   await page
