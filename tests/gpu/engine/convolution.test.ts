@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../../src/engine/graph.ts';
 import type { Conv2dAttributes } from '../../../src/engine/ops/types.ts';
-import type { DType, Tensor } from '../../../src/engine/tensor.ts';
+import type { Tensor } from '../../../src/engine/tensor.ts';
 import type { Conv } from '../../support/conv.ts';
 import { conv2dBackwardReference, conv2dReference, describeConv, pixelsOf, randomConv } from '../../support/conv.ts';
 import { slope } from '../../support/kernels.ts';
 import { Random } from '../../support/matmul.ts';
-import { FAMILIES, familyDevice, newSeed, relativeError, runGraph, wide } from './support.ts';
+import { FAMILIES, familyDevice, newSeed, relativeError, runGraph, weightOf, wide } from './support.ts';
 
 const seed = newSeed();
 const random = new Random(seed);
@@ -20,9 +20,6 @@ const attributesOf = ({ images, height, width, kernel, stride, padding }: Conv):
   stride,
   padding,
 });
-
-const weightOf = (graph: Graph, name: string, shape: readonly number[], dtype: DType = 'f32'): Tensor =>
-  graph.weight(name, { dtype, sources: [{ name, shape }] });
 
 const sumOf = (values: ArrayLike<number>): number => Array.from(values).reduce((sum, value) => sum + value, 0);
 

@@ -8,6 +8,7 @@ import type { InputData, StepValues } from '../../../src/engine/program.ts';
 import { Program, ProgramPlan } from '../../../src/engine/program.ts';
 import { IDLE_STEP } from '../../../src/engine/wgsl.ts';
 import { elementCount } from '../../../src/engine/tensor.ts';
+import type { DType, Tensor } from '../../../src/engine/tensor.ts';
 import { WeightStore } from '../../../src/engine/weights.ts';
 import type { ModelFolder } from '../../../src/models/files/folder.ts';
 import { f32ToBf16, f32ToF16 } from '../../../src/models/files/dtypes.ts';
@@ -129,6 +130,9 @@ export function relativeError(got: ArrayLike<number>, expected: ArrayLike<number
   }
   return Math.sqrt(difference / Math.max(size, least ** 2));
 }
+
+export const weightOf = (graph: Graph, name: string, shape: readonly number[], dtype: DType = 'f32'): Tensor =>
+  graph.weight(name, { dtype, sources: [{ name, shape }] });
 
 export const wide = (values: ArrayLike<number>): Float64Array => Float64Array.from(values);
 
