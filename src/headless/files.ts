@@ -54,6 +54,24 @@ export function folderOf(path: string): { folder: NodeFolder; file: string } {
   return { folder: new NodeFolder(dirname(path)), file: basename(path) };
 }
 
+/** Files and, for folders, all that lies in them at any depth, in order; names are paths from the folder's own name on. */
+export function filesUnder(paths: readonly string[]): { path: string; name: string }[] {
+  const inside = (folder: string, name: string): { path: string; name: string }[] =>
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => !entry.name.startsWith('.'))
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .flatMap((entry) => under(join(folder, entry.name), `${name}/${entry.name}`));
+  const under = (path: string, name: string): { path: string; name: string }[] => {
+    const stat = statSync(path);
+    if (stat.isDirectory()) return inside(path, name);
+    return stat.isFile() ? [{ path, name }] : [];
+  };
+  return paths.flatMap((path) => {
+    if (!existsSync(path)) throw new UserError(`There is no file ${path}.`);
+    return statSync(path).isDirectory() ? inside(path, basename(path)) : [{ path, name: basename(path) }];
+  });
+}
+
 /** A file, or every file of a folder, as an import takes them. */
 export function sourceFiles(path: string): SourceFile[] {
   if (!existsSync(path)) throw new UserError(`There is no file ${path}.`);

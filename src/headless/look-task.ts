@@ -19,6 +19,7 @@ import type { Job } from './job.ts';
 import { optionalNumbers } from './job.ts';
 import { nodePictureDecoder, pictureSourceFiles } from './pictures.ts';
 import type { HeadlessTask } from './task.ts';
+import { learningTask } from './task.ts';
 
 /** An image LoRA from a file or a folder. */
 export async function readAdapter(path: string): Promise<Adapter> {
@@ -47,15 +48,6 @@ async function picturesOf(path: string, resolution: number): Promise<PictureSour
       return mask && pixels(mask);
     },
   }));
-}
-
-async function learningData(job: Job, model: LookModel): Promise<LookLearningData> {
-  if (job.data === undefined) throw new UserError('The job names no data.');
-  if (job.data.endsWith('.safetensors')) {
-    const { folder, file } = folderOf(job.data);
-    return { prepared: await readPreparedRows(model.base, folder, file, job.recipe) };
-  }
-  return { pictures: await picturesOf(job.data, model.resolution(job.recipe)) };
 }
 
 async function readLatents(path: string): Promise<Float32Array> {
@@ -102,13 +94,13 @@ export async function openLook(job: Job, device: Device): Promise<HeadlessTask> 
   const model = await LookModel.load(device, new NodeFolder(job.base), { precision: job.precision });
   const from = job.from === undefined ? undefined : await readAdapter(job.from);
   return {
-    async train(settle) {
-      const data = await learningData(job, model);
-      return model.train({ ...data, recipe: job.recipe, adapter: job.lora, settle, ...(from && { from }) });
-    },
-    async gradients() {
-      return [...(await model.currentGradients())].flatMap(([module, tensors]) => lookTensorData(module, tensors));
-    },
+    ...learningTask<LookLearningData>(job, {
+      model,
+      from,
+      prepared: async (folder, file) => ({ prepared: await readPreparedRows(model.base, folder, file, job.recipe) }),
+      imported: async (path) => ({ pictures: await picturesOf(path, model.resolution(job.recipe)) }),
+      named: lookTensorData,
+    }),
     async adapterFiles() {
       const adapter = await model.currentAdapter();
       const files: [string, Uint8Array][] = [[DIFFUSERS_FILE, writeDiffusersLora(adapter)]];
@@ -117,10 +109,6 @@ export async function openLook(job: Job, device: Device): Promise<HeadlessTask> 
         files.push(['kohya.safetensors', await writeKohyaLora(adapter, model.info.family, model.kohyaOptions)]);
       }
       return files;
-    },
-    async plan() {
-      const data = await learningData(job, model);
-      return model.plan({ ...data, recipe: job.recipe, adapter: from?.config ?? job.lora });
     },
     async generate() {
       await model.useAdapter(from ?? null);

@@ -1,13 +1,12 @@
 /** Pictures in Node: files, and decoding by sharp (libvips) in place of the browser's own codecs. */
-import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { createReadStream, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import sharp from 'sharp';
 import type { SourceFile } from '../datasets/import/source.ts';
 import { reducedSize } from '../datasets/pictures/resample.ts';
 import { MOST_PIXELS, turnedSize } from '../datasets/pictures/sniff.ts';
 import type { PictureDecoder } from '../datasets/pictures/types.ts';
-import { UserError } from '../engine/errors.ts';
+import { filesUnder } from './files.ts';
 
 // No picture is decoded twice; kept ones would only take memory.
 sharp.cache(false);
@@ -40,28 +39,11 @@ export const nodePictureDecoder: PictureDecoder = {
   },
 };
 
-function pictureFile(path: string, name: string): SourceFile {
-  return {
+/** Files and folders, as the import of pictures takes them. */
+export function pictureSourceFiles(paths: readonly string[]): SourceFile[] {
+  return filesUnder(paths).map(({ path, name }) => ({
     name,
     size: statSync(path).size,
     stream: () => Readable.toWeb(createReadStream(path)) as unknown as ReadableStream<Uint8Array>,
-  };
-}
-
-/** Files and, for folders, all that lies in them at any depth, in order; names are paths from the folder's own name on. */
-export function pictureSourceFiles(paths: readonly string[]): SourceFile[] {
-  return paths.flatMap((path) => {
-    if (!existsSync(path)) throw new UserError(`There is no file ${path}.`);
-    if (!statSync(path).isDirectory()) return [pictureFile(path, basename(path))];
-    const inside = (folder: string, name: string): SourceFile[] =>
-      readdirSync(folder, { withFileTypes: true })
-        .filter((entry) => !entry.name.startsWith('.'))
-        .sort((a, b) => (a.name < b.name ? -1 : 1))
-        .flatMap((entry) => {
-          const [at, as] = [join(folder, entry.name), `${name}/${entry.name}`];
-          if (statSync(at).isDirectory()) return inside(at, as);
-          return statSync(at).isFile() ? [pictureFile(at, as)] : [];
-        });
-    return inside(path, basename(path));
-  });
+  }));
 }

@@ -9,26 +9,18 @@ import { framesOfSteps, requireSteps } from '../models/musicgen/delay.ts';
 import { readPreparedRows } from '../tasks/sound/prepared.ts';
 import { SoundModel } from '../tasks/sound/sound.ts';
 import type { SoundLearningData } from '../tasks/sound/sound.ts';
-import { NodeFolder, folderOf } from './files.ts';
+import { NodeFolder } from './files.ts';
 import type { Job } from './job.ts';
 import { optionalNumbers } from './job.ts';
 import { soundsOf } from './sounds.ts';
 import type { HeadlessTask } from './task.ts';
+import { learningTask } from './task.ts';
 
 /** A music LoRA from a PEFT folder. */
 export function readSoundAdapter(path: string): Promise<Adapter> {
   if (!existsSync(path) || !statSync(path).isDirectory())
     throw new UserError(`${path} is no folder. An adapter for a sound is a PEFT folder.`);
   return readPeftFolder(new NodeFolder(path), { embeddings: true });
-}
-
-async function learningData(job: Job, model: SoundModel): Promise<SoundLearningData> {
-  if (job.data === undefined) throw new UserError('The job names no data.');
-  if (job.data.endsWith('.safetensors')) {
-    const { folder, file } = folderOf(job.data);
-    return { prepared: await readPreparedRows(model.base, folder, file) };
-  }
-  return { clips: await soundsOf([job.data]) };
 }
 
 /** A job's `generate` block; generation_config.json counts where it says nothing. */
@@ -59,18 +51,14 @@ export async function openSound(job: Job, device: Device): Promise<HeadlessTask>
   const model = await SoundModel.load(device, new NodeFolder(job.base), { precision: job.precision });
   const from = job.from === undefined ? undefined : await readSoundAdapter(job.from);
   return {
-    async train(settle) {
-      const data = await learningData(job, model);
-      return model.train({ ...data, recipe: job.recipe, adapter: job.lora, settle, ...(from && { from }) });
-    },
-    async gradients() {
-      return [...(await model.currentGradients())].flatMap(([module, tensors]) => loraTensorData(module, tensors));
-    },
+    ...learningTask<SoundLearningData>(job, {
+      model,
+      from,
+      prepared: async (folder, file) => ({ prepared: await readPreparedRows(model.base, folder, file) }),
+      imported: async (path) => ({ clips: await soundsOf([path]) }),
+      named: loraTensorData,
+    }),
     adapterFiles: () => model.exportAdapter(job.base),
-    async plan() {
-      const data = await learningData(job, model);
-      return model.plan({ ...data, recipe: job.recipe, adapter: from?.config ?? job.lora });
-    },
     async generate() {
       await model.useAdapter(from ?? null);
       const { frames, prompt, max_new_tokens, ...settings } = soundSettings(job, model);

@@ -1,12 +1,12 @@
 /** Sounds in Node: files and folders of a disk, for the import and for training. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { soundSource } from '../datasets/sounds/clips.ts';
 import { clipToLine, importSounds } from '../datasets/sounds/import-sounds.ts';
 import type { SoundInput, SoundReport, SoundSource } from '../datasets/sounds/types.ts';
 import { UserError } from '../engine/errors.ts';
-import { writeOut } from './files.ts';
+import { filesUnder, writeOut } from './files.ts';
 
 /** A file of the disk; it is only open while it is read from. */
 export function soundFileInput(path: string, name = basename(path)): SoundInput {
@@ -31,22 +31,9 @@ export function soundFileInput(path: string, name = basename(path)): SoundInput 
   };
 }
 
-/** Files and, for folders, all that lies in them at any depth, in order; names are paths from the folder's own name on. */
+/** Files and folders, as the import of sounds takes them. */
 export function soundInputs(paths: readonly string[]): SoundInput[] {
-  return paths.flatMap((path) => {
-    if (!existsSync(path)) throw new UserError(`There is no file ${path}.`);
-    if (!statSync(path).isDirectory()) return [soundFileInput(path)];
-    const inside = (folder: string, name: string): SoundInput[] =>
-      readdirSync(folder, { withFileTypes: true })
-        .filter((entry) => !entry.name.startsWith('.'))
-        .sort((a, b) => (a.name < b.name ? -1 : 1))
-        .flatMap((entry) => {
-          const [at, as] = [join(folder, entry.name), `${name}/${entry.name}`];
-          if (statSync(at).isDirectory()) return inside(at, as);
-          return statSync(at).isFile() ? [soundFileInput(at, as)] : [];
-        });
-    return inside(path, basename(path));
-  });
+  return filesUnder(paths).map(({ path, name }) => soundFileInput(path, name));
 }
 
 /** What dropping these files on the page gives, written as report.json and clips.jsonl (the clips that are kept). */

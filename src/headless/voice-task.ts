@@ -1,5 +1,4 @@
 import { loraTensorData, readPeftFolder } from '../adapters/peft.ts';
-import type { Adapter } from '../adapters/peft.ts';
 import type { Message } from '../datasets/rows.ts';
 import { importFiles } from '../datasets/import/import.ts';
 import type { Device } from '../engine/device.ts';
@@ -7,25 +6,11 @@ import { UserError } from '../engine/errors.ts';
 import { readPreparedBatch } from '../tasks/voice/examples.ts';
 import { VoiceModel } from '../tasks/voice/voice.ts';
 import type { LearningData } from '../tasks/voice/voice.ts';
-import { NodeFolder, folderOf, sourceFiles } from './files.ts';
+import { NodeFolder, sourceFiles } from './files.ts';
 import type { Job } from './job.ts';
 import { optionalNumbers } from './job.ts';
 import type { HeadlessTask } from './task.ts';
-
-async function startingAdapter(job: Job): Promise<Adapter | undefined> {
-  return job.from === undefined ? undefined : readPeftFolder(new NodeFolder(job.from));
-}
-
-/** The rows or prepared batches that a job's `data` names. */
-async function learningData(job: Job, model: VoiceModel): Promise<LearningData> {
-  if (job.data === undefined) throw new UserError('The job names no data.');
-  if (job.data.endsWith('.safetensors')) {
-    const { folder, file } = folderOf(job.data);
-    return { examples: await readPreparedBatch(folder, file, model.info.vocabSize) };
-  }
-  const { rows } = await importFiles(sourceFiles(job.data));
-  return { rows };
-}
+import { learningTask } from './task.ts';
 
 /** A job's `generate` block as a request. */
 function generateRequest(block: Record<string, unknown>) {
@@ -50,20 +35,16 @@ function generateRequest(block: Record<string, unknown>) {
 
 export async function openVoice(job: Job, device: Device): Promise<HeadlessTask> {
   const model = await VoiceModel.load(device, new NodeFolder(job.base), { precision: job.precision });
-  const from = await startingAdapter(job);
+  const from = job.from === undefined ? undefined : await readPeftFolder(new NodeFolder(job.from));
   return {
-    async train(settle) {
-      const data = await learningData(job, model);
-      return model.train({ ...data, recipe: job.recipe, adapter: job.lora, settle, ...(from && { from }) });
-    },
-    async gradients() {
-      return [...(await model.currentGradients())].flatMap(([module, tensors]) => loraTensorData(module, tensors));
-    },
+    ...learningTask<LearningData>(job, {
+      model,
+      from,
+      prepared: async (folder, file) => ({ examples: await readPreparedBatch(folder, file, model.info.vocabSize) }),
+      imported: async (path) => ({ rows: (await importFiles(sourceFiles(path))).rows }),
+      named: loraTensorData,
+    }),
     adapterFiles: () => model.exportAdapter(job.base),
-    async plan() {
-      const data = await learningData(job, model);
-      return model.plan({ ...data, recipe: job.recipe, adapter: from?.config ?? job.lora });
-    },
     async generate() {
       await model.useAdapter(from ?? null);
       const request = generateRequest(job.generate);
