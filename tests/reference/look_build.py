@@ -15,19 +15,12 @@ from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
+from building import check_finite, check_gradients, float32_errors, normal, of_record, one_digit, slope_error, told, write_job, write_json
 from look_base import write_base
 from look_cases import RECIPE, VOCABULARY
 
 STEPS = 8
 GUIDANCE = 7.5
-
-
-def write_json(path, value):
-    Path(path).write_text(json.dumps(value, indent=2) + '\n')
-
-
-def normal(generator, *shape):
-    return torch.randn(shape, generator=generator)
 
 
 # Inputs
@@ -161,12 +154,6 @@ def write_drawing(folder, spec, generator):
     save_file({'latents': latents, 'picture': pictures[0].float().contiguous()}, folder / 'drawing.safetensors')
 
 
-def check_finite(where, tensors):
-    for key, value in tensors.items():
-        if value.dtype != torch.float64 or not bool(torch.isfinite(value).all()):
-            raise AssertionError(f'{where}: {key} is not finite float64')
-
-
 # Adapters
 
 
@@ -232,10 +219,7 @@ def evaluate(base, adapter, batch, recipe, dtype):
     with oracle.arithmetic(dtype):
         models = look_oracle.load_adapted(base, adapter, dtype)
         record = look_oracle.train(base, models, look_oracle.as_dtype(batch, dtype), recipe)
-        out = {k: torch.tensor(record[k], dtype=torch.float64) for k in ('loss', 'grad_norm', 'learning_rate')}
-        out |= {f'grad.{n}': g for n, g in record['gradients'].items()}
-        out |= {f'after.{n}': p.detach().clone() for n, p in look_oracle.adapter_tensors(models).items()}
-    return out
+        return of_record(record, look_oracle.adapter_tensors(models))
 
 
 def is_unheard(key, base):
@@ -245,42 +229,13 @@ def is_unheard(key, base):
 
 
 def check_float64(base, adapter, batch, recipe, expected):
-    """How far central differences of the first step's loss are from its gradients, as build_case.check_float64."""
+    """How far central differences of the first step's loss are from its gradients."""
     with oracle.arithmetic(torch.float64):
         models = look_oracle.load_adapted(base, adapter, torch.float64)
-        tensors = look_oracle.adapter_tensors(models)
-        moved = [n for n in tensors if n.endswith('lora_magnitude_vector')] or list(tensors)
         schedule = look_oracle.load_schedule(base)
-        batches = look_oracle.row_batches(look_oracle.as_dtype(batch, torch.float64), recipe['per_device_train_batch_size'])
-        micro = [next(batches) for _ in range(recipe['gradient_accumulation_steps'])]
-        generator = torch.Generator().manual_seed(5)
-        h = 1e-5
-        direction = {n: torch.randn(tensors[n].shape, generator=generator, dtype=torch.float64) for n in moved}
-        slope = sum(float((expected[f'grad.{n}'] * direction[n]).sum()) for n in moved)
-        size = math.sqrt(sum(float(expected[f'grad.{n}'].norm()) ** 2 for n in moved))
-        values = []
-        with torch.no_grad():
-            start = {n: tensors[n].clone() for n in moved}
-            for scale in (h, -h, 2 * h, -2 * h):
-                for n in moved:
-                    tensors[n].copy_(start[n] + scale * direction[n])
-                values.append(sum(float(v) for v in look_oracle.step_losses(models, schedule, micro, recipe)))
-        difference = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * h)
-        return abs(difference - slope) / size
-
-
-def float32_errors(init, expected, own):
-    """How far torch's own float32 run is from the reference, to one digit: the measure of what is reachable."""
-    names = list(init)
-    gradient = lambda d: {n: d[f'grad.{n}'] for n in names}
-    change = lambda d: {n: d[f'after.{n}'].double() - init[n].double() for n in names}
-    errors = {
-        'loss': oracle.relative_error(own['loss'], expected['loss']),
-        'gradient_worst': max(oracle.relative_error(own[f'grad.{n}'], expected[f'grad.{n}']) for n in names if expected[f'grad.{n}'].any()),
-        'gradients_together': oracle.joint_relative_error(gradient(own), gradient(expected)),
-        'adapter_change': oracle.joint_relative_error(change(own), change(expected)),
-    }
-    return {k: float(f'{v:.0e}') for k, v in errors.items()}
+        micro = next(oracle.steps_batches(look_oracle.as_dtype(batch, torch.float64), recipe))
+        losses = lambda: look_oracle.step_losses(models, schedule, micro, recipe)
+        return slope_error(look_oracle.adapter_tensors(models), expected, losses)
 
 
 def well_conditioned(result):
@@ -315,30 +270,18 @@ def build(folder, base_folder, base, case):
     batch = make_batch(base, case, generator)
     save_file({k: v.contiguous() for k, v in batch.items()}, folder / 'batch.safetensors', metadata={'format': 'pt'})
     check_loads(folder, base_folder, batch)
-    job = {
-        'task': 'look', 'base': os.path.relpath(base_folder, folder), 'precision': 'stored', 'adapter': {'from': 'adapter-init'},
-        'data': 'batch.safetensors', 'recipe': recipe,
-    }
-    write_json(folder / 'job.json', job)
+    write_job(folder, 'look', os.path.relpath(base_folder, folder), recipe)
 
     expected = evaluate(base_folder, adapter, batch, recipe, torch.float64)
     check_finite(folder.name, expected)
-    for key, value in expected.items():
-        if key.startswith('grad.') and float(value.norm()) == 0 and not is_unheard(key, base):
-            raise AssertionError(f'{folder.name}: {key} is zero')
-    slope_error = check_float64(base_folder, adapter, batch, recipe, expected)
+    check_gradients(folder.name, expected, lambda key: is_unheard(key, base))
+    slope = check_float64(base_folder, adapter, batch, recipe, expected)
     stored = {k: (v if '.' not in k else v.float()).contiguous() for k, v in expected.items()}
     save_file(stored, folder / 'expected.safetensors')
     own = evaluate(base_folder, adapter, batch, recipe, torch.float32)
     init = load_file(adapter / look_oracle.ADAPTER_FILE)
-    about = {'about': case['about'], 'float32_error_of_torch': float32_errors(init, expected, own)}
+    errors = {'loss': one_digit(oracle.relative_error(own['loss'], expected['loss'])), **float32_errors(init, expected, own)}
+    about = {'about': case['about'], 'float32_error_of_torch': errors}
     write_json(folder / 'case.json', about)
-    return {
-        **about,
-        'components': components,
-        'zero_snr': bool(base['scheduler'].get('rescale_betas_zero_snr')),
-        'bytes': sum(p.stat().st_size for p in folder.rglob('*') if p.is_file()),
-        'central_difference_error': slope_error,
-        'loss': expected['loss'].tolist(),
-        'grad_norm': expected['grad_norm'].tolist(),
-    }
+    zero_snr = bool(base['scheduler'].get('rescale_betas_zero_snr'))
+    return told(folder, about, expected, slope, components=components, zero_snr=zero_snr)

@@ -8,6 +8,8 @@ holds its folder), `adapter` a peft LoraConfig a component, `recipe` what differ
 import math
 import random
 
+from cases import lora
+
 ATTENTION = ['to_q', 'to_k', 'to_v', 'to_out.0']
 FEED_FORWARD = ['ff.net.0.proj', 'ff.net.2']
 CONVOLUTIONS = ['conv1', 'conv2', 'proj_in', 'proj_out', 'conv_shortcut', 'downsamplers.0.conv', 'upsamplers.0.conv', 'time_emb_proj']
@@ -123,10 +125,6 @@ BASES = {
         'seed': 114,
     },
 }
-
-
-def lora(r, alpha, targets, **more):
-    return {'r': r, 'lora_alpha': alpha, 'target_modules': targets, **more}
 
 
 CASES = {

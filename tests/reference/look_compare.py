@@ -10,15 +10,12 @@ trained adapter predicts. Errors are norms of differences over norms of the refe
 limit.
 """
 
-import argparse
 import json
-import sys
-from pathlib import Path
 
 import look_oracle
 import oracle
 import torch
-from compare import Report, check_gradients, check_metrics, headless, nan_as_infinity, same_names
+from compare import check_change, check_gradients, check_metrics, headless, main, open_case, run_checks, same_names
 from diffusers.loaders.lora_conversion_utils import _maybe_map_sgm_blocks_to_diffusers
 from safetensors.torch import load_file
 
@@ -64,20 +61,6 @@ def check_components(report, case, out):
             continue
         error = max(oracle.relative_error(got[k], expected[k]) for k in expected)
         report.error(name, error, LIMITS.get(about['component'], LIMITS['component']))
-
-
-def check_adapter(report, expected, case, folder):
-    wanted = {k.removeprefix('after.'): v for k, v in expected.items() if k.startswith('after.')}
-    init = load_file(case / 'adapter-init' / look_oracle.ADAPTER_FILE)
-    got = load_file(folder / look_oracle.ADAPTER_FILE)
-    if not same_names(report, 'adapter', got, wanted):
-        return
-    change = lambda tensors: {n: tensors[n].double() - init[n].double() for n in wanted}
-    got_change, wanted_change = change(got), change(wanted)
-    report.error('adapter_change', oracle.joint_relative_error(got_change, wanted_change), LIMITS['adapter_change'])
-    each = nan_as_infinity({n: oracle.relative_error(got_change[n], wanted_change[n]) for n in wanted if wanted_change[n].any()})
-    worst = max(each, key=each.get)
-    print(f'  {"  worst tensor":22} {each[worst]:9.2e}  {worst}')
 
 
 def predict(models, batch):
@@ -173,39 +156,18 @@ def check_files(report, job, case, folder, expected):
 
 def compare_look(case, out):
     """Prints every error; returns the names of those beyond their limits."""
-    about = json.loads((case / 'case.json').read_text())
-    print(f'{case.name}: {about["about"]}')
-    report = Report(about['float32_error_of_torch'])
-    expected = load_file(case / 'expected.safetensors')
+    report, expected = open_case(case)
     job = json.loads((case / 'job.json').read_text())
     check_components(report, case, out)
+    file = look_oracle.ADAPTER_FILE
     checks = [
         ('gradients.safetensors', lambda p: check_gradients(report, expected, p, LIMITS)),
         ('metrics.jsonl', lambda p: check_metrics(report, expected, p, LIMITS)),
-        ('adapter', lambda p: check_adapter(report, expected, case, p)),
+        ('adapter', lambda p: check_change(report, expected, case / 'adapter-init' / file, p / file, LIMITS)),
         ('adapter', lambda p: check_files(report, job, case, p, expected)),
     ]
-    for name, check in checks:
-        if (out / name).exists():
-            check(out / name)
-        else:
-            report.truth(name, False, 'is missing')
-    return report.failed
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('case', type=Path)
-    parser.add_argument('out', type=Path)
-    parser.add_argument('--run', metavar='COMMAND', help='the headless runner, run from the repository root')
-    arguments = parser.parse_args()
-    case, out = arguments.case.resolve(), arguments.out.resolve()
-    if arguments.run:
-        run_headless(arguments.run, case, out)
-    failed = compare_look(case, out)
-    print(f'{case.name}: {"agrees" if not failed else "differs in " + ", ".join(failed)}')
-    sys.exit(1 if failed else 0)
+    return run_checks(report, out, checks)
 
 
 if __name__ == '__main__':
-    main()
+    main(__doc__, run_headless, compare_look)

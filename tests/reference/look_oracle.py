@@ -25,7 +25,7 @@ from diffusers.utils import logging as diffusers_logging
 from peft import LoraConfig
 from safetensors import safe_open
 from safetensors.torch import load_file
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, get_scheduler
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 diffusers_logging.set_verbosity_error()
 diffusers_logging.disable_progress_bar()
@@ -252,16 +252,6 @@ def batch_loss(models, schedule, batch, snr_gamma):
     return loss.mean()
 
 
-def row_batches(batch, size):
-    """Endless batches of `size` rows in file order; one that reaches the end goes on with the first row."""
-    rows = batch['noise'].shape[0]
-    start = 0
-    while True:
-        index = torch.tensor([(start + i) % rows for i in range(size)])
-        start = (start + size) % rows
-        yield {k: v[index] for k, v in batch.items()}
-
-
 def load_schedule(folder):
     return DDPMScheduler.from_pretrained(str(Path(folder) / 'scheduler'), local_files_only=True)
 
@@ -273,39 +263,13 @@ def step_losses(models, schedule, micro_batches, recipe):
 
 
 def train(folder, models, batch, recipe):
-    """Runs the recipe on a prepared batch, rows in file order; the record of oracle.train."""
+    """Runs the recipe on a prepared batch, rows in file order; the record of oracle.optimise."""
     tensors = adapter_tensors(models)
     rate, text_rate = recipe['learning_rate'], recipe.get('text_encoder_lr', recipe['learning_rate'])
     groups = [
         {'params': [p for n, p in tensors.items() if n.startswith('unet.')], 'lr': rate},
         {'params': [p for n, p in tensors.items() if not n.startswith('unet.')], 'lr': text_rate},
     ]
-    optimizer = torch.optim.AdamW(
-        [g for g in groups if g['params']],
-        betas=(recipe['adam_beta1'], recipe['adam_beta2']),
-        eps=recipe['adam_epsilon'],
-        weight_decay=recipe['weight_decay'],
-    )
-    scheduler = get_scheduler(
-        recipe['lr_scheduler_type'], optimizer, num_warmup_steps=recipe['warmup_steps'], num_training_steps=recipe['max_steps']
-    )
     schedule = load_schedule(folder)
-    batches = row_batches(batch, recipe['per_device_train_batch_size'])
-    record = {'loss': [], 'grad_norm': [], 'learning_rate': [], 'gradients': {}}
-    for step in range(recipe['max_steps']):
-        micro_batches = [next(batches) for _ in range(recipe['gradient_accumulation_steps'])]
-        total = 0.0
-        for loss in step_losses(models, schedule, micro_batches, recipe):
-            loss.backward()
-            total += float(loss.detach())
-        if step == 0:
-            # SDXL's first text encoder is heard before its last layer, which so has no gradient at all.
-            record['gradients'] = {n: torch.zeros_like(p) if p.grad is None else p.grad.detach().clone() for n, p in tensors.items()}
-        norm = torch.nn.utils.clip_grad_norm_(list(tensors.values()), recipe['max_grad_norm'])
-        record['loss'].append(total)
-        record['grad_norm'].append(float(norm))
-        record['learning_rate'].append(scheduler.get_last_lr()[0])
-        optimizer.step()
-        scheduler.step()
-        optimizer.zero_grad()
-    return record
+    losses = lambda micro: step_losses(models, schedule, micro, recipe)
+    return oracle.optimise(tensors, [g for g in groups if g['params']], batch, recipe, losses)

@@ -82,17 +82,22 @@ def load_base(folder, dtype):
     return model.eval()
 
 
-def load_adapted(folder, adapter, dtype):
-    """The same with a PEFT adapter folder on it, its tensors trainable."""
-    model = PeftModel.from_pretrained(load_base(folder, dtype), str(adapter), is_trainable=True, local_files_only=True)
+def adapted(base, adapter, dtype):
+    """A model with a PEFT adapter folder on it, its tensors trainable."""
+    model = PeftModel.from_pretrained(base, str(adapter), is_trainable=True, local_files_only=True)
     stored = load_file(Path(adapter) / 'adapter_model.safetensors')
     tensors = adapter_tensors(model)
     if set(tensors) != set(stored):
-        raise AssertionError(f'adapter names differ: {sorted(set(tensors) ^ set(stored))}')
+        raise AssertionError(f'adapter names differ: {sorted(set(tensors) ^ set(stored))[:4]}')
     for name, parameter in tensors.items():
         if parameter.dtype != dtype or not torch.equal(parameter.detach(), stored[name].to(dtype)):
             raise AssertionError(f'adapter tensor {name} is not what the file holds')
     return model.eval()
+
+
+def load_adapted(folder, adapter, dtype):
+    """The model folder with a PEFT adapter folder on it."""
+    return adapted(load_base(folder, dtype), adapter, dtype)
 
 
 def file_name(parameter_name):
@@ -113,12 +118,19 @@ def label_tokens(labels):
 
 def row_batches(batch, size):
     """Endless batches of `size` rows in file order; one that reaches the end goes on with the first row."""
-    rows = batch['input_ids'].shape[0]
+    rows = len(next(iter(batch.values())))
     start = 0
     while True:
         index = torch.tensor([(start + i) % rows for i in range(size)])
         start = (start + size) % rows
-        yield {k: batch[k][index] for k in ('input_ids', 'attention_mask', 'labels')}
+        yield {k: v[index] for k, v in batch.items()}
+
+
+def steps_batches(batch, recipe):
+    """The batches of each step in turn, endlessly: as many as are accumulated."""
+    batches = row_batches(batch, recipe['per_device_train_batch_size'])
+    while True:
+        yield [next(batches) for _ in range(recipe['gradient_accumulation_steps'])]
 
 
 def trim(batch):
@@ -143,23 +155,21 @@ def mean_loss(model, batch, rows=8):
     return total / label_tokens(batch['labels'])
 
 
-def step_loss(model, micro_batches):
+def step_losses(model, micro_batches):
     """The loss of one optimiser step, a list of scalars to be summed: one a micro-batch."""
     items = sum(label_tokens(m['labels']) for m in micro_batches)
     for micro in micro_batches:
         yield model(**micro, num_items_in_batch=items).loss
 
 
-def train(model, batch, recipe, on_step=None):
+def optimise(tensors, groups, batch, recipe, losses, on_step=None):
     """Runs the recipe (HEADLESS job's `recipe`) on a prepared batch, rows in file order.
 
-    Returns loss, grad_norm and learning_rate by step and the first step's gradients before clipping.
+    `tensors` are trained, by name; `groups` of them with their rates; `losses` gives a step's losses from its batches, to be
+    summed. Returns loss, grad_norm and learning_rate by step and the first step's gradients before clipping.
     """
-    tensors = adapter_tensors(model)
-    parameters = list(tensors.values())
     optimizer = torch.optim.AdamW(
-        parameters,
-        lr=recipe['learning_rate'],
+        groups,
         betas=(recipe['adam_beta1'], recipe['adam_beta2']),
         eps=recipe['adam_epsilon'],
         weight_decay=recipe['weight_decay'],
@@ -170,17 +180,16 @@ def train(model, batch, recipe, on_step=None):
         num_warmup_steps=recipe['warmup_steps'],
         num_training_steps=recipe['max_steps'],
     )
-    batches = row_batches(batch, recipe['per_device_train_batch_size'])
     record = {'loss': [], 'grad_norm': [], 'learning_rate': [], 'gradients': {}}
-    for step in range(recipe['max_steps']):
-        micro_batches = [next(batches) for _ in range(recipe['gradient_accumulation_steps'])]
+    for step, micro_batches in zip(range(recipe['max_steps']), steps_batches(batch, recipe)):
         total = 0.0
-        for loss in step_loss(model, micro_batches):
+        for loss in losses(micro_batches):
             loss.backward()
             total += float(loss.detach())
         if step == 0:
-            record['gradients'] = {n: p.grad.detach().clone() for n, p in tensors.items()}
-        norm = torch.nn.utils.clip_grad_norm_(parameters, recipe['max_grad_norm'])
+            # SDXL's first text encoder is heard before its last layer, which so has no gradient at all.
+            record['gradients'] = {n: torch.zeros_like(p) if p.grad is None else p.grad.detach().clone() for n, p in tensors.items()}
+        norm = torch.nn.utils.clip_grad_norm_(list(tensors.values()), recipe['max_grad_norm'])
         record['loss'].append(total)
         record['grad_norm'].append(float(norm))
         record['learning_rate'].append(scheduler.get_last_lr()[0])
@@ -190,6 +199,17 @@ def train(model, batch, recipe, on_step=None):
         if on_step:
             on_step(step + 1, record)
     return record
+
+
+def optimise_model(model, batch, recipe, losses, on_step=None):
+    """The same for a peft model, all of it at one rate."""
+    tensors = adapter_tensors(model)
+    groups = [{'params': list(tensors.values()), 'lr': recipe['learning_rate']}]
+    return optimise(tensors, groups, batch, recipe, lambda micro: losses(model, micro), on_step)
+
+
+def train(model, batch, recipe, on_step=None):
+    return optimise_model(model, batch, recipe, step_losses, on_step)
 
 
 def greedy(model, prompt, steps, eos):

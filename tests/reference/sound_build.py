@@ -2,7 +2,6 @@
 peft and torch make of them in float64. make_fixtures.py writes those of tests/fixtures.
 """
 
-import json
 import math
 import os
 import shutil
@@ -15,6 +14,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
+from building import check_finite, check_gradients, float32_errors, normal, of_record, one_digit, save_peft_folder, slope_error, told, write_job, write_json
 from sound_base import CAPTIONS, write_base
 from sound_cases import RECIPE
 
@@ -24,14 +24,6 @@ LEAST_SCORE_MARGIN = 1e-3
 
 class Unclear(AssertionError):
     """These random weights decide too much by near ties."""
-
-
-def write_json(path, value):
-    Path(path).write_text(json.dumps(value, indent=2, ensure_ascii=False) + '\n')
-
-
-def normal(generator, *shape):
-    return torch.randn(shape, generator=generator)
 
 
 # Inputs
@@ -158,12 +150,6 @@ def heard(inputs, value):
     return (value if mask is None else value * mask[..., None]).contiguous()
 
 
-def check_finite(where, tensors):
-    for key, value in tensors.items():
-        if value.dtype != torch.float64 or not bool(torch.isfinite(value).all()):
-            raise AssertionError(f'{where}: {key} is not finite float64')
-
-
 # Adapters
 
 
@@ -183,13 +169,7 @@ def write_adapter(folder, base, settings, generator):
                     p.copy_(0.3 * noise / math.sqrt(p.shape[1]))
                 else:
                     p.mul_(1 + 0.2 * torch.tanh(noise))
-        model.peft_config['default'].base_model_name_or_path = 'base'
-        model.save_pretrained(folder, save_embedding_layers=False)
-    (folder / 'README.md').unlink(missing_ok=True)
-    path = folder / 'adapter_config.json'
-    config = json.loads(path.read_text())
-    config['target_modules'] = sorted(config['target_modules'])
-    write_json(path, config)
+        save_peft_folder(model, folder)
 
 
 # Training
@@ -200,47 +180,15 @@ def evaluate(base, adapter, batch, recipe, dtype):
     with oracle.arithmetic(dtype):
         model = sound_oracle.load_adapted(base, adapter, dtype)
         record = sound_oracle.train(model, batch, recipe)
-        out = {k: torch.tensor(record[k], dtype=torch.float64) for k in ('loss', 'grad_norm', 'learning_rate')}
-        out |= {f'grad.{n}': g for n, g in record['gradients'].items()}
-        out |= {f'after.{n}': p.detach().clone() for n, p in oracle.adapter_tensors(model).items()}
-    return out
+        return of_record(record, oracle.adapter_tensors(model))
 
 
 def check_float64(base, adapter, batch, recipe, expected):
-    """How far central differences of the first step's loss are from its gradients, as build_case.check_float64."""
+    """How far central differences of the first step's loss are from its gradients."""
     with oracle.arithmetic(torch.float64):
         model = sound_oracle.load_adapted(base, adapter, torch.float64)
-        tensors = oracle.adapter_tensors(model)
-        moved = [n for n in tensors if n.endswith('lora_magnitude_vector')] or list(tensors)
-        micro = sound_oracle.first_batches(batch, recipe)
-        generator = torch.Generator().manual_seed(5)
-        h = 1e-5
-        direction = {n: torch.randn(tensors[n].shape, generator=generator, dtype=torch.float64) for n in moved}
-        slope = sum(float((expected[f'grad.{n}'] * direction[n]).sum()) for n in moved)
-        size = math.sqrt(sum(float(expected[f'grad.{n}'].norm()) ** 2 for n in moved))
-        values = []
-        with torch.no_grad():
-            start = {n: tensors[n].clone() for n in moved}
-            for scale in (h, -h, 2 * h, -2 * h):
-                for n in moved:
-                    tensors[n].copy_(start[n] + scale * direction[n])
-                values.append(sum(float(v) for v in sound_oracle.step_losses(model, micro)))
-        difference = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * h)
-        return abs(difference - slope) / size
-
-
-def float32_errors(init, expected, own):
-    """How far torch's own float32 run is from the reference, to one digit: the measure of what is reachable."""
-    names = list(init)
-    gradient = lambda d: {n: d[f'grad.{n}'] for n in names}
-    change = lambda d: {n: d[f'after.{n}'].double() - init[n].double() for n in names}
-    errors = {
-        'loss': oracle.relative_error(own['loss'], expected['loss']),
-        'gradient_worst': max(oracle.relative_error(own[f'grad.{n}'], expected[f'grad.{n}']) for n in names),
-        'gradients_together': oracle.joint_relative_error(gradient(own), gradient(expected)),
-        'adapter_change': oracle.joint_relative_error(change(own), change(expected)),
-    }
-    return {k: float(f'{v:.0e}') for k, v in errors.items()}
+        micro = next(oracle.steps_batches(batch, recipe))
+        return slope_error(oracle.adapter_tensors(model), expected, lambda: sound_oracle.step_losses(model, micro))
 
 
 def well_conditioned(result, change=2e-5):
@@ -335,29 +283,17 @@ def build(folder, base_folder, base, case):
     components = write_components(folder, base_folder, cases, adapter)
     if own_base and 'generate' in base:
         write_generation(folder, base_folder, base, adapter, torch.Generator().manual_seed(base['seed'] + 2))
-    job = {
-        'task': 'sound', 'base': os.path.relpath(base_folder, folder), 'precision': 'stored', 'adapter': {'from': 'adapter-init'},
-        'data': 'batch.safetensors', 'recipe': recipe,
-    }
-    write_json(folder / 'job.json', job)
+    write_job(folder, 'sound', os.path.relpath(base_folder, folder), recipe)
 
     expected = evaluate(base_folder, adapter, batch, recipe, torch.float64)
     check_finite(folder.name, expected)
-    for key, value in expected.items():
-        if key.startswith('grad.') and float(value.norm()) == 0:
-            raise AssertionError(f'{folder.name}: {key} is zero')
-    slope_error = check_float64(base_folder, adapter, batch, recipe, expected)
+    check_gradients(folder.name, expected)
+    slope = check_float64(base_folder, adapter, batch, recipe, expected)
     stored = {k: (v if '.' not in k else v.float()).contiguous() for k, v in expected.items()}
     save_file(stored, folder / 'expected.safetensors')
     own = evaluate(base_folder, adapter, batch, recipe, torch.float32)
     init = load_file(adapter / 'adapter_model.safetensors')
-    about = {'about': case['about'], 'float32_error_of_torch': float32_errors(init, expected, own)}
+    errors = {'loss': one_digit(oracle.relative_error(own['loss'], expected['loss'])), **float32_errors(init, expected, own)}
+    about = {'about': case['about'], 'float32_error_of_torch': errors}
     write_json(folder / 'case.json', about)
-    return {
-        **about,
-        'components': components,
-        'bytes': sum(p.stat().st_size for p in folder.rglob('*') if p.is_file()),
-        'central_difference_error': slope_error,
-        'loss': expected['loss'].tolist(),
-        'grad_norm': expected['grad_norm'].tolist(),
-    }
+    return told(folder, about, expected, slope, components=components)

@@ -12,6 +12,8 @@ batch file.
 import math
 import random
 
+from cases import lora
+
 ATTENTION = ['q_proj', 'k_proj', 'v_proj', 'out_proj']
 FEED_FORWARD = ['fc1', 'fc2']
 
@@ -101,10 +103,6 @@ BASES = {
         'seed': 323,
     },
 }
-
-
-def lora(r, alpha, targets, **more):
-    return {'r': r, 'lora_alpha': alpha, 'target_modules': targets, **more}
 
 
 CASES = {

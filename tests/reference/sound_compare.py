@@ -11,18 +11,14 @@ the logits that it gives here. Errors are norms of differences over norms of the
 status 1 where one is beyond its limit.
 """
 
-import argparse
 import json
 import os
 import struct
-import sys
-from pathlib import Path
 
 import oracle
 import sound_oracle
 import torch
-from compare import Report, check_gradients, check_metrics, headless, nan_as_infinity, same_names
-from peft.tuners.lora import LoraLayer
+from compare import check_gradients, check_metrics, check_peft_adapter, headless, main, open_case, run_checks, same_names
 from safetensors.torch import load_file
 
 LIMITS = {
@@ -110,27 +106,6 @@ def check_components(report, case, out):
         report.error(name, error, LIMITS[about['component']])
 
 
-def scales(model):
-    return {n: (m.r['default'], m.scaling['default']) for n, m in model.named_modules() if isinstance(m, LoraLayer)}
-
-
-def check_adapter(report, expected, case, base, folder):
-    wanted = {k.removeprefix('after.'): v for k, v in expected.items() if k.startswith('after.')}
-    init = load_file(case / 'adapter-init/adapter_model.safetensors')
-    got = load_file(folder / 'adapter_model.safetensors')
-    if not same_names(report, 'adapter', got, wanted):
-        return
-    change = lambda tensors: {n: tensors[n].double() - init[n].double() for n in wanted}
-    got_change, wanted_change = change(got), change(wanted)
-    report.error('adapter_change', oracle.joint_relative_error(got_change, wanted_change), LIMITS['adapter_change'])
-    each = nan_as_infinity({n: oracle.relative_error(got_change[n], wanted_change[n]) for n in wanted})
-    worst = max(each, key=each.get)
-    print(f'  {"  worst tensor":22} {each[worst]:9.2e}  {worst}')
-    with oracle.arithmetic(torch.float32):
-        of = [scales(sound_oracle.load_adapted(base, adapter, torch.float32)) for adapter in (folder, case / 'adapter-init')]
-    report.truth('adapter in peft', len(of[0]) > 0 and of[0] == of[1], 'rank and scaling of every module')
-
-
 def check_exported(report, case, base, out):
     """peft's own reading of the exported folder: the loss and the logits that it has here."""
     inputs = load_file(case / 'components/decoder-adapter.safetensors')
@@ -140,7 +115,7 @@ def check_exported(report, case, base, out):
         logits = sound_oracle.run_component(model, 'decoder', inputs, torch.float64)['logits']
         batch = load_file(case / 'batch.safetensors')
         with torch.no_grad():
-            loss = sum(float(v) for v in sound_oracle.step_losses(model, sound_oracle.first_batches(batch, recipe)))
+            loss = sum(float(v) for v in sound_oracle.step_losses(model, next(oracle.steps_batches(batch, recipe))))
     report.error('exported logits', oracle.relative_error(load_file(out / 'exported/logits.safetensors')['logits'], logits), LIMITS['decoder'])
     got = json.loads((out / 'exported/metrics.jsonl').read_text().splitlines()[0])['loss']
     report.error('exported loss', abs(got / loss - 1), LIMITS['loss'])
@@ -179,42 +154,21 @@ def check_generation(report, case, base, folder, which):
 
 def compare_sound(case, out):
     """Prints every error; returns the names of those beyond their limits."""
-    about = json.loads((case / 'case.json').read_text())
-    print(f'{case.name}: {about["about"]}')
-    report = Report(about['float32_error_of_torch'])
-    expected = load_file(case / 'expected.safetensors')
+    report, expected = open_case(case)
     base = case / json.loads((case / 'job.json').read_text())['base']
     check_components(report, case, out)
+    load_adapted = lambda adapter: sound_oracle.load_adapted(base, adapter, torch.float32)
     checks = [
         ('gradients.safetensors', lambda p: check_gradients(report, expected, p, LIMITS)),
         ('metrics.jsonl', lambda p: check_metrics(report, expected, p, LIMITS)),
-        ('adapter', lambda p: check_adapter(report, expected, case, base, p)),
+        ('adapter', lambda p: check_peft_adapter(report, expected, case, p, load_adapted, LIMITS)),
         ('exported', lambda p: check_exported(report, case, base, out)),
     ]
     if generation(case):
         for which in ('base', 'adapter'):
             checks.append((f'generated-{which}', lambda p, which=which: check_generation(report, case, base, p, which)))
-    for name, check in checks:
-        if (out / name).exists():
-            check(out / name)
-        else:
-            report.truth(name, False, 'is missing')
-    return report.failed
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('case', type=Path)
-    parser.add_argument('out', type=Path)
-    parser.add_argument('--run', metavar='COMMAND', help='the headless runner, run from the repository root')
-    arguments = parser.parse_args()
-    case, out = arguments.case.resolve(), arguments.out.resolve()
-    if arguments.run:
-        run_headless(arguments.run, case, out)
-    failed = compare_sound(case, out)
-    print(f'{case.name}: {"agrees" if not failed else "differs in " + ", ".join(failed)}')
-    sys.exit(1 if failed else 0)
+    return run_checks(report, out, checks)
 
 
 if __name__ == '__main__':
-    main()
+    main(__doc__, run_headless, compare_sound)

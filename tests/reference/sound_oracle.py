@@ -1,7 +1,7 @@
 """The reference for sounds: transformers' MusicgenForConditionalGeneration and peft run in true float64 (or in their own float32).
 
 Everything here calls the real libraries, `generate` included; the only thing of ours is the optimiser loop around them,
-which does what oracle.train does, with transformers' own loss of each batch and the mean over accumulated ones.
+which is that of oracle.py, with transformers' own loss of each batch and the mean over accumulated ones.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import oracle
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import MusicgenForConditionalGeneration, get_scheduler
+from transformers import MusicgenForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
 
@@ -45,15 +45,7 @@ def check_stored(model, stored, dtype):
 
 def load_adapted(folder, adapter, dtype):
     """The same with a PEFT adapter folder on it, its tensors trainable."""
-    model = PeftModel.from_pretrained(load_base(folder, dtype), str(adapter), is_trainable=True, local_files_only=True)
-    stored = load_file(Path(adapter) / 'adapter_model.safetensors')
-    tensors = oracle.adapter_tensors(model)
-    if set(tensors) != set(stored):
-        raise AssertionError(f'adapter names differ: {sorted(set(tensors) ^ set(stored))[:4]}')
-    for name, parameter in tensors.items():
-        if parameter.dtype != dtype or not torch.equal(parameter.detach(), stored[name].to(dtype)):
-            raise AssertionError(f'adapter tensor {name} is not what the file holds')
-    return model.eval()
+    return oracle.adapted(load_base(folder, dtype), adapter, dtype)
 
 
 def load(folder, adapter, dtype):
@@ -131,43 +123,9 @@ def step_losses(model, micro_batches):
         yield model(**micro).loss / len(micro_batches)
 
 
-def first_batches(batch, recipe):
-    batches = oracle.row_batches(batch, recipe['per_device_train_batch_size'])
-    return [next(batches) for _ in range(recipe['gradient_accumulation_steps'])]
-
-
 def train(model, batch, recipe):
-    """Runs the recipe on a prepared batch, rows in file order; the record of oracle.train."""
-    tensors = oracle.adapter_tensors(model)
-    parameters = list(tensors.values())
-    optimizer = torch.optim.AdamW(
-        parameters,
-        lr=recipe['learning_rate'],
-        betas=(recipe['adam_beta1'], recipe['adam_beta2']),
-        eps=recipe['adam_epsilon'],
-        weight_decay=recipe['weight_decay'],
-    )
-    scheduler = get_scheduler(
-        recipe['lr_scheduler_type'], optimizer, num_warmup_steps=recipe['warmup_steps'], num_training_steps=recipe['max_steps']
-    )
-    batches = oracle.row_batches(batch, recipe['per_device_train_batch_size'])
-    record = {'loss': [], 'grad_norm': [], 'learning_rate': [], 'gradients': {}}
-    for step in range(recipe['max_steps']):
-        micro_batches = [next(batches) for _ in range(recipe['gradient_accumulation_steps'])]
-        total = 0.0
-        for loss in step_losses(model, micro_batches):
-            loss.backward()
-            total += float(loss.detach())
-        if step == 0:
-            record['gradients'] = {n: p.grad.detach().clone() for n, p in tensors.items()}
-        norm = torch.nn.utils.clip_grad_norm_(parameters, recipe['max_grad_norm'])
-        record['loss'].append(total)
-        record['grad_norm'].append(float(norm))
-        record['learning_rate'].append(scheduler.get_last_lr()[0])
-        optimizer.step()
-        scheduler.step()
-        optimizer.zero_grad()
-    return record
+    """Runs the recipe on a prepared batch, rows in file order; the record of oracle.optimise."""
+    return oracle.optimise_model(model, batch, recipe, step_losses)
 
 
 # Generation
