@@ -1,5 +1,5 @@
-// Rows of each clip with further rows around them: mirrored at the first and last row (MODE reflect) or zeros. Negative
-// numbers of rows cut off. `line` is a row and `out_length` a clip's rows in y; V is one column or four.
+// Rows of each clip with rows of zeros around them; negative numbers of rows cut off. `line` is a row and `out_length` a clip's
+// rows in y; V is one column or four.
 struct Params { count: u32, line: u32, length: i32, out_length: u32, left: i32 }
 #params
 #buffer x: array<$V>, read
@@ -11,14 +11,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (i >= p.count) { return; }
   let row = i / p.line;
   let clip = row / p.out_length;
-  var place = i32(row % p.out_length) - p.left;
-#if MODE == reflect
-  place = select(place, -place, place < 0);
-  place = select(place, 2 * (p.length - 1) - place, place >= p.length);
-  y[i] = x[(clip * u32(p.length) + u32(place)) * p.line + i % p.line];
-#else
+  let place = i32(row % p.out_length) - p.left;
   let inside = place >= 0 && place < p.length;
   let at = (clip * u32(p.length) + u32(select(0, place, inside))) * p.line + i % p.line;
   y[i] = select($V(), x[at], inside);
-#endif
 }

@@ -79,7 +79,7 @@ const activated = elu(operand(0));
 /** Rows of x at the places that the input `name` lists, u32 [count]; the row behind the last is of zeros. */
 function rowsOf(b: ModelBuilder, x: Tensor, name: string, count: number, windows: number, rows: number): Tensor {
   const { graph } = b;
-  const ends = { clips: 1, length: windows * rows, left: 0, right: 1, mode: 'zeros' } as const;
+  const ends = { clips: 1, length: windows * rows, left: 0, right: 1 };
   const { y: table } = graph.emit('padRows', { x }, ends);
   return graph.emit('embedding', { ids: graph.input(name, [count], 'u32'), table }, { scale: 1 }).y;
 }
@@ -130,8 +130,7 @@ function residual(
     length: input.rows,
     left: -left,
     right: out.rows + left - input.rows,
-    mode: 'zeros',
-  } as const;
+  };
   const same = input.rows === out.rows ? x : graph.emit('padRows', { x }, cut).y;
   const geometry = { windows, rows: out.rows };
   const beside = shortcut ? overTime(b, same, convOf(`${layer.name}.shortcut`, features, features, 1), geometry) : same;

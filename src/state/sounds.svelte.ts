@@ -15,6 +15,12 @@ import { callback, dataWorker, errorMessage } from './workers.ts';
 
 const NO_WORDS: SoundWords = { triggerWord: '', template: '' };
 
+/** What stays of an import that ended early. */
+function heardUntilThen(songs: number): string {
+  if (songs === 0) return 'No song was heard to its end until then, so nothing was added.';
+  return songs === 1 ? 'The one song heard until then is kept.' : `The ${songs} songs heard until then are kept.`;
+}
+
 /** The songs of the open project and the clips of them, and every change. */
 class Sounds {
   #projectId = '';
@@ -112,7 +118,7 @@ class Sounds {
     this.#state = state;
   }
 
-  /** Adds what the files hold; false where nothing was. */
+  /** Adds what the files hold; false where nothing was, or where it failed. */
   async addFiles(files: readonly NamedFile[]): Promise<boolean> {
     if (this.#progress) return false;
     this.#error = '';
@@ -120,22 +126,24 @@ class Sounds {
     this.#progress = { fraction: 0, name: '', count: 0 };
     let added = false;
     await this.#guarded(async () => {
-      const { state, report, failure } = await dataWorker().sounds.importFiles(
+      const { state, report, failure, stopped, ...outcome } = await dataWorker().sounds.importFiles(
         files,
         callback((fraction: number, name: string, count: number) => {
           // Progress may come after the answer of the call.
           if (this.#progress) this.#progress = { fraction, name, count };
         }),
       );
+      const until = heardUntilThen(outcome.added);
       this.#report = report;
-      this.#error = failure;
-      added = failure === '' && report !== null && report.kept > 0;
+      this.#error = failure !== '' && outcome.added > 0 ? `${failure} ${until}` : failure;
+      added = failure === '' && outcome.added > 0;
       await this.#take(state);
-      if (added) {
-        announcer.say(`${plural(report?.kept ?? 0, 'clip')} added.`);
-        if (openProject.project?.prompts.length === 0) {
-          openProject.update({ prompts: suggestSoundPrompts(state.clips, state.words).slice(0, SAMPLED_PROMPTS) });
-        }
+      if (stopped) {
+        const undo = { action: { label: 'Undo', run: () => void this.undo() } };
+        announcer.show(`Stopped. ${until}`, added ? undo : {});
+      } else if (added) announcer.say(`${plural(report?.kept ?? 0, 'clip')} added.`);
+      if (outcome.added > 0 && openProject.project?.prompts.length === 0) {
+        openProject.update({ prompts: suggestSoundPrompts(state.clips, state.words).slice(0, SAMPLED_PROMPTS) });
       }
     });
     this.#progress = null;

@@ -1,5 +1,5 @@
 import { hearClip, moveEdges, readClip } from '../datasets/sounds/clips.ts';
-import { importSounds, SoundImportError } from '../datasets/sounds/import-sounds.ts';
+import { importSounds, SoundImportError, type SoundImport } from '../datasets/sounds/import-sounds.ts';
 import { blobInput } from '../datasets/sounds/input.ts';
 import { settleClips } from '../datasets/sounds/judge.ts';
 import { soundQuality, type SoundQuality } from '../datasets/sounds/quality.ts';
@@ -12,7 +12,7 @@ import { getProject } from '../storage/projects.ts';
 import type { DatasetRecord } from '../storage/records.ts';
 import { dropUnusedSounds, readSounds, writeSoundFile, writeSounds } from '../storage/sounds.ts';
 import type { BundleClip } from '../tasks/sound/bundle.ts';
-import { errorMessage, isAbort } from './errors.ts';
+import { errorMessage } from './errors.ts';
 import { History } from './history.ts';
 import type { NamedFile } from './picture-host.ts';
 import {
@@ -43,9 +43,12 @@ export interface SoundState {
 
 export interface SoundImportOutcome {
   state: SoundState;
-  /** Null where it was stopped. */
+  /** Null where it failed before anything was told. */
   report: SoundReport | null;
-  /** Why nothing was kept; empty where something was. */
+  /** Songs that were added: those that were heard before it was stopped or failed. */
+  added: number;
+  stopped: boolean;
+  /** Why it ended; empty where it did not fail. */
   failure: string;
 }
 
@@ -189,7 +192,10 @@ export class SoundHost {
     };
   }
 
-  /** Adds what the files hold; `onProgress` hears the fraction, the song that is listened to, and the clips so far. */
+  /**
+   * Adds what the files hold, each song as soon as it was heard; `onProgress` hears the fraction, the song that is listened to,
+   * and the clips so far.
+   */
   importFiles(
     files: readonly NamedFile[],
     onProgress: (fraction: number, name: string, clips: number) => void,
@@ -197,15 +203,18 @@ export class SoundHost {
     const abort = new AbortController();
     this.#working = abort;
     return this.#inTurn(async () => {
+      const before = this.#open().history.now.files.length;
+      let [report, stopped, failure]: [SoundReport | null, boolean, string] = [null, false, ''];
       try {
-        const report = await this.#import(files, abort.signal, onProgress);
-        return { state: this.#state(), report, failure: '' };
+        ({ report, stopped } = await this.#import(files, abort.signal, onProgress));
       } catch (error) {
-        const report = error instanceof SoundImportError ? error.report : null;
-        return { state: this.#state(), report, failure: isAbort(error) ? '' : errorMessage(error) };
+        if (error instanceof SoundImportError) ({ report } = error);
+        failure = errorMessage(error);
       } finally {
         this.#working = null;
       }
+      const state = this.#state();
+      return { state, report, added: state.files.length - before, stopped, failure };
     });
   }
 
@@ -213,7 +222,7 @@ export class SoundHost {
     named: readonly NamedFile[],
     signal: AbortSignal,
     onProgress: (fraction: number, name: string, clips: number) => void,
-  ): Promise<SoundReport> {
+  ): Promise<SoundImport> {
     const session = this.#open();
     const { history } = session;
     const before = history.now;
@@ -223,28 +232,46 @@ export class SoundHost {
       await writeSounds(record, [], []);
       session.record = record;
     }
-    const datasetId = session.record.id;
+    const { id: datasetId, sounds: reported } = session.record;
     const blobs = new Map<SoundInput, Blob>();
     const inputs = named.map(({ name, file }) => {
       const input = blobInput(name, file);
       blobs.set(input, file);
       return input;
     });
-    const { files, clips, report } = await importSounds(
+    const add = ({ files, clips }: Pick<SoundImport, 'files' | 'clips'>): void => {
+      const count = clips.length - before.clips.length;
+      history.apply(`Add ${count} ${count === 1 ? 'clip' : 'clips'}`, { files, clips });
+    };
+    let added: SoundImport | null = null;
+    /** All songs of one import are one step of the history, which grows with each of them. */
+    const grow = async (soFar: SoundImport): Promise<void> => {
+      const last = added;
+      if (last) history.drop();
+      add(soFar);
+      const takeBack = (): void => {
+        history.drop();
+        if (last) add(last);
+      };
+      await this.#keep(takeBack, { sounds: joinReports(reported, soFar.report) });
+      added = soFar;
+    };
+    const result = await importSounds(
       inputs,
       {
         existing: before,
         words: before.words,
         signal,
-        keep: (file, input, waveform) => writeSoundFile({ datasetId, id: file.id, file: blobs.get(input)!, waveform }),
+        async keep(file, input, waveform, soFar) {
+          await writeSoundFile({ datasetId, id: file.id, file: blobs.get(input)!, waveform });
+          await grow(soFar());
+        },
       },
-      ({ fraction, file, clips: found }) => onProgress(fraction, file, found),
+      ({ fraction, file, clips }) => onProgress(fraction, file, clips),
     );
-    const added = files.length > before.files.length;
-    const count = clips.length - before.clips.length;
-    if (added) history.apply(`Add ${count} ${count === 1 ? 'clip' : 'clips'}`, { files, clips });
-    await this.#keep(() => added && history.drop(), { sounds: joinReports(session.record.sounds, report) });
-    return report;
+    // What was left out after the last song.
+    await this.#keep(() => undefined, { sounds: joinReports(reported, result.report) });
+    return result;
   }
 
   /** A clip as it is learnt, its loudness evened: a WAV. */

@@ -1,6 +1,6 @@
 """Trains the decoder and the text encoder together, on codes of the composer's pieces, and writes one MusicGen folder.
 
-python train.py --codec DIR/codec --out DIR [--minutes 60]
+python train.py --codec DIR/codec --out DIR [--minutes 90]
 
 A folder that can be used is written every --save minutes. The rate falls with the clock or with the steps, whichever is
 further on, so that the run ends in time."""
@@ -227,7 +227,7 @@ def work(args, rank, size):
     both = Both(named, args.rate, ("embed", "lm_heads", "shared", "relative_attention_bias"), 0.02, rank, size)
     order, rng = torch.Generator().manual_seed(2 + rank), random.Random(2 + rank)
     own = args.pieces // size
-    pieces, held = Pieces(codec, FIRST + rank * own, own), Pieces(codec, HELD_OUT, 32)
+    pieces, held = Pieces(codec, args.first + rank * own, own), Pieces(codec, HELD_OUT, 32)
     batch = args.batch // size
     begun = saved = time.time()
     step, done, mean, queue = 0, 0.0, None, torch.empty(0, dtype=torch.long)
@@ -285,10 +285,11 @@ def main():
     ask = argparse.ArgumentParser()
     ask.add_argument("--codec", type=pathlib.Path, required=True)
     ask.add_argument("--out", type=pathlib.Path, required=True)
-    ask.add_argument("--minutes", type=float, default=60)
+    ask.add_argument("--minutes", type=float, default=90)
     ask.add_argument("--steps", type=int, default=40_000)
     ask.add_argument("--batch", type=int, default=8, help="pieces a step, over all processes")
-    ask.add_argument("--pieces", type=int, default=12_000)
+    ask.add_argument("--pieces", type=int, default=40_000)
+    ask.add_argument("--first", type=int, default=FIRST, help="number of the first piece")
     ask.add_argument("--short", type=float, default=0.3, help="share of the run in which only the first half of each piece is learned")
     ask.add_argument("--guesses", type=float, default=0.4, help="share of a clip's codes that become the model's guesses, at the most")
     ask.add_argument("--sure", type=float, default=0.55, help="share of the run before there are any")

@@ -50,7 +50,6 @@ export interface PictureImport {
 
 /** No picture could be used; `report` says what was found in each file. */
 export class PictureImportError extends UserError {
-  override name = 'PictureImportError';
   readonly report: PictureReport;
 
   constructor(message: string, report: PictureReport) {

@@ -10,7 +10,16 @@ import { openSound, SoundRefusal } from './reader.ts';
 import type { OpenSound } from './reader.ts';
 import { SoundReporter } from './reporter.ts';
 import { WordFiles } from './sidecars.ts';
-import type { Clip, SoundFile, SoundInput, SoundReport, SoundWarning, SoundWords, Waveform } from './types.ts';
+import type {
+  Clip,
+  SoundFile,
+  SoundFileReport,
+  SoundInput,
+  SoundReport,
+  SoundWarning,
+  SoundWords,
+  Waveform,
+} from './types.ts';
 import { DEFAULT_SOUND_WORDS } from './words.ts';
 
 export interface SoundImportOptions {
@@ -18,8 +27,12 @@ export interface SoundImportOptions {
   words?: SoundWords;
   /** What is there already: no file is taken twice, and music that is there is left out. */
   existing?: { files: readonly SoundFile[]; clips: readonly Clip[] };
-  /** Given each file as soon as it was heard, one at a time: to keep its bytes and its shape. */
-  keep?: (sound: SoundFile, input: SoundInput, waveform: Waveform) => void | Promise<void>;
+  /**
+   * Given each file as soon as it was heard, one at a time, to keep it; `soFar` gives what the import has come to with it. What
+   * this throws ends the import.
+   */
+  keep?: (sound: SoundFile, input: SoundInput, waveform: Waveform, soFar: () => SoundImport) => void | Promise<void>;
+  /** Ends the import; what was heard to its end before is what it gives. */
   signal?: AbortSignal;
 }
 
@@ -37,11 +50,12 @@ export interface SoundImport {
   /** Those that were there and the new ones, settled among each other. */
   clips: Clip[];
   report: SoundReport;
+  /** Whether the signal ended it before all files were heard. */
+  stopped: boolean;
 }
 
 /** No file gave a clip; `report` says what was found in each. */
 export class SoundImportError extends UserError {
-  override name = 'SoundImportError';
   readonly report: SoundReport;
 
   constructor(message: string, report: SoundReport) {
@@ -63,8 +77,8 @@ class Importer {
   readonly #words = new WordFiles();
   readonly #files: SoundFile[] = [];
   readonly #clips: Clip[] = [];
-  /** Name in the report of each new clip's file. */
-  readonly #names: string[] = [];
+  /** What is reported of each new clip's file. */
+  readonly #reports: SoundFileReport[] = [];
   readonly #known: Map<string, string>;
 
   constructor(options: SoundImportOptions) {
@@ -77,50 +91,60 @@ class Importer {
     const stems = new Set(inputs.filter(({ name }) => !wordsKind(name)).map(({ name }) => stemOf(name)));
     const sounds = inputs.filter(({ name }) => !wordsKind(name));
     const texts = inputs.filter(({ name }) => wordsKind(name));
-    for (const text of texts) await this.#readWords(text, stems);
+    const said = texts.map((input) => ({ input, file: this.#reporter.of(input.name, 'words') }));
+    for (const { input, file } of said) await this.#readWords(file, input, stems);
     const total = Math.max(
       1,
       sounds.reduce((sum, { size }) => sum + size, 0),
     );
     let done = 0;
+    let stopped = false;
     for (const input of sounds) {
-      this.#options.signal?.throwIfAborted();
       const tell = (share: number): void =>
         onProgress?.({ fraction: (done + share * input.size) / total, file: input.name, clips: this.#clips.length });
       tell(0);
-      await this.#take(input, tell);
+      stopped = !(await this.#take(input, tell));
+      if (stopped) break;
       done += input.size;
     }
-    for (const { name } of texts) {
-      if (this.#reporter.isRefused(name) || this.#words.wasUsed(name)) continue;
-      this.#reporter.refuse(
-        name,
-        'words of no sound',
-        'No sound that was taken has its words in this text. Words are named as their sound: song.txt for song.mp3.',
-      );
+    for (const { input, file } of said) {
+      if (this.#reporter.isRefused(file) || this.#words.wasUsed(input.name)) continue;
+      // Their sound may be one that was not heard any more.
+      if (stopped) this.#reporter.forget(file);
+      else this.#refuseWords(file);
     }
+    const result = this.#result(stopped);
+    if (stopped) return result;
     onProgress?.({ fraction: 1, file: '', clips: this.#clips.length });
-    return this.#finish();
+    if (result.clips.length === 0) throw new SoundImportError(nothingKept(result.report), result.report);
+    return result;
   }
 
-  #finish(): SoundImport {
+  #refuseWords(file: SoundFileReport): void {
+    this.#reporter.refuse(
+      file,
+      'words of no sound',
+      'No sound that was taken has its words in this text. Words are named as their sound: song.txt for song.mp3.',
+    );
+  }
+
+  /** What the import has come to. */
+  #result(stopped = false): SoundImport {
     const { files = [], clips = [] } = this.#options.existing ?? {};
     const all = [...files, ...this.#files];
     const settled = settleClips(leaveOutCopies([...clips, ...this.#clips], all, clips.length));
     const seconds = ({ start, end }: Clip): number => end - start;
-    const report = this.#reporter.finish(
+    const report = this.#reporter.report(
       settled
         .slice(clips.length)
-        .map((clip, i) => ({ name: this.#names[i]!, seconds: seconds(clip), kept: clip.kept })),
+        .map((clip, i) => ({ of: this.#reports[i]!, seconds: seconds(clip), kept: clip.kept })),
       settled.filter(({ kept }) => kept).reduce((sum, clip) => sum + seconds(clip), 0),
     );
-    if (this.#clips.length === 0 && clips.length === 0) throw new SoundImportError(nothingKept(report), report);
-    return { files: all, clips: settled, report };
+    return { files: all, clips: settled, report, stopped };
   }
 
-  async #readWords(input: SoundInput, stems: ReadonlySet<string>): Promise<void> {
-    this.#reporter.of(input.name, 'words');
-    const refuse = (message: string): void => this.#reporter.refuse(input.name, 'words of no sound', message);
+  async #readWords(file: SoundFileReport, input: SoundInput, stems: ReadonlySet<string>): Promise<void> {
+    const refuse = (message: string): void => this.#reporter.refuse(file, 'words of no sound', message);
     if (input.size > MOST_WORDS_BYTES) {
       refuse('Words are read from files of up to 16 MB; this one is larger.');
       return;
@@ -134,16 +158,30 @@ class Importer {
     }
   }
 
-  async #take(input: SoundInput, tell: (share: number) => void): Promise<void> {
+  /** Hears a file to its end; false where it was stopped before: then nothing is said of the file. */
+  async #take(input: SoundInput, tell: (share: number) => void): Promise<boolean> {
+    const { signal } = this.#options;
+    const file = this.#reporter.of(input.name, 'unknown');
+    try {
+      signal?.throwIfAborted();
+      await this.#hear(file, input, tell);
+      return true;
+    } catch (error) {
+      if (!signal?.aborted || error !== signal.reason) throw error;
+      this.#reporter.forget(file);
+      return false;
+    }
+  }
+
+  async #hear(file: SoundFileReport, input: SoundInput, tell: (share: number) => void): Promise<void> {
     const reporter = this.#reporter;
-    const file = reporter.of(input.name, 'unknown');
     let sound: OpenSound;
     try {
       sound = await openSound(input);
     } catch (error) {
       if (!(error instanceof SoundRefusal)) throw error;
       file.kind = error.refused.kind;
-      reporter.refuse(input.name, error.refused.reason, error.message);
+      reporter.refuse(file, error.refused.reason, error.message);
       return;
     }
     try {
@@ -151,7 +189,7 @@ class Importer {
       const id = await soundId(input, this.#options.signal);
       const same = this.#known.get(id);
       if (same !== undefined) {
-        reporter.refuse(input.name, 'the same file twice', `The same file is there already as ${same}.`);
+        reporter.refuse(file, 'the same file twice', `The same file is there already as ${same}.`);
         return;
       }
       const heard = await listen(
@@ -159,20 +197,20 @@ class Importer {
         (seconds) => tell(sound.claimedSeconds ? Math.min(1, seconds / sound.claimedSeconds) : 0.5),
         this.#options.signal,
       );
-      if (this.#refuse(input, sound, heard)) return;
+      if (this.#refuse(file, sound, heard)) return;
       this.#known.set(id, baseName(input.name));
-      await this.#add(input, id, sound, heard);
+      await this.#add(file, input, id, sound, heard);
     } finally {
       sound.close();
     }
   }
 
   /** Says why a file that could be heard is no use, if it is none. */
-  #refuse({ name }: SoundInput, { broken }: OpenSound, { seconds, levels }: Analysis): boolean {
+  #refuse(file: SoundFileReport, { broken }: OpenSound, { seconds, levels }: Analysis): boolean {
     const refuse = (
       ...why: Parameters<SoundReporter['refuse']> extends [unknown, ...infer Rest] ? Rest : never
     ): true => {
-      this.#reporter.refuse(name, ...why);
+      this.#reporter.refuse(file, ...why);
       return true;
     };
     if (seconds === 0) {
@@ -193,15 +231,14 @@ class Importer {
     return false;
   }
 
-  async #add(input: SoundInput, id: string, sound: OpenSound, heard: Analysis): Promise<void> {
+  async #add(report: SoundFileReport, input: SoundInput, id: string, sound: OpenSound, heard: Analysis): Promise<void> {
     const { seconds } = heard;
     const { clips, gaps, noise } = proposeClips(heard);
     const whole = measure(heard, 0, seconds);
     const warnings: SoundWarning[] = [];
     const claimed = sound.claimedSeconds ?? 0;
-    if (sound.broken !== null || seconds < claimed - Math.max(MISSING_SECONDS, MISSING_SHARE * claimed)) {
-      warnings.push('breaks off');
-    }
+    const short = seconds < claimed - Math.max(MISSING_SECONDS, MISSING_SHARE * claimed);
+    if (sound.broken !== null || sound.cutOff || short) warnings.push('breaks off');
     if (sound.channels > 2) warnings.push('more than two channels');
     if (silentChannel(heard.levels, 0, seconds) !== null) warnings.push('one channel silent');
     if (isLowBitrate(heard)) warnings.push('low bitrate');
@@ -231,11 +268,11 @@ class Importer {
     for (const [i, stretch] of clips.entries()) {
       const clip = clipOf(`${id.slice(0, 16)}-${i}`, file, heard, stretch, this.#options.words ?? DEFAULT_SOUND_WORDS);
       this.#clips.push(own === undefined ? clip : { ...clip, words: own, wordsByHand: true });
-      this.#names.push(input.name);
+      this.#reports.push(report);
     }
     this.#files.push(file);
-    this.#reporter.take(input.name, file);
-    await this.#options.keep?.(file, input, waveformOf(heard.levels));
+    this.#reporter.take(report, file);
+    await this.#options.keep?.(file, input, waveformOf(heard.levels), () => this.#result());
   }
 }
 
@@ -256,7 +293,7 @@ function nothingKept(report: SoundReport): string {
  * Hears sounds, one at a time: recognised by their bytes, decoded as a stream, measured, cut at phrases.
  *
  * @param inputs sounds and the words beside them; a name may have folders
- * @throws SoundImportError where no clip could be made; the signal's reason where it was aborted
+ * @throws SoundImportError where no clip could be made; whatever `keep` threw
  */
 export function importSounds(
   inputs: readonly SoundInput[],

@@ -44,13 +44,15 @@ export function settleClips(clips: readonly Clip[]): Clip[] {
   );
 }
 
-/** Prints that were compared last, and what came of it: most changes leave all prints as they are. */
+/** Prints that were compared last, and what came of it: most changes leave all prints as they are, or add some at the end. */
 let compared: { prints: string[]; pairs: [number, number][] } = { prints: [], pairs: [] };
 
 function samePairs(clips: readonly Clip[]): [number, number][] {
   const prints = clips.map(({ print }) => print);
-  if (prints.length !== compared.prints.length || prints.some((print, i) => print !== compared.prints[i])) {
-    compared = { prints, pairs: samePrints(prints.map(decodePrint)) };
+  const known = compared.prints.every((print, i) => print === prints[i]) ? compared : { prints: [], pairs: [] };
+  if (known !== compared || prints.length > known.prints.length) {
+    const found = samePrints(prints.map(decodePrint), known.prints.length);
+    compared = { prints, pairs: [...known.pairs, ...found] };
   }
   return compared.pairs.filter(([a, b]) => {
     const [one, other] = [clips[a]!, clips[b]!];

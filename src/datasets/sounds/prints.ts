@@ -73,8 +73,9 @@ const TOO_COMMON_NEAR = 8;
 /**
  * Pairs (indices, the earlier first) of prints that are of the same music. Only pairs that share words (at most one bit apart)
  * at some shift are compared, so a thousand clips take seconds and not minutes.
+ * @param from pairs whose later print lies before this one are known already and left out
  */
-export function samePrints(prints: readonly Uint32Array[]): [number, number][] {
+export function samePrints(prints: readonly Uint32Array[], from = 0): [number, number][] {
   const places = new Map<number, [print: number, frame: number][]>();
   prints.forEach((words, print) => {
     words.forEach((word, frame) => {
@@ -84,7 +85,8 @@ export function samePrints(prints: readonly Uint32Array[]): [number, number][] {
     });
   });
   const pairs: [number, number][] = [];
-  for (const [b, words] of prints.entries()) {
+  for (let b = from; b < prints.length; b++) {
+    const words = prints[b]!;
     /** Pairs and shifts that were compared, and prints that are the same. */
     const tried = new Set<number>();
     const found = new Set<number>();

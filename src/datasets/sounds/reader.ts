@@ -19,9 +19,9 @@ import {
 } from 'mediabunny';
 import type { AudioSample, InputAudioTrack } from 'mediabunny';
 import { UserError } from '../../engine/errors.ts';
-import { Bytes } from '../pictures/bytes.ts';
 import { chooseDecoder } from './decoders.ts';
 import { joinedChannels, toStereo } from './mix.ts';
+import { wavLengths } from './riff.ts';
 import { protectedFile, SNIFF_BYTES, sniffSound } from './sniff.ts';
 import type { SoundRefused } from './sniff.ts';
 import { readTags } from './tags.ts';
@@ -54,8 +54,10 @@ export interface OpenSound {
   channels: number;
   sampleRate: number;
   tags: SoundTags;
-  /** What the header claims; null where it says nothing. */
+  /** What the header claims, of a WAV as much of it as there is; null where it says nothing. */
   claimedSeconds: number | null;
+  /** Whether the header declares more bytes than there are. Only a WAV's does declare them. */
+  cutOff: boolean;
   /**
    * Samples of [start, end) seconds, mixed down to two channels where there are more, in blocks of about a second.
    * A file that is damaged in the middle gives what lies before; `broken` is then set.
@@ -130,11 +132,12 @@ async function openTrack(input: Input, kind: SoundKind): Promise<InputAudioTrack
  * Opens a file.
  * @throws SoundRefusal where there is no sound in it that can be decoded here.
  */
-export async function openSound(file: SoundInput): Promise<OpenSound> {
-  const head = await file.read(0, Math.min(file.size, SNIFF_BYTES));
+export async function openSound(raw: SoundInput): Promise<OpenSound> {
+  const head = await raw.read(0, Math.min(raw.size, SNIFF_BYTES));
   const sniffed = sniffSound(head);
   if (sniffed.refused) throw new SoundRefusal(sniffed.refused);
   let { kind } = sniffed;
+  const { input: file, cutOff } = kind === 'wav' ? await wavLengths(raw) : { input: raw, cutOff: false };
   Logging.level = LogLevel.Silent;
   const input = new Input({
     formats: FORMATS,
@@ -170,10 +173,8 @@ export async function openSound(file: SoundInput): Promise<OpenSound> {
       channels,
       sampleRate,
       tags: await readTags(input),
-      claimedSeconds:
-        claimedSeconds === null
-          ? null
-          : (claimedSeconds - Math.max(0, first)) * (kind === 'wav' ? cutOff(head, file) : 1),
+      claimedSeconds: claimedSeconds === null ? null : claimedSeconds - Math.max(0, first),
+      cutOff,
       blocks: (start, end) => stream.blocks(start, end),
       get broken() {
         return stream.broken;
@@ -184,14 +185,6 @@ export async function openSound(file: SoundInput): Promise<OpenSound> {
     input.dispose();
     throw error instanceof SoundRefusal ? error : damaged(kind, error);
   }
-}
-
-/** By how much longer a WAV says that it is than its bytes: mediabunny only tells how long these sound. */
-function cutOff(head: Uint8Array, { size }: SoundInput): number {
-  const bytes = new Bytes(head);
-  const claimed = bytes.has(0, 'RIFF') ? (bytes.u32(4, true) ?? 0) + 8 : 0;
-  // What writes a stream does not know its length, and writes none or the largest.
-  return claimed > size && claimed < 0xffffff00 ? claimed / size : 1;
 }
 
 class Stream {

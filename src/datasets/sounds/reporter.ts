@@ -1,39 +1,35 @@
 import { amountAdvice } from './quality.ts';
-import type { SoundFile, SoundFileReport, SoundKind, SoundReport, SoundSkipReason } from './types.ts';
+import type { SoundFile, SoundFileReport, SoundKind, SoundReport, SoundSkipCounts, SoundSkipReason } from './types.ts';
 import { warningSentence } from './warnings.ts';
 
 /** Writes down what became of each file. */
 export class SoundReporter {
-  readonly #files: SoundFileReport[] = [];
-  readonly #byName = new Map<string, SoundFileReport>();
-  readonly #report: SoundReport = { files: this.#files, kept: 0, seconds: 0, skipped: {}, leftOut: [], warnings: [] };
+  #files: SoundFileReport[] = [];
+  readonly #leftOut: SoundReport['leftOut'] = [];
 
-  /** Begins a file. Two of one name are told apart by being the latest. */
+  /** Begins a file. */
   of(name: string, kind: SoundKind): SoundFileReport {
     const file: SoundFileReport = { name, kind, clips: 0, skipped: {}, warnings: [] };
     this.#files.push(file);
-    this.#byName.set(name, file);
     return file;
   }
 
-  warn(name: string, message: string): void {
-    this.#byName.get(name)!.warnings.push(message);
+  /** As if it had never begun. */
+  forget(file: SoundFileReport): void {
+    this.#files = this.#files.filter((other) => other !== file);
   }
 
-  refuse(name: string, reason: SoundSkipReason, message: string): void {
-    const file = this.#byName.get(name)!;
+  refuse(file: SoundFileReport, reason: SoundSkipReason, message: string): void {
     file.skipped[reason] = (file.skipped[reason] ?? 0) + 1;
     file.warnings.push(message);
-    this.#report.skipped[reason] = (this.#report.skipped[reason] ?? 0) + 1;
-    this.#report.leftOut.push({ file: name, reason, message });
+    this.#leftOut.push({ file: file.name, reason, message });
   }
 
-  isRefused(name: string): boolean {
-    return Object.keys(this.#byName.get(name)!.skipped).length > 0;
+  isRefused(file: SoundFileReport): boolean {
+    return Object.keys(file.skipped).length > 0;
   }
 
-  take(name: string, sound: SoundFile): void {
-    const file = this.#byName.get(name)!;
+  take(file: SoundFileReport, sound: SoundFile): void {
     const { kind, seconds, channels, sampleRate, codec, tags, tempo, key, loudness } = sound;
     Object.assign(file, { kind, seconds: round(seconds), channels, sampleRate, codec, tags, tempo, key });
     file.loudness = loudness === null ? null : Math.round(loudness * 10) / 10;
@@ -45,24 +41,31 @@ export class SoundReporter {
     if (noise >= 1) file.warnings.push(`${noise.toFixed(0)} seconds of noise or applause are in no clip.`);
   }
 
-  /** @param clips the new ones, with the name of their file's report; @param total seconds of all kept clips of the set */
-  finish(clips: readonly { name: string; seconds: number; kept: boolean }[], total: number): SoundReport {
-    for (const { name, seconds, kept } of clips) {
-      if (!kept) continue;
-      this.#byName.get(name)!.clips++;
-      this.#report.kept++;
-      this.#report.seconds += seconds;
-    }
-    this.#report.seconds = round(this.#report.seconds);
-    const copies = clips.filter(({ kept }) => !kept).length;
+  /**
+   * What became of everything so far.
+   * @param clips the new ones, with their file; @param total seconds of all kept clips of the set
+   */
+  report(clips: readonly { of: SoundFileReport; seconds: number; kept: boolean }[], total: number): SoundReport {
+    const kept = clips.filter((clip) => clip.kept);
+    const skipped: SoundSkipCounts = {};
+    for (const { reason } of this.#leftOut) skipped[reason] = (skipped[reason] ?? 0) + 1;
+    const warnings: string[] = [];
+    const copies = clips.length - kept.length;
     if (copies > 0) {
-      this.#report.warnings.push(
+      warnings.push(
         `${copies === 1 ? '1 clip is' : `${copies} clips are`} of music that is there already in another file, and ${copies === 1 ? 'was' : 'were'} left out.`,
       );
     }
     const advice = amountAdvice(total);
-    if (advice !== null && total > 0) this.#report.warnings.push(advice);
-    return this.#report;
+    if (advice !== null && total > 0) warnings.push(advice);
+    return {
+      files: this.#files.map((file) => ({ ...file, clips: kept.filter(({ of }) => of === file).length })),
+      kept: kept.length,
+      seconds: round(kept.reduce((sum, { seconds }) => sum + seconds, 0)),
+      skipped,
+      leftOut: [...this.#leftOut],
+      warnings,
+    };
   }
 }
 

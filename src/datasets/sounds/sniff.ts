@@ -114,7 +114,8 @@ export function sniffSound(head: Uint8Array): Sniffed {
       },
     };
   }
-  if (bytes.has(8, 'WAVE') && ['RIFF', 'RIFX', 'RF64', 'BW64'].includes(bytes.text(0, 4))) return { kind: 'wav' };
+  if (bytes.has(8, 'WAVE') && ['RIFF', 'RF64', 'BW64'].includes(bytes.text(0, 4))) return { kind: 'wav' };
+  if (bytes.has(0, 'RIFX') && bytes.has(8, 'WAVE')) return unreadable('a WAV with its bytes in reverse (RIFX)');
   if (bytes.has(0, 'fLaC')) return { kind: 'flac' };
   if (bytes.has(0, 'OggS')) return insideOgg(bytes);
   if (bytes.has(4, 'ftyp')) {

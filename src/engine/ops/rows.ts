@@ -7,13 +7,11 @@ import type { OpDefinition, Operand } from './types.ts';
 const MOST_COLUMNS = 2 ** 24;
 
 export const padRowsOp: OpDefinition<'padRows'> = {
-  outputs({ x }, { clips, length, left, right, mode }) {
+  outputs({ x }, { clips, length, left, right }) {
     const { rows, columns } = matrix(x);
     if (rows !== clips * length)
       throw new Error(`padRows: ${x.label} has ${rows} rows, not ${clips} clips of ${length}`);
     if (left + length + right < 1) throw new Error(`padRows: nothing is left of ${length} rows`);
-    if (mode === 'reflect' && Math.max(left, right) >= length)
-      throw new Error(`padRows: ${length} rows are mirrored less than ${length} times, not ${Math.max(left, right)}`);
     return { y: { shape: [clips * (left + length + right), columns] } };
   },
   gradient: 'none',

@@ -232,14 +232,10 @@ export interface OpTypes {
     { da: Tensor; db: Tensor }
   >;
   /**
-   * y: the rows of each clip with `left` and `right` more rows around them: mirrored without the row at the edge, or zeros.
+   * y: the rows of each clip with `left` and `right` rows of zeros around them.
    * x [clips · length, C], y [clips · (left + length + right), C]. A negative number cuts rows off instead.
    */
-  padRows: Op<
-    { x: Tensor },
-    { clips: number; length: number; left: number; right: number; mode: 'reflect' | 'zeros' },
-    { y: Tensor }
-  >;
+  padRows: Op<{ x: Tensor }, { clips: number; length: number; left: number; right: number }, { y: Tensor }>;
   /** y u32 [rows]: the column of each row's largest element, the first of equals */
   argmaxRows: Op<{ x: Tensor }, object, { y: Tensor }>;
   /**

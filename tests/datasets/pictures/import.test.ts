@@ -10,6 +10,7 @@ import type { PictureDecoder, PictureRow } from '../../../src/datasets/pictures/
 import { UserError } from '../../../src/engine/errors.ts';
 import { nodePictureDecoder, pictureSourceFiles } from '../../../src/headless/pictures.ts';
 import type { SourceFile } from '../../../src/datasets/import/source.ts';
+import { errorMessage } from '../../../src/worker/errors.ts';
 import {
   animatedGif,
   animatedWebp,
@@ -288,6 +289,8 @@ describe('odd files have a clear outcome', () => {
     await expect(take([])).rejects.toThrow(UserError);
     const failed = take([sourceFile('a.txt', 'words'), sourceFile('b.jpg', 'more words')]);
     await expect(failed).rejects.toBeInstanceOf(PictureImportError);
+    // The page shows it as it is.
+    await failed.catch((error: unknown) => expect(errorMessage(error)).toBe((error as Error).message));
     await expect(failed).rejects.toThrow(/^None of the 2 files is a picture to learn from\. b\.jpg: This holds text/);
   });
 

@@ -25,7 +25,7 @@ const words = (text: string): Uint8Array => new TextEncoder().encode(text);
 async function alone(input: SoundInput, options: SoundImportOptions = {}) {
   const { files, clips, report } = await importSounds([input], options).catch((error: unknown) => {
     if (!(error instanceof SoundImportError)) throw error;
-    return { files: [], clips: [], report: error.report } satisfies SoundImport;
+    return { files: [], clips: [], report: error.report, stopped: false } satisfies SoundImport;
   });
   return { sound: files[0], clips, file: report.files[0]!, leftOut: report.leftOut[0], report };
 }
@@ -65,6 +65,16 @@ describe('odd files have a clear outcome', () => {
     const { sound } = await alone(soundInput('a.wav', whole.subarray(0, whole.length / 2)));
     expect(sound?.seconds).toBeCloseTo(2, 1);
     expect(sound?.warnings).toContain('breaks off');
+  });
+
+  it('a WAV of which only the last tenth of a second is missing', async () => {
+    const whole = wav([song(30, rate, 120, C_MAJOR)], rate);
+    const { sound, clips, file } = await alone(soundInput('a.wav', whole.subarray(0, whole.length - 0.2 * rate)));
+    expect(sound?.warnings).toEqual(['breaks off']);
+    expect(clips.map(({ warnings }) => warnings.includes('breaks off'))).toEqual(
+      clips.map((_, i) => i === clips.length - 1),
+    );
+    expect(file.warnings).toContain('The file is cut off or damaged; what could be read of it was taken.');
   });
 
   it('a text renamed', async () => {
@@ -127,14 +137,76 @@ describe('odd files have a clear outcome', () => {
     await expect(failed).rejects.toBeInstanceOf(SoundImportError);
     await expect(failed).rejects.toThrow(/^None of the 2 files is a sound to learn from\. b\.mp3: This holds text/);
   });
+});
 
-  it('stops when it is told to', async () => {
+describe('an import that ends early', () => {
+  const tune = [song(4, 8000, 120, C_MAJOR)];
+  const other = [song(5, 8000, 90, A_MINOR)];
+  const inputs = [
+    soundInput('one.wav', wav(tune, 8000)),
+    soundInput('hush.wav', wav([new Float32Array(16_000)], 8000)),
+    soundInput('two.wav', wav(other, 8000)),
+    endlessWav('long.wav', tune, 3600, 8000),
+    soundInput('three.wav', wav([song(6, 8000, 140, A_MINOR)], 8000)),
+    soundInput('one.txt', words('a lute')),
+    soundInput('long.txt', words('a very long lute')),
+  ];
+
+  it('where it is stopped: keeps what was heard until then, and says nothing of the others', async () => {
     const abort = new AbortController();
-    const running = importSounds([endlessWav('a.wav', [song(4, 8000, 120, C_MAJOR)], 3600, 8000)], {
-      signal: abort.signal,
+    const kept: [name: string, files: string[], clips: number, ofReport: number][] = [];
+    const result = await importSounds(
+      inputs,
+      {
+        signal: abort.signal,
+        keep(file, _, __, soFar) {
+          const { files, clips, report, stopped } = soFar();
+          expect(stopped).toBe(false);
+          kept.push([file.name, files.map(({ name }) => name), clips.length, report.kept]);
+        },
+      },
+      ({ file, fraction }) => {
+        if (file === 'long.wav' && fraction > 0.02) abort.abort(new Error('enough'));
+      },
+    );
+    expect(kept).toEqual([
+      ['one.wav', ['one.wav'], 1, 1],
+      ['two.wav', ['one.wav', 'two.wav'], 2, 2],
+    ]);
+    expect(result.stopped).toBe(true);
+    expect(result.files.map(({ name }) => name)).toEqual(['one.wav', 'two.wav']);
+    expect(result.clips.map(({ file }) => file)).toEqual(['one.wav', 'two.wav']);
+    expect(result.clips[0]!.words).toBe('a lute');
+    expect(result.report).toMatchObject({ kept: 2, seconds: 9, skipped: { silent: 1 } });
+    expect(result.report.files.map(({ name, clips }) => [name, clips])).toEqual([
+      ['one.txt', 0],
+      ['one.wav', 1],
+      ['hush.wav', 0],
+      ['two.wav', 1],
+    ]);
+    // What was not heard can be dropped again, with what was.
+    const rest = await importSounds([inputs[0]!, inputs[4]!], { existing: result });
+    expect(rest.files.map(({ name }) => name)).toEqual(['one.wav', 'two.wav', 'three.wav']);
+  });
+
+  it('before anything was heard: there is nothing, and nothing is wrong', async () => {
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(), 300);
+    const stopped = await importSounds([inputs[3]!, inputs[0]!], { signal: abort.signal });
+    expect(stopped).toMatchObject({ files: [], clips: [], stopped: true, report: { files: [], kept: 0, leftOut: [] } });
+    expect((await importSounds(inputs, { signal: AbortSignal.abort() })).report.files).toEqual([]);
+  });
+
+  it('where a song cannot be kept: it was told what was kept before, and why it ended', async () => {
+    const kept: SoundImport[] = [];
+    const importing = importSounds([inputs[0]!, inputs[2]!, inputs[4]!], {
+      keep(file, _, __, soFar) {
+        if (file.name === 'two.wav') throw new UserError('The disk is full.');
+        kept.push(soFar());
+      },
     });
-    setTimeout(() => abort.abort(new Error('enough')), 300);
-    await expect(running).rejects.toThrow('enough');
+    await expect(importing).rejects.toThrow('The disk is full.');
+    expect(kept.map(({ files }) => files.map(({ name }) => name))).toEqual([['one.wav']]);
   });
 });
 
@@ -152,11 +224,16 @@ describe('a set of sounds', () => {
     fixture('two.ogg'),
   ];
   const shapes = new Map<string, number>();
+  /** What the import had come to with its last sound. */
+  let last: SoundImport;
 
   beforeAll(async () => {
     set = await importSounds(inputs, {
       words: { triggerWord: 'zorb', template: DEFAULT_SOUND_WORDS.template },
-      keep: (file, _, { peaks, perSecond }) => void shapes.set(file.name, peaks.length / perSecond),
+      keep(file, _, { peaks, perSecond }, soFar) {
+        shapes.set(file.name, peaks.length / perSecond);
+        last = soFar();
+      },
     });
   }, 60_000);
 
@@ -193,6 +270,23 @@ describe('a set of sounds', () => {
       channels: 2,
       tags: { title: 'Two tones' },
     });
+  });
+
+  it('is settled with each of them as it is at the end', () => {
+    expect(last.files).toEqual(set.files);
+    expect(last.clips).toEqual(set.clips);
+    expect(last.report).toMatchObject({ kept: 3, seconds: set.report.seconds, warnings: set.report.warnings });
+  });
+
+  it('tells two files of one name apart in its report', async () => {
+    const { report } = await importSounds([
+      soundInput('a.wav', wav([song(8, rate, 100, C_MAJOR)], rate)),
+      soundInput('a.wav', wav([new Float32Array(2 * rate)], rate)),
+    ]);
+    expect(report.files.map(({ clips, skipped }) => [clips, skipped])).toEqual([
+      [1, {}],
+      [0, { silent: 1 }],
+    ]);
   });
 
   it('is judged in words', () => {

@@ -106,6 +106,38 @@ export function wav(channels: readonly Samples[], rate: number, form: WavForm = 
   return file;
 }
 
+export function joined(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+/** Other lengths in the header of a WAV of `wav`, of the file but its first 8 bytes and of its samples. */
+export function withLengths(file: Uint8Array, riff: number, data: number): Uint8Array<ArrayBuffer> {
+  const out = Uint8Array.from(file);
+  const view = new DataView(out.buffer);
+  view.setUint32(4, riff, true);
+  view.setUint32(out.findIndex((_, i) => view.getUint32(i) === 0x64617461) + 4, data, true);
+  return out;
+}
+
+/** A WAV of `wav` in the form for more than 4 GiB; by default its lengths are right. */
+export function wide(
+  name: 'RF64' | 'BW64',
+  file: Uint8Array,
+  riff = file.length + 36 - 8,
+  data = file.length - 44,
+): Uint8Array<ArrayBuffer> {
+  const none = withLengths(file, 0xffffffff, 0xffffffff);
+  const ds64 = new Uint8Array(36);
+  const view = new DataView(ds64.buffer);
+  ds64.set(new TextEncoder().encode('ds64'));
+  view.setUint32(4, 28, true);
+  view.setBigUint64(8, BigInt(riff), true);
+  view.setBigUint64(16, BigInt(data), true);
+  const out = joined(none.subarray(0, 12), ds64, none.subarray(12));
+  out.set(new TextEncoder().encode(name));
+  return out;
+}
+
 /** A WAV that is made as it is read, so that hours of it take no memory; `loop` is heard again and again. */
 export function endlessWav(name: string, loop: readonly Samples[], seconds: number, rate: number): SoundInput {
   const total = Math.round(seconds * rate);

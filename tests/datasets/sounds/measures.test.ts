@@ -280,7 +280,10 @@ describe('music', () => {
         return measure(heard, 0, heard.seconds).print;
       }),
     );
-    expect(samePrints(prints.map(decodePrint))).toEqual([[0, 1]]);
+    const words = prints.map(decodePrint);
+    expect(samePrints(words)).toEqual([[0, 1]]);
+    expect(samePrints(words, 1)).toEqual([[0, 1]]);
+    expect(samePrints(words, 2)).toEqual([]);
     expect(encodePrint(decodePrint(prints[0]!))).toBe(prints[0]);
   });
 

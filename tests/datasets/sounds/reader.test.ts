@@ -2,7 +2,19 @@ import { describe, expect, it } from 'vitest';
 import { readStretch } from '../../../src/datasets/sounds/clips.ts';
 import { openSound, SoundRefusal } from '../../../src/datasets/sounds/reader.ts';
 import type { SoundInput } from '../../../src/datasets/sounds/types.ts';
-import { difference, fixture, fixtureBytes, make, powerAt, sine, soundInput, wav } from './material.ts';
+import {
+  difference,
+  fixture,
+  fixtureBytes,
+  joined,
+  make,
+  powerAt,
+  sine,
+  soundInput,
+  wav,
+  wide,
+  withLengths,
+} from './material.ts';
 import type { Samples, WavForm } from './material.ts';
 
 async function all(input: SoundInput, start?: number, end?: number) {
@@ -145,6 +157,62 @@ describe('files of every form', () => {
   });
 });
 
+describe('how long a WAV says that it is', () => {
+  const tone = make(40, 8000, sine(440));
+  const whole = wav([tone], 8000);
+  const data = whole.length - 44;
+  const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
+  const tags = ascii('LIST\x12\0\0\0INFOINAM\x06\0\0\0A tune');
+  const tagged = joined(withLengths(whole, whole.length + tags.length - 8, data), tags);
+  const after = joined(whole.subarray(0, 12), ascii('JUNK\x01\x70\0\0'), new Uint8Array(0x7002), whole.subarray(12));
+
+  it.each<[string, Uint8Array]>([
+    ['whole', whole],
+    ['with tags behind', tagged],
+    ['cut off in the tags behind', tagged.subarray(0, tagged.length - 20)],
+    ['with a chunk of odd length before its samples', after],
+    ['whose header counts itself', withLengths(whole, whole.length + 44, whole.length)],
+    ['written as a stream, with no lengths', withLengths(whole, 0, 0)],
+    ['written as a stream that counted its header alone', withLengths(whole, 36, 0)],
+    ['written as a stream, with the largest lengths', withLengths(whole, 0xffffffff, 0xffffffff)],
+    ['written as a stream, with the largest of numbers with a sign', withLengths(whole, 0x7ffff024, 0x7ffff000)],
+    ['whose end nobody wrote down', withLengths(whole, 36, data)],
+    ['as RF64', wide('RF64', whole)],
+    ['as BW64', wide('BW64', whole)],
+    ['as RF64 that was written as a stream', wide('RF64', whole, 0, 0)],
+    ['as BW64 that was written as a stream', wide('BW64', whole, 2 ** 63, 2 ** 63)],
+  ])('%s: all of it is heard', async (_, bytes) => {
+    const { sound, channels } = await all(soundInput('a.wav', bytes));
+    expect(sound).toMatchObject({ cutOff: false, broken: null, claimedSeconds: 40 });
+    expect(channels[0]!.length).toBe(tone.length);
+    expect(difference(channels[0]!, tone)).toBeLessThan(1e-4);
+  });
+
+  it.each<[string, Uint8Array]>([
+    ['a file', whole],
+    ['a file with tags behind', tagged.subarray(0, whole.length)],
+    ['a file larger than 2 GiB', withLengths(whole, 0x90000024, 0x90000000)],
+    ['RF64', wide('RF64', whole)],
+    ['BW64', wide('BW64', whole)],
+    ['RF64 larger than 4 GiB', wide('RF64', whole, 2 ** 33 + 72, 2 ** 33)],
+  ])('%s that is cut off, even by little: what is there is heard', async (_, bytes) => {
+    for (const missing of [3001, bytes.length / 2]) {
+      const held = Math.floor((data - missing) / 2);
+      const { sound, channels } = await all(soundInput('a.wav', bytes.subarray(0, bytes.length - missing)));
+      expect(sound).toMatchObject({ cutOff: true, broken: null, claimedSeconds: held / 8000 });
+      expect(channels[0]!.length).toBe(held);
+      expect(difference(channels[0]!, tone.slice(0, held))).toBeLessThan(1e-4);
+    }
+  });
+
+  it('which has no samples is not taken for a stream', async () => {
+    const empty = withLengths(joined(whole.subarray(0, 44), tags), 36 + tags.length, 0);
+    const { sound, channels } = await all(soundInput('a.wav', empty));
+    expect(sound).toMatchObject({ cutOff: false, broken: null, claimedSeconds: 0 });
+    expect(channels).toEqual([]);
+  });
+});
+
 describe('what cannot be heard says why', () => {
   const ascii = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
 
@@ -154,6 +222,12 @@ describe('what cannot be heard says why', () => {
     ['song.mid', ascii('MThd\0\0\0\x06\0\x01'), 'not a sound', /MIDI file: notes/],
     ['songs.zip', ascii('PK\x03\x04\x14\0\0\0'), 'not a sound', /ZIP.*Unpack/],
     ['photo.mp3', Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 0, 16), 'not a sound', /picture/],
+    [
+      'old.wav',
+      ascii('RIFX\0\0\0\x24WAVEfmt '),
+      'not readable here',
+      /bytes in reverse \(RIFX\).*Save it as FLAC or WAV/,
+    ],
     ['song.aiff', ascii('FORM\0\0\0\0AIFFCOMM'), 'not readable here', /AIFF file.*Save it as FLAC or WAV/],
     ['song.wma', Uint8Array.of(0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66), 'not readable here', /Windows Media/],
     ['bought.m4p', ascii('\0\0\0\x20ftypM4P \0\0\0\0'), 'protected', /DRM.*only the seller/],
