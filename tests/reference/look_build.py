@@ -191,6 +191,7 @@ def write_adapter(folder, base, settings, generator):
             layers[f'{component}_lora_layers'] = {k: v.contiguous() for k, v in state.items()}
             fields = models[component].peft_config['default'].to_dict()
             fields['target_modules'] = sorted(fields['target_modules'])
+            fields['base_model_name_or_path'] = None  # the folder it was built in
             metadata[f'{component}_lora_adapter_metadata'] = json.loads(json.dumps(fields, default=list))
         pipe = StableDiffusionXLPipeline if 'text_encoder_2' in models else StableDiffusionPipeline
         pipe.save_lora_weights(folder, **layers, **metadata)

@@ -185,7 +185,7 @@ def write(folder, model, tokenizer):
     copy = MusicgenForConditionalGeneration(model.config)
     copy.load_state_dict(model.state_dict())
     copy.generation_config = GenerationConfig(
-        do_sample=True, guidance_scale=3.0, top_k=25, temperature=0.9, max_length=compose.FRAMES + BOOKS,
+        do_sample=True, guidance_scale=2.0, top_k=25, temperature=0.9, max_length=compose.FRAMES + BOOKS,
         bos_token_id=START, pad_token_id=START, decoder_start_token_id=START,
     )  # fmt: skip
     copy.half().save_pretrained(part)
