@@ -80,6 +80,8 @@ const graphs = [
 const tensors = graphs.flatMap(fileTensors).flatMap(({ name, shape }) => {
   // What follows from other tensors is in no file; the spread table of distances stands for the one that it is made of.
   if (name === POSITIONS) return [];
+  // A convolution over time is one over pictures of one row, but not in files.
+  if (name.startsWith('audio_encoder') && shape.length === 4) return [{ name, shape: shape.toSpliced(2, 1) }];
   if (!name.includes('#')) return [{ name, shape }];
   const { buckets, heads } = config.text;
   return name.endsWith('#distances') ? [{ name: name.slice(0, name.indexOf('#')), shape: [buckets, heads] }] : [];

@@ -7,7 +7,7 @@ import numpy as np
 from instruments import FRAME, LEADS, RATE, play
 
 FRAMES = 256  # 8 s
-MASTER = 0.6  # the loudest piece stays below full scale
+MASTER = 0.75  # as loud as music that an import has evened
 NAMES = ("C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B")
 TONICS = (0, 2, 4, 7, 9)
 MODES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10), "pentatonic": (0, 2, 4, 7, 9)}
