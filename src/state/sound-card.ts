@@ -31,15 +31,12 @@ const SHOWN = [
   'seed',
 ] as const;
 
-/** Tokens of half a minute, MusicGen's longest. */
-const TOKENS = 512;
-
 /** A prompt that lets the sound be heard. */
 export function soundPrompt({ project, triggerWord }: Pick<SoundCardFacts, 'project' | 'triggerWord'>): string {
   return project.prompts.find((prompt) => prompt.trim() !== '')?.trim() ?? (triggerWord.trim() || project.name);
 }
 
-/** The lines that compose with transformers and peft. */
+/** The lines that compose with transformers and peft; how long and how close to the words, the base's generation_config says. */
 export function composingCode(base: string, prompt: string): string[] {
   return [
     'import soundfile',
@@ -51,7 +48,7 @@ export function composingCode(base: string, prompt: string): string[] {
     'model = MusicgenForConditionalGeneration.from_pretrained(base)',
     'model = PeftModel.from_pretrained(model, "path/to/this/folder")',
     `inputs = processor(text=[${quoted(prompt)}], padding=True, return_tensors="pt")`,
-    `sound = model.generate(**inputs, do_sample=True, guidance_scale=3.0, max_new_tokens=${TOKENS})`,
+    'sound = model.generate(**inputs, do_sample=True)',
     'soundfile.write("sound.wav", sound[0].T.numpy(), model.config.audio_encoder.sampling_rate)',
   ];
 }
