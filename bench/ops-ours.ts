@@ -1,3 +1,4 @@
+import { joined } from '../src/datasets/floats.ts';
 import { Device } from '../src/engine/device.ts';
 import { makeTensor } from '../src/engine/graph.ts';
 import { attention, attentionBackward, attentionParts, attentionStats } from '../src/engine/kernels/attention.ts';
@@ -189,13 +190,7 @@ export async function createOurOp(work: OpCase, direction: Direction): Promise<O
         const { rows, columns: stride } = matrix(tensor);
         for (let r = 0; r < rows; r++) found.push(all.subarray(r * stride + offset, r * stride + offset + columns));
       }
-      const joined = new Float32Array(found.reduce((sum, { length }) => sum + length, 0));
-      let at = 0;
-      for (const row of found) {
-        joined.set(row, at);
-        at += row.length;
-      }
-      return joined;
+      return joined(found);
     },
     destroy() {
       program?.destroy();

@@ -1,6 +1,6 @@
 /**
  * transformers.js with its models: from a folder of the person's own, or from the hub by name. Library (half a megabyte) and
- * ONNX Runtime's WebAssembly (14), which lies beside the page (see pictures/ort-runtime.ts), are loaded here and only here, when
+ * ONNX Runtime's WebAssembly (14), which lies beside the page (see ort-runtime.ts), are loaded here and only here, when
  * a model is opened. Nothing is fetched from elsewhere unless `hub` names a model.
  */
 import type * as transformers from '@huggingface/transformers';
@@ -49,10 +49,20 @@ function dtypeOf(files: readonly string[]): 'q8' | 'fp16' | 'fp32' {
   return files.some((name) => name.endsWith('_fp16.onnx')) ? 'fp16' : 'fp32';
 }
 
-/** What of this a folder lacks. */
-export function missingFiles({ files }: OnnxFolder, needed: readonly string[]): string[] {
-  const missing = needed.filter((name) => !files.includes(name));
-  return files.some((name) => /^onnx\/.+\.onnx$/.test(name)) ? missing : [...missing, 'onnx/*.onnx'];
+/** Without the tokenizer's own settings the library would open the model and leave its tokenizer out. */
+const NEEDED = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'preprocessor_config.json'];
+
+/**
+ * @param does what the model is for, as in “a model that writes captions”; @param advice which model to choose
+ * @throws UserError where files are missing that every model has
+ */
+export function checkOnnxFolder({ files }: OnnxFolder, does: string, advice: string): void {
+  const missing = NEEDED.filter((name) => !files.includes(name));
+  if (!files.some((name) => /^onnx\/.+\.onnx$/.test(name))) missing.push('onnx/*.onnx');
+  if (missing.length === 0) return;
+  throw new UserError(
+    `This folder holds no model that ${does}: ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing. ${advice}`,
+  );
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Crop, PictureReport, PictureRow } from '../datasets/pictures/types
 import type { DatasetRecord } from '../storage/records.ts';
 import { readPictureFile, readThumbnail } from '../storage/pictures.ts';
 import type { NamedFile, PictureChange, PictureFields, PictureState, PictureWords } from '../worker/picture-host.ts';
-import type { CaptionSource } from '../worker/caption-model.ts';
+import type { OnnxModelSource } from '../worker/onnx-model.ts';
 import { SAMPLED_PROMPTS } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { bases } from './base.svelte.ts';
@@ -227,7 +227,7 @@ class Pictures {
   }
 
   /** Lets a model write the words of these pictures. */
-  async writeCaptions(ids: readonly string[], model: CaptionSource, className: string): Promise<void> {
+  async writeCaptions(ids: readonly string[], model: OnnxModelSource, className: string): Promise<void> {
     if (this.#captioning) return;
     this.#error = '';
     this.#captioning = { what: 'model', fraction: 0 };

@@ -3,7 +3,8 @@ import type { Clip, SoundReport, SoundWords, Waveform } from '../datasets/sounds
 import type { DatasetRecord } from '../storage/records.ts';
 import { readWaveform } from '../storage/sounds.ts';
 import type { NamedFile } from '../worker/picture-host.ts';
-import type { ClipFields, SoundChange, SoundState, TaggerSource } from '../worker/sound-host.ts';
+import type { OnnxModelSource } from '../worker/onnx-model.ts';
+import type { ClipFields, SoundChange, SoundState } from '../worker/sound-host.ts';
 import { SAMPLED_PROMPTS } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { clipsOfSongs, freeStretch, type SongClips } from './clip-edges.ts';
@@ -226,7 +227,7 @@ class Sounds {
   }
 
   /** Lets a model hear the clips and note what it hears; the pattern's {tags} says it. */
-  async tag(ids: readonly string[], model: TaggerSource): Promise<void> {
+  async tag(ids: readonly string[], model: OnnxModelSource): Promise<void> {
     if (this.#tagging) return;
     this.#error = '';
     this.#tagging = { what: 'model', fraction: 0 };

@@ -1,28 +1,14 @@
 import type { CaptionModel } from '../datasets/pictures/captions.ts';
 import type { Pixels } from '../datasets/pictures/types.ts';
-import type { NamedFile } from './picture-host.ts';
+import { onnxModel, type OnnxModelSource } from './onnx-model.ts';
 
-/** A model of the hub by its name, which is fetched, or the files of a folder of the person's own. */
-export type CaptionSource = { hub: string } | { files: readonly NamedFile[] };
-
-/** Opens a model that says what a picture shows. Library and runtime are loaded here, and only here. */
+/** Opens a model that says what a picture shows. The library is loaded here, and only here. */
 export async function openCaptions(
-  source: CaptionSource,
+  source: OnnxModelSource,
   onProgress: (fraction: number) => void,
 ): Promise<CaptionModel> {
-  const [{ openCaptioner }, { ortRuntime }] = await Promise.all([
-    import('../datasets/pictures/captioner.ts'),
-    import('../datasets/pictures/ort-runtime.ts'),
-  ]);
-  if ('hub' in source) return openCaptioner({ model: source, runtime: ortRuntime, onProgress });
-  const files = new Map(source.files.map(({ name, file }) => [name, file]));
-  const folder = {
-    files: [...files.keys()],
-    async read(path: string): Promise<Uint8Array<ArrayBuffer>> {
-      return new Uint8Array((await files.get(path)?.arrayBuffer()) ?? new ArrayBuffer(0));
-    },
-  };
-  return openCaptioner({ model: { folder }, runtime: ortRuntime, onProgress });
+  const { openCaptioner } = await import('../datasets/pictures/captioner.ts');
+  return openCaptioner(await onnxModel(source, onProgress));
 }
 
 /** The pixels of a picture file. */

@@ -21,9 +21,10 @@ import {
 } from '../storage/pictures.ts';
 import { getProject } from '../storage/projects.ts';
 import type { DatasetRecord } from '../storage/records.ts';
-import { openCaptions, pixelsOf, type CaptionSource } from './caption-model.ts';
+import { openCaptions, pixelsOf } from './caption-model.ts';
 import { errorMessage, isAbort } from './errors.ts';
 import { History } from './history.ts';
+import type { OnnxModelSource } from './onnx-model.ts';
 import { pictureSources } from './picture-sources.ts';
 import { changed, joinReports, type PictureChange, type PictureFields } from './picture-changes.ts';
 import { captionFrom, changedMasks, type PictureSnapshot, type PictureWords } from './picture-history.ts';
@@ -284,7 +285,7 @@ export class PictureHost {
    */
   async writeCaptions(
     ids: readonly string[],
-    { model, className }: { model: CaptionSource; className: string },
+    { model, className }: { model: OnnxModelSource; className: string },
     onProgress: (what: 'model' | 'pictures', fraction: number) => void,
   ): Promise<{ state: PictureState; written: number }> {
     const abort = new AbortController();

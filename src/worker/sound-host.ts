@@ -14,6 +14,7 @@ import { dropUnusedSounds, readSounds, writeSoundFile, writeSounds } from '../st
 import type { BundleClip } from '../tasks/sound/bundle.ts';
 import { errorMessage } from './errors.ts';
 import { History } from './history.ts';
+import type { OnnxModelSource } from './onnx-model.ts';
 import type { NamedFile } from './picture-host.ts';
 import {
   changed,
@@ -24,11 +25,10 @@ import {
   type SoundSnapshot,
 } from './sound-changes.ts';
 import { songInput } from './sound-sources.ts';
-import { openTags, type TaggerSource } from './tagger-model.ts';
+import { openTags } from './tagger-model.ts';
 import { encodeWav } from './wav.ts';
 
 export type { ClipFields, SoundChange } from './sound-changes.ts';
-export type { TaggerSource } from './tagger-model.ts';
 
 export interface SoundState {
   /** Null where nothing was added yet. */
@@ -288,7 +288,7 @@ export class SoundHost {
    */
   async tag(
     ids: readonly string[],
-    model: TaggerSource,
+    model: OnnxModelSource,
     onProgress: (what: 'model' | 'clips', fraction: number) => void,
   ): Promise<{ state: SoundState; tagged: number }> {
     const abort = new AbortController();

@@ -45,16 +45,6 @@ export function tune(seconds: number, rate: number, { tempo = 120, root = 220, g
 
 export const silence = (seconds: number, rate: number): Float32Array => new Float32Array(Math.round(seconds * rate));
 
-export function joined(...parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
 export function song(name: string, seconds: number, options: Parameters<typeof tune>[2] = {}, rate = 16_000): TestFile {
   return { name, mimeType: 'audio/wav', buffer: wav([tune(seconds, rate, options)], rate) };
 }

@@ -93,7 +93,7 @@ const tasks = {
   /** Captions of the pictures at some addresses by the model in a folder. */
   async describe({ files, folder, addresses }: { files: string[]; folder: string; addresses: string[] }) {
     const { openCaptioner } = await import('../../src/datasets/pictures/captioner.ts');
-    const { ortRuntime } = await import('../../src/datasets/pictures/ort-runtime.ts');
+    const { ortRuntime } = await import('../../src/datasets/ort-runtime.ts');
     const model = { folder: { files, read: (path: string) => read(`${folder}/${path}`) } };
     const captioner = await openCaptioner({ model, runtime: ortRuntime });
     const said: string[] = [];

@@ -1,36 +1,22 @@
 /** Captions by an image-to-text model through transformers.js; see transformers-js.ts for what is loaded when. */
-import { UserError } from '../../engine/errors.ts';
-import { missingFiles, openOnnxModel } from '../transformers-js.ts';
-import type { OnnxFolder, OnnxModelOptions } from '../transformers-js.ts';
+import { checkOnnxFolder, openOnnxModel } from '../transformers-js.ts';
+import type { OnnxModelOptions } from '../transformers-js.ts';
 import type { CaptionModel } from './captions.ts';
 import { reducedSize, scaledPixels } from './resample.ts';
 import type { Pixels } from './types.ts';
 
-export type {
-  OnnxFolder as CaptionerFolder,
-  OnnxModelOptions as CaptionerOptions,
-  OrtRuntime,
-} from '../transformers-js.ts';
-
 /** Models look at 224 to 448 pixels; more would only be copied about. */
 const LOOK = { shortSide: 512, longSide: 1536 };
 
-const NEEDED = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'preprocessor_config.json'];
-
-function check(folder: OnnxFolder): void {
-  const missing = missingFiles(folder, NEEDED);
-  if (missing.length === 0) return;
-  throw new UserError(
-    `This folder holds no model that writes captions: ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing. Choose a folder of an image-to-text model in the form for transformers.js, such as Xenova/vit-gpt2-image-captioning.`,
-  );
-}
+const CHOOSE =
+  'Choose a folder of an image-to-text model in the form for transformers.js, such as Xenova/vit-gpt2-image-captioning.';
 
 /**
  * Opens a model that writes captions. One at a time: the library's settings are one for the whole worker.
  * @throws UserError where the folder holds no such model, or it cannot be fetched or run.
  */
 export async function openCaptioner(options: OnnxModelOptions): Promise<CaptionModel> {
-  if ('folder' in options.model) check(options.model.folder);
+  if ('folder' in options.model) checkOnnxFolder(options.model.folder, 'writes captions', CHOOSE);
   const { library, pipeline: run } = await openOnnxModel(options, ({ pipeline }, name, how) =>
     pipeline('image-to-text', name, how),
   );

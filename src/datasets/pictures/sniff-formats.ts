@@ -1,4 +1,4 @@
-import type { Bytes } from './bytes.ts';
+import type { Bytes } from '../bytes.ts';
 import { exifOrientation } from './sniff-tiff.ts';
 import type { PictureInfo } from './types.ts';
 

@@ -1,4 +1,4 @@
-import type { Bytes } from './bytes.ts';
+import type { Bytes } from '../bytes.ts';
 
 /** What the first directory of a TIFF says; EXIF blocks are TIFFs too. */
 export interface TiffHead {

@@ -1,4 +1,4 @@
-import { Bytes } from './bytes.ts';
+import { Bytes } from '../bytes.ts';
 import { brands, sniffHeif } from './sniff-boxes.ts';
 import { sniffBmp, sniffGif, sniffJpeg, sniffPng, sniffWebp } from './sniff-formats.ts';
 import type { Found } from './sniff-formats.ts';

@@ -1,4 +1,4 @@
-import { Bytes } from './bytes.ts';
+import { Bytes } from '../bytes.ts';
 import type { Pixels } from './types.ts';
 
 /** Pixels turned and mirrored as an EXIF orientation (1 to 8) says they must be shown. */

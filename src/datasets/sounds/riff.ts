@@ -1,5 +1,5 @@
 /** What a WAV says of its own length: RIFF, and its forms for more than 4 GiB (RF64: EBU Tech 3306, BW64: ITU-R BS.2088). */
-import { Bytes } from '../pictures/bytes.ts';
+import { Bytes } from '../bytes.ts';
 import type { SoundInput } from './types.ts';
 
 export interface WavLengths {

@@ -1,5 +1,5 @@
 /** What a file is by its first bytes, and why it cannot be heard where that shows there. */
-import { Bytes } from '../pictures/bytes.ts';
+import { Bytes } from '../bytes.ts';
 import type { SoundKind, SoundSkipReason } from './types.ts';
 
 export interface SoundRefused {

@@ -1,8 +1,8 @@
 /** What is heard in a clip, by a model that compares sounds with words (CLAP), through transformers.js. */
 import type { ZeroShotAudioClassificationPipeline } from '@huggingface/transformers';
 import { UserError } from '../../engine/errors.ts';
-import { missingFiles, openOnnxModel } from '../transformers-js.ts';
-import type { OnnxFolder, OnnxModelOptions } from '../transformers-js.ts';
+import { checkOnnxFolder, openOnnxModel } from '../transformers-js.ts';
+import type { OnnxModelOptions } from '../transformers-js.ts';
 
 /**
  * Words that are offered, a group at a time: of each group those that stand out are taken. They are what the music models
@@ -122,18 +122,7 @@ export interface SoundTagger {
   close(): Promise<void>;
 }
 
-// Without the tokenizer's own settings the library would open the model and leave its tokenizer out.
-const NEEDED = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'preprocessor_config.json'];
-
 const CHOOSE = 'Choose a CLAP model in the form for transformers.js, such as Xenova/clap-htsat-unfused.';
-
-function check(folder: OnnxFolder): void {
-  const missing = missingFiles(folder, NEEDED);
-  if (missing.length === 0) return;
-  throw new UserError(
-    `This folder holds no model that hears what is in a sound: ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing. ${CHOOSE}`,
-  );
-}
 
 /** What preprocessor_config.json says of how a CLAP model hears. */
 interface Hearing {
@@ -179,7 +168,7 @@ function heardOf(mono: Float32Array, { nb_max_samples: length, padding }: Hearin
  */
 export async function openTagger(options: OnnxModelOptions): Promise<SoundTagger> {
   const { model } = options;
-  if ('folder' in model) check(model.folder);
+  if ('folder' in model) checkOnnxFolder(model.folder, 'hears what is in a sound', CHOOSE);
   const { pipeline: run } = await openOnnxModel<ZeroShotAudioClassificationPipeline>(
     options,
     ({ pipeline }, name, how) => pipeline('zero-shot-audio-classification', name, how),

@@ -1,37 +1,16 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openCaptioner } from '../../../src/datasets/pictures/captioner.ts';
-import type { CaptionerFolder, OrtRuntime } from '../../../src/datasets/pictures/captioner.ts';
+import type { OnnxFolder } from '../../../src/datasets/transformers-js.ts';
 import type { Pixels } from '../../../src/datasets/pictures/types.ts';
 import { UserError } from '../../../src/engine/errors.ts';
+import { diskFolder, fixture, FIXTURES } from '../../support/disk-folder.ts';
+import { nodeRuntime as runtime } from '../../support/onnx.ts';
 
-const FIXTURE = resolve(import.meta.dirname, '../../fixtures/look-captioner');
-const WEB = dirname(resolve(import.meta.dirname, '../../../node_modules/onnxruntime-web/dist/ort.node.min.mjs'));
-const runtime: OrtRuntime = {
-  mjs: pathToFileURL(join(WEB, 'ort-wasm-simd-threaded.mjs')).href,
-  wasm: pathToFileURL(join(WEB, 'ort-wasm-simd-threaded.wasm')).href,
-  device: 'cpu',
-};
-const expected = JSON.parse(readFileSync(join(FIXTURE, 'expected.json'), 'utf8')) as {
+const expected = fixture<{
   side: number;
   captions: { seed: number; text: string }[];
-};
-
-const folder: CaptionerFolder = {
-  files: (
-    readdirSync(FIXTURE, { recursive: true, withFileTypes: true }) as {
-      name: string;
-      parentPath: string;
-      isFile(): boolean;
-    }[]
-  )
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(FIXTURE.length + 1)),
-  read: async (path) => new Uint8Array(await readFile(join(FIXTURE, path))),
-};
+}>('look-captioner/expected.json');
+const folder = diskFolder(`${FIXTURES}look-captioner`);
 
 /** As look_captioner.py draws them. */
 function bands(seed: number, side: number): Pixels {
@@ -86,13 +65,13 @@ describe('captions by a model', () => {
   });
 
   it('refuses a folder that holds none, in words', async () => {
-    const empty: CaptionerFolder = { files: ['config.json', 'model.safetensors'], read: folder.read };
+    const empty: OnnxFolder = { files: ['config.json', 'model.safetensors'], read: folder.read };
     const failed = openCaptioner({ model: { folder: empty }, runtime });
     await expect(failed).rejects.toBeInstanceOf(UserError);
     await expect(failed).rejects.toThrow(
       /tokenizer\.json, tokenizer_config\.json, preprocessor_config\.json, onnx\/\*\.onnx are missing/,
     );
-    const broken: CaptionerFolder = {
+    const broken: OnnxFolder = {
       files: folder.files,
       read: async (path) => (path.endsWith('.onnx') ? new Uint8Array(100) : folder.read(path)),
     };

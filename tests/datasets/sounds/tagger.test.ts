@@ -1,30 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openTagger, pickTags, TAG_GROUPS } from '../../../src/datasets/sounds/tagger.ts';
-import type { OnnxFolder, OrtRuntime } from '../../../src/datasets/transformers-js.ts';
+import type { OnnxFolder } from '../../../src/datasets/transformers-js.ts';
 import { UserError } from '../../../src/engine/errors.ts';
-
-const FIXTURES = resolve(import.meta.dirname, '../../fixtures');
-const WEB = dirname(resolve(import.meta.dirname, '../../../node_modules/onnxruntime-web/dist/ort.node.min.mjs'));
-const runtime: OrtRuntime = {
-  mjs: pathToFileURL(join(WEB, 'ort-wasm-simd-threaded.mjs')).href,
-  wasm: pathToFileURL(join(WEB, 'ort-wasm-simd-threaded.wasm')).href,
-  device: 'cpu',
-};
-
-function fixture(name: string): OnnxFolder {
-  const root = join(FIXTURES, name);
-  const entries = readdirSync(root, { recursive: true, withFileTypes: true });
-  return {
-    files: entries
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1)),
-    read: async (path) => new Uint8Array(await readFile(join(root, path))),
-  };
-}
+import { diskFolder, fixture, FIXTURES } from '../../support/disk-folder.ts';
+import { nodeRuntime as runtime } from '../../support/onnx.ts';
 
 describe('tags', () => {
   const scores = (values: readonly number[]) => values.map((score, i) => ({ label: `word ${i}`, score }));
@@ -56,13 +35,13 @@ describe('tags', () => {
   });
 });
 
-const clap = fixture('sound-tagger');
-const expected = JSON.parse(readFileSync(join(FIXTURES, 'sound-tagger/expected.json'), 'utf8')) as {
+const clap = diskFolder(`${FIXTURES}sound-tagger`);
+const expected = fixture<{
   sampleRate: number;
   sentence: string;
   labels: string[];
   clips: { seed: number; samples: number; padding: string; scores: number[] }[];
-};
+}>('sound-tagger/expected.json');
 
 /** As sound_tagger.py makes them. */
 function sound(seed: number, samples: number): Float32Array {
@@ -131,7 +110,7 @@ describe('a model that hears', () => {
 
 describe('a model that cannot be asked', () => {
   it.each([
-    ['writes captions', fixture('look-captioner'), /in this folder is none that hears.*CLAP/],
+    ['writes captions', diskFolder(`${FIXTURES}look-captioner`), /in this folder is none that hears.*CLAP/],
     [
       'hears words',
       saying('ClapFeatureExtractor', 'WhisperFeatureExtractor'),
