@@ -1,4 +1,4 @@
-import { joined } from '../src/datasets/floats.ts';
+import { joined } from '../src/common/floats.ts';
 import { Device } from '../src/engine/device.ts';
 import { makeTensor } from '../src/engine/graph.ts';
 import { attention, attentionBackward, attentionParts, attentionStats } from '../src/engine/kernels/attention.ts';

@@ -1,4 +1,4 @@
-import { parseLoraConfig } from '../src/adapters/config.ts';
+import { parseLoraConfig } from '../src/adapters/lora-config.ts';
 import { readPeftFolder } from '../src/adapters/peft.ts';
 import { AdapterBuffers } from '../src/engine/adapter-buffers.ts';
 import { Device } from '../src/engine/device.ts';

@@ -8,10 +8,10 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Graph } from '../../src/engine/graph.ts';
-import { parseVaeConfig } from '../../src/models/autoencoder-kl.ts';
-import { parseClipTextConfig } from '../../src/models/clip-text.ts';
+import { parseVaeConfig } from '../../src/models/stable-diffusion/autoencoder-kl.ts';
+import { parseClipTextConfig } from '../../src/models/clip/text-encoder.ts';
 import { writeSafetensors } from '../../src/models/files/safetensors.ts';
-import { parseUnetConfig } from '../../src/models/unet-2d-condition.ts';
+import { parseUnetConfig } from '../../src/models/stable-diffusion/unet-2d-condition.ts';
 import { textGraph, unetGraph, vaeWeights } from '../../src/tasks/look/graphs.ts';
 import { uniform } from '../ops-work.ts';
 import { writeRandomWeights } from '../random-weights.ts';

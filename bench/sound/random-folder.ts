@@ -10,7 +10,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeSafetensors } from '../../src/models/files/safetensors.ts';
 import { delayedLabels } from '../../src/models/musicgen/delay.ts';
-import { parseMusicgenConfig } from '../../src/models/musicgen/config.ts';
+import { parseMusicgenConfig } from '../../src/models/musicgen/musicgen-config.ts';
 import { POSITIONS } from '../../src/models/musicgen/decoder.ts';
 import { codecWeights } from '../../src/tasks/sound/codec-graphs.ts';
 import { logitsGraph, textGraph } from '../../src/tasks/sound/graphs.ts';

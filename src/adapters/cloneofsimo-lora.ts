@@ -1,5 +1,5 @@
-import { UserError } from '../engine/errors.ts';
-import { shown } from '../models/files/json.ts';
+import { UserError } from '../common/errors.ts';
+import { shown } from '../common/json.ts';
 import type { SafetensorsHeader, TensorEntry } from '../models/files/safetensors.ts';
 
 /**

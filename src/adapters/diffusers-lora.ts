@@ -1,9 +1,9 @@
-import { UserError } from '../engine/errors.ts';
-import { isJsonObject, shown } from '../models/files/json.ts';
+import { UserError } from '../common/errors.ts';
+import { isJsonObject, shown } from '../common/json.ts';
 import { writeSafetensors } from '../models/files/safetensors.ts';
 import type { TensorData } from '../models/files/safetensors.ts';
-import { parseLoraConfig } from './config.ts';
-import type { LoraConfig } from './config.ts';
+import { parseLoraConfig } from './lora-config.ts';
+import type { LoraConfig } from './lora-config.ts';
 import { LOOK_COMPONENTS, splitComponent, unetPathOf } from './kohya-names.ts';
 import type { LookComponent } from './kohya-names.ts';
 import { rankAndAlpha } from './look-config.ts';

@@ -1,6 +1,6 @@
-import type { LoraConfig } from './config.ts';
+import type { LoraConfig } from './lora-config.ts';
 import type { LoraTensors } from './peft.ts';
-import { RandomStream } from './random.ts';
+import { RandomStream } from '../common/random.ts';
 import { kernelArea } from './targets.ts';
 import type { LoraTarget } from './targets.ts';
 

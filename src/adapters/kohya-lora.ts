@@ -1,4 +1,4 @@
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { writeSafetensors } from '../models/files/safetensors.ts';
 import type { TensorData } from '../models/files/safetensors.ts';
 import { checkedForDtype } from './diffusers-lora.ts';

@@ -1,8 +1,8 @@
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { FlatLayout } from '../engine/adapter-buffers.ts';
 import { loraSegments } from '../engine/kernels/matmul.ts';
-import type { AdapterHook, LoraGroup, Projection } from '../models/builder.ts';
-import type { LoraConfig } from './config.ts';
+import type { AdapterHook, LoraGroup, Projection } from '../models/layers/builder.ts';
+import type { LoraConfig } from './lora-config.ts';
 import type { LoraPart, LoraTensors } from './peft.ts';
 import { loraShapes, peftTensorName } from './peft.ts';
 import { kernelArea } from './targets.ts';

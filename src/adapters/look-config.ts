@@ -1,5 +1,5 @@
-import { parseLoraConfig } from './config.ts';
-import type { LoraConfig } from './config.ts';
+import { parseLoraConfig } from './lora-config.ts';
+import type { LoraConfig } from './lora-config.ts';
 import type { Adapter, LoraTensors } from './peft.ts';
 
 /** The value that occurs most often, of several the first. */

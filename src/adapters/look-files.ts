@@ -1,7 +1,7 @@
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { decodeFloats, decodeIntegers } from '../models/files/dtypes.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
-import { shown } from '../models/files/json.ts';
+import { shown } from '../common/json.ts';
 import { parseSafetensors } from '../models/files/safetensors.ts';
 import type { SafetensorsHeader, TensorEntry } from '../models/files/safetensors.ts';
 import { cloneofsimoModules, isCloneofsimo } from './cloneofsimo-lora.ts';

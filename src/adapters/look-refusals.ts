@@ -1,5 +1,5 @@
-import { UserError } from '../engine/errors.ts';
-import { shown } from '../models/files/json.ts';
+import { UserError } from '../common/errors.ts';
+import { shown } from '../common/json.ts';
 
 interface OtherKind {
   /** What a tensor's name looks like in it. */

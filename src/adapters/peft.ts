@@ -1,13 +1,13 @@
 import { zipSync } from 'fflate';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { decodeFloats } from '../models/files/dtypes.ts';
 import { readJson } from '../models/files/folder.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
-import { shown } from '../models/files/json.ts';
+import { shown } from '../common/json.ts';
 import { parseSafetensors, writeSafetensors } from '../models/files/safetensors.ts';
 import type { TensorData, TensorEntry } from '../models/files/safetensors.ts';
-import { isAllLinear, parseLoraConfig } from './config.ts';
-import type { LoraConfig } from './config.ts';
+import { isAllLinear, parseLoraConfig } from './lora-config.ts';
+import type { LoraConfig } from './lora-config.ts';
 import { kernelArea, loraScale, loraTarget } from './targets.ts';
 import type { AdaptableModule, LoraTarget } from './targets.ts';
 

@@ -1,7 +1,7 @@
-import { UserError } from '../engine/errors.ts';
-import { shown } from '../models/files/json.ts';
-import type { LoraConfig } from './config.ts';
-import { compilePattern, isAllLinear } from './config.ts';
+import { UserError } from '../common/errors.ts';
+import { shown } from '../common/json.ts';
+import type { LoraConfig } from './lora-config.ts';
+import { compilePattern, isAllLinear } from './lora-config.ts';
 
 /** A module that LoRA could be asked to adapt; the name is its path inside the transformers class. */
 export interface AdaptableModule {

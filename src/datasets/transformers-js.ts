@@ -4,7 +4,7 @@
  * a model is opened. Nothing is fetched from elsewhere unless `hub` names a model.
  */
 import type * as transformers from '@huggingface/transformers';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 
 /** A model folder as the hub lays it out for transformers.js: config.json, tokenizer.json, onnx/model.onnx … */
 export interface OnnxFolder {

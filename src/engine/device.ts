@@ -1,4 +1,4 @@
-import { UserError } from './errors.ts';
+import { UserError } from '../common/errors.ts';
 import { KernelChoices } from './kernels/choices.ts';
 import type { KernelTarget } from './kernels/kernel.ts';
 

@@ -1,4 +1,4 @@
-import { UserError } from './errors.ts';
+import { UserError } from '../common/errors.ts';
 import { OPERATIONS } from './ops/index.ts';
 import type { Expression } from './ops/expression.ts';
 import { binary, operand } from './ops/expression.ts';

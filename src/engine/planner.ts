@@ -1,4 +1,4 @@
-import { UserError } from './errors.ts';
+import { UserError } from '../common/errors.ts';
 import { align } from './tensor.ts';
 
 /** One dispatch as the planner sees it: which intermediates it only reads, and which it writes (or reads and writes). */

@@ -1,5 +1,5 @@
 import type { Device } from './device.ts';
-import { UserError } from './errors.ts';
+import { UserError } from '../common/errors.ts';
 import type { Graph, WeightSpec } from './graph.ts';
 import type { BufferSlice } from './kernels/kernel.ts';
 import { BYTES_PER_ELEMENT, align, byteSize, elementCount } from './tensor.ts';

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import type { SourceFile } from '../datasets/import/source.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
 

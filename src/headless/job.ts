@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { parseLoraConfig } from '../adapters/config.ts';
-import type { LoraConfig } from '../adapters/config.ts';
-import { UserError } from '../engine/errors.ts';
+import { parseLoraConfig } from '../adapters/lora-config.ts';
+import type { LoraConfig } from '../adapters/lora-config.ts';
+import { UserError } from '../common/errors.ts';
 import { parseLookLora } from '../tasks/look/adapter.ts';
 import { parseSoundLora } from '../tasks/sound/adapter.ts';
 import { TASKS, parseRecipe } from '../training/recipe.ts';

@@ -7,7 +7,7 @@ import { importPictures } from '../datasets/pictures/import-pictures.ts';
 import { encodePng } from '../datasets/pictures/png.ts';
 import type { PictureRow, Pixels } from '../datasets/pictures/types.ts';
 import type { Device } from '../engine/device.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { decodeFloats } from '../models/files/dtypes.ts';
 import { parseSafetensors } from '../models/files/safetensors.ts';
 import { LookModel } from '../tasks/look/look.ts';

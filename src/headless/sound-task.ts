@@ -3,7 +3,7 @@ import { loraTensorData, readPeftFolder } from '../adapters/peft.ts';
 import type { Adapter } from '../adapters/peft.ts';
 import { wavBytes } from '../datasets/sounds/wav.ts';
 import type { Device } from '../engine/device.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { writeSafetensors } from '../models/files/safetensors.ts';
 import { framesOfSteps, requireSteps } from '../models/musicgen/delay.ts';
 import { readPreparedRows } from '../tasks/sound/prepared.ts';

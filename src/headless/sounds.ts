@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import { soundSource } from '../datasets/sounds/clips.ts';
 import { clipToLine, importSounds } from '../datasets/sounds/import-sounds.ts';
 import type { SoundInput, SoundReport, SoundSource } from '../datasets/sounds/types.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { filesUnder, writeOut } from './files.ts';
 
 /** A file of the disk; it is only open while it is read from. */

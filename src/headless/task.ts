@@ -1,5 +1,5 @@
 import type { Adapter, LoraTensors } from '../adapters/peft.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import type { TensorData } from '../models/files/safetensors.ts';
 import type { LookTrainingEvent } from '../tasks/look/types.ts';
 import type { SoundTrainingEvent } from '../tasks/sound/types.ts';

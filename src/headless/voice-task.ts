@@ -2,7 +2,7 @@ import { loraTensorData, readPeftFolder } from '../adapters/peft.ts';
 import type { Message } from '../datasets/rows.ts';
 import { importFiles } from '../datasets/import/import.ts';
 import type { Device } from '../engine/device.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { readPreparedBatch } from '../tasks/voice/examples.ts';
 import { VoiceModel } from '../tasks/voice/voice.ts';
 import type { LearningData } from '../tasks/voice/voice.ts';

@@ -1,4 +1,4 @@
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import type { ImportReport, TrainingRow } from '../datasets/rows.ts';
 import type { QualityLine } from '../datasets/quality.ts';
 import type { Operation } from '../datasets/curation.ts';

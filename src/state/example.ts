@@ -1,4 +1,4 @@
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { saveProject } from '../storage/projects.ts';
 import type { JsonObject, ProjectRecord, Task } from '../storage/records.ts';
 import type { NamedFile } from '../worker/picture-host.ts';

@@ -1,5 +1,5 @@
 import type { ProjectRecord, RunRecord } from '../storage/records.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { parseLookLora } from '../tasks/look/adapter.ts';
 import { makeKohyaBundle } from '../tasks/look/bundle.ts';
 import { parseRecipe, warmupSteps } from '../training/recipe.ts';

@@ -1,4 +1,4 @@
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import type { NamedFile } from '../worker/picture-host.ts';
 
 export interface PickedFiles {

@@ -10,7 +10,7 @@ import type {
   SoundRecord,
   Task,
 } from '../storage/records.ts';
-import { parseLoraConfig, type LoraConfig } from '../adapters/config.ts';
+import { parseLoraConfig, type LoraConfig } from '../adapters/lora-config.ts';
 import { parseLookLora } from '../tasks/look/adapter.ts';
 import { parseSoundLora } from '../tasks/sound/adapter.ts';
 import { parseRecipe, type Recipe } from '../training/recipe.ts';

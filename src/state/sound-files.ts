@@ -1,4 +1,4 @@
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 
 /** Bits a second: music of one or two channels at which Opus is hard to tell from the original. */
 const BITRATE = 128_000;

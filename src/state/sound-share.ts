@@ -1,5 +1,5 @@
 import type { ProjectRecord, RunRecord } from '../storage/records.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { parseSoundLora } from '../tasks/sound/adapter.ts';
 import { makeSoundBundle } from '../tasks/sound/bundle.ts';
 import { parseRecipe, warmupSteps } from '../training/recipe.ts';

@@ -1,4 +1,4 @@
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { database, newId } from './database.ts';
 import { formatBytes, kept, storageError } from './errors.ts';
 import { OpfsFolder } from './folders.ts';

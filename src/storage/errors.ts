@@ -1,4 +1,4 @@
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 
 export function formatBytes(bytes: number): string {
   if (bytes < 1000) return `${Math.round(bytes)} bytes`;

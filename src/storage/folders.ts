@@ -1,4 +1,4 @@
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 
 /**
  * Model folders by where they lie. Each has the shape of ModelFolder (src/models/files/folder.ts), which lies above this

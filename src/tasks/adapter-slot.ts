@@ -1,4 +1,4 @@
-import type { LoraConfig } from '../adapters/config.ts';
+import type { LoraConfig } from '../adapters/lora-config.ts';
 import type { LoraLayout } from '../adapters/layout.ts';
 import type { Adapter, LoraTensors } from '../adapters/peft.ts';
 import { matchAdapter, moduleOfTensor } from '../adapters/peft.ts';
@@ -6,8 +6,8 @@ import type { AdaptableModule, LoraTarget } from '../adapters/targets.ts';
 import { loraTarget } from '../adapters/targets.ts';
 import { AdapterBuffers } from '../engine/adapter-buffers.ts';
 import type { Device } from '../engine/device.ts';
-import { UserError } from '../engine/errors.ts';
-import type { AdapterHook } from '../models/builder.ts';
+import { UserError } from '../common/errors.ts';
+import type { AdapterHook } from '../models/layers/builder.ts';
 import type { RunState } from '../training/checkpoint.ts';
 
 /** What an adapter is put beside. */

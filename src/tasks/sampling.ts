@@ -1,4 +1,4 @@
-import type { RandomStream } from '../adapters/random.ts';
+import type { RandomStream } from '../common/random.ts';
 
 /** Under transformers' names. */
 export interface SamplingOptions {

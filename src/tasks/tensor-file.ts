@@ -1,4 +1,4 @@
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { decodeFloats, decodeIntegers } from '../models/files/dtypes.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
 import { parseSafetensors } from '../models/files/safetensors.ts';

@@ -1,9 +1,9 @@
-import { UserError } from '../engine/errors.ts';
-import { parseLoraConfig } from '../adapters/config.ts';
-import type { LoraConfig } from '../adapters/config.ts';
+import { UserError } from '../common/errors.ts';
+import { parseLoraConfig } from '../adapters/lora-config.ts';
+import type { LoraConfig } from '../adapters/lora-config.ts';
 import type { FlatTensor } from '../adapters/layout.ts';
 import { MemoryFolder } from '../models/files/folder.ts';
-import { isJsonObject } from '../models/files/json.ts';
+import { isJsonObject } from '../common/json.ts';
 import { parseSafetensors, writeSafetensors } from '../models/files/safetensors.ts';
 import type { TensorData } from '../models/files/safetensors.ts';
 import { parseRecipe, recipeToJSON, TASKS } from './recipe.ts';

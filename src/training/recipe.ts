@@ -1,5 +1,5 @@
-import { UserError } from '../engine/errors.ts';
-import { didYouMean, isJsonObject, shown } from '../models/files/json.ts';
+import { UserError } from '../common/errors.ts';
+import { didYouMean, isJsonObject, shown } from '../common/json.ts';
 import { COMMON_FIELDS, TASKS } from './recipe-fields.ts';
 import { LOOK_FIELDS } from './recipe-fields-look.ts';
 import { SOUND_FIELDS } from './recipe-fields-sound.ts';

@@ -1,4 +1,4 @@
-import { shuffledOrder } from '../datasets/order.ts';
+import { shuffledOrder } from '../common/order.ts';
 import type { Recipe } from './recipe.ts';
 import type { RunData } from './run.ts';
 import type { Batch } from './trainer.ts';

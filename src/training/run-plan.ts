@@ -1,4 +1,4 @@
-import type { LoraConfig } from '../adapters/config.ts';
+import type { LoraConfig } from '../adapters/lora-config.ts';
 import type { LoraLayout } from '../adapters/layout.ts';
 import type { Adapter } from '../adapters/peft.ts';
 import { AdapterBuffers } from '../engine/adapter-buffers.ts';

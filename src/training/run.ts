@@ -1,8 +1,8 @@
-import type { LoraConfig } from '../adapters/config.ts';
+import type { LoraConfig } from '../adapters/lora-config.ts';
 import type { LoraLayout } from '../adapters/layout.ts';
 import type { AdapterBuffers } from '../engine/adapter-buffers.ts';
 import type { Device } from '../engine/device.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import type { WeightSlices } from '../engine/weights.ts';
 import type { RunState } from './checkpoint.ts';
 import { encodeRunState } from './checkpoint.ts';

@@ -1,4 +1,4 @@
-import { shuffledOrder } from '../datasets/order.ts';
+import { shuffledOrder } from '../common/order.ts';
 import type { Recipe } from './recipe.ts';
 
 /** An example at its place in a run: what is drawn at random for it depends on the seed and the place alone. */

@@ -1,6 +1,6 @@
 import type { AdapterBuffers } from '../engine/adapter-buffers.ts';
 import type { Device } from '../engine/device.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import type { InputData, ProgramPlan } from '../engine/program.ts';
 import { Program } from '../engine/program.ts';
 import { IDLE_STEP } from '../engine/wgsl.ts';

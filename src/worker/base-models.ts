@@ -1,5 +1,5 @@
 import type { Device } from '../engine/device.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
 import { getBase, openBase } from '../storage/bases.ts';
 import { UrlFolder } from '../storage/folders.ts';

@@ -10,7 +10,7 @@ import {
   type SkipReason,
   type TrainingRow,
 } from '../datasets/rows.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { importBase, type IncomingFile } from '../storage/bases.ts';
 import { chunkRows, getDataset, readChunks, updateRows, writeDataset } from '../storage/datasets.ts';
 import { newId } from '../storage/database.ts';

@@ -1,5 +1,5 @@
 import type { Device } from '../engine/device.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { getDataset, readRows } from '../storage/datasets.ts';
 import { PickedFolder } from '../storage/folders.ts';
 import { getProject, getSetting } from '../storage/projects.ts';
@@ -8,7 +8,7 @@ import type { ProjectRecord } from '../storage/records.ts';
 import type { TrainingRow } from '../datasets/rows.ts';
 import { readLookAdapter } from '../adapters/look-files.ts';
 import { encodePng } from '../datasets/pictures/png.ts';
-import type { LoraConfig } from '../adapters/config.ts';
+import type { LoraConfig } from '../adapters/lora-config.ts';
 import type { PlanReport } from '../training/plan-report.ts';
 import { parseRecipe } from '../training/recipe.ts';
 import type { Recipe } from '../training/recipe.ts';

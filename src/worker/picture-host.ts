@@ -5,7 +5,7 @@ import { importPictures, PictureImportError, type PictureFiles } from '../datase
 import { settlePictures } from '../datasets/pictures/judge.ts';
 import { pictureQuality, type PictureQuality } from '../datasets/pictures/quality.ts';
 import type { PictureReport, PictureRow } from '../datasets/pictures/types.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { bundlePicture } from '../tasks/look/bundle-pictures.ts';
 import type { BundlePicture } from '../tasks/look/bundle.ts';
 import { newId } from '../storage/database.ts';

@@ -1,5 +1,5 @@
 import type { Pixels } from '../datasets/pictures/types.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { readMask, readPictureFile, readPictures } from '../storage/pictures.ts';
 import type { ProjectRecord } from '../storage/records.ts';
 import type { PictureSource } from '../tasks/look/types.ts';

@@ -5,7 +5,7 @@ import { settleClips } from '../datasets/sounds/judge.ts';
 import { soundQuality, type SoundQuality } from '../datasets/sounds/quality.ts';
 import type { Clip, SoundFile, SoundInput, SoundReport, SoundWords } from '../datasets/sounds/types.ts';
 import { DEFAULT_SOUND_WORDS } from '../datasets/sounds/words.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { newId } from '../storage/database.ts';
 import { findDataset, getDataset } from '../storage/datasets.ts';
 import { getProject } from '../storage/projects.ts';

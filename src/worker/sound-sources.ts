@@ -1,7 +1,7 @@
 import { soundSource } from '../datasets/sounds/clips.ts';
 import { blobInput } from '../datasets/sounds/input.ts';
 import type { SoundInput, SoundSource } from '../datasets/sounds/types.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import type { ProjectRecord } from '../storage/records.ts';
 import { readSoundFile, readSounds } from '../storage/sounds.ts';
 

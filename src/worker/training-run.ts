@@ -1,14 +1,14 @@
 import type { Device } from '../engine/device.ts';
-import { UserError } from '../engine/errors.ts';
+import { UserError } from '../common/errors.ts';
 import { newId } from '../storage/database.ts';
 import { listRuns, readCheckpoint, rewindHistory } from '../storage/runs.ts';
 import type { JsonObject, ProjectRecord, RunRecord } from '../storage/records.ts';
 import { getSetting, setSetting } from '../storage/projects.ts';
-import { parseLoraConfig } from '../adapters/config.ts';
+import { parseLoraConfig } from '../adapters/lora-config.ts';
 import { parseRecipe, recipeToJSON } from '../training/recipe.ts';
 import type { PlanReport } from '../training/plan-report.ts';
 import type { Recipe } from '../training/recipe.ts';
-import type { LoraConfig } from '../adapters/config.ts';
+import type { LoraConfig } from '../adapters/lora-config.ts';
 import { encodePng } from '../datasets/pictures/png.ts';
 import type { Pixels } from '../datasets/pictures/types.ts';
 import type { SoundBlock } from '../datasets/sounds/types.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unzipSync } from 'fflate';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { joined } from '../../src/datasets/floats.ts';
+import { joined } from '../../src/common/floats.ts';
 import { beginProject, fillField, goToStep, overflow, violations, visit, type Visit } from './visit.ts';
 import { silence, song, tune, wav } from './sound-files.ts';
 

@@ -7,7 +7,7 @@ import {
   searchRows,
 } from '../../src/datasets/curation.ts';
 import type { Operation } from '../../src/datasets/curation.ts';
-import { Xoshiro128 } from '../../src/datasets/order.ts';
+import { Xoshiro128 } from '../../src/common/order.ts';
 import { qualityLine, statistics } from '../../src/datasets/quality.ts';
 import type { MessagesRow, TextRow, TrainingRow } from '../../src/datasets/rows.ts';
 

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { UserError } from '../../src/engine/errors.ts';
+import { UserError } from '../../src/common/errors.ts';
 import { importFiles, importPasted } from '../../src/datasets/import/import.ts';
 import type { ImportOptions, ImportProgress, ImportError } from '../../src/datasets/import/import.ts';
 import { CsvSplitter } from '../../src/datasets/import/csv.ts';
 import { JsonValueSplitter } from '../../src/datasets/import/json-values.ts';
 import { LineSplitter } from '../../src/datasets/import/lines.ts';
-import { Xoshiro128 } from '../../src/datasets/order.ts';
+import { Xoshiro128 } from '../../src/common/order.ts';
 import { isTrained, rowsToJsonl } from '../../src/datasets/rows.ts';
 import type { Message, Role, TrainingRow } from '../../src/datasets/rows.ts';
 import { bare, sourceFile, utf16 } from './files.ts';

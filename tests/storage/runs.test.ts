@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { UserError } from '../../src/engine/errors.ts';
+import { UserError } from '../../src/common/errors.ts';
 import { formatBytes, storageError } from '../../src/storage/errors.ts';
 import { checkpointsToDrop } from '../../src/storage/runs.ts';
 

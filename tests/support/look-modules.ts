@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Adapter, LoraTensors } from '../../src/adapters/peft.ts';
-import { parseLoraConfig } from '../../src/adapters/config.ts';
+import { parseLoraConfig } from '../../src/adapters/lora-config.ts';
 import { initLora } from '../../src/adapters/init.ts';
 import { resolveTargets } from '../../src/adapters/targets.ts';
 import type { AdaptableModule } from '../../src/adapters/targets.ts';

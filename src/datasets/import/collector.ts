@@ -1,4 +1,4 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import type { FileKind, FileReport, SkipReason, SkippedExample, TrainingRow } from '../rows.ts';
 import { conversation, readTurns } from './messages.ts';
 import type { Reading } from './shape.ts';

@@ -1,4 +1,4 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { Pacer } from '../pacer.ts';
 import type { ImportReport, ImportResult, SkipReason } from '../rows.ts';
 import { FileCollector } from './collector.ts';

@@ -1,4 +1,4 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 
 /** Characters of a line or value beyond which it is no training row; engines end strings at 2^29 or so. */
 const LONGEST = 2 ** 28;

@@ -1,4 +1,4 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 
 /** A file to import; a browser's File fits. `stream` may be called once. */
 export interface SourceFile {

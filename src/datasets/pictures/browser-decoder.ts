@@ -1,5 +1,5 @@
 /** The browser's own codecs, in a worker or a page. Pixels of one picture at a time are in memory. */
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { reducedSize } from './resample.ts';
 import { mediaType, turnedSize } from './sniff.ts';
 import { turnPixels, withoutWebpExif } from './turn.ts';

@@ -2,7 +2,7 @@
  * Aspect-ratio buckets (NovelAI, "Improvements on Stable Diffusion", 2022; sized as kohya's sd-scripts size them): pictures
  * of like shape are trained at the same size, and none is stretched.
  */
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import type { Crop } from './types.ts';
 import type { Area } from './resample.ts';
 

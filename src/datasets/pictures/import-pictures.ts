@@ -1,4 +1,4 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import type { SourceFile } from '../import/source.ts';
 import { nearestBucket, makeBuckets } from './buckets.ts';
 import type { BucketOptions } from './buckets.ts';

@@ -1,5 +1,5 @@
 /** Files beside pictures that speak about them: captions as kohya and diffusers keep them, masks as trainers paint them. */
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { CsvSplitter } from '../import/csv.ts';
 
 /** The last part of a path. */

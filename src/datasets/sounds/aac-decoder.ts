@@ -1,5 +1,5 @@
 /** AAC-LC in one or two channels, decoded by Symphonia in WebAssembly: for Node, and browsers that have no decoder of AAC. */
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 
 interface Exports {
   memory: WebAssembly.Memory;

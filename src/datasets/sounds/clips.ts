@@ -1,5 +1,5 @@
 /** Clips of a file: made from what was measured of it, measured again where an edge was moved, and read for training. */
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { sha256 } from '../pictures/file-bytes.ts';
 import { listen, measure } from './analyse.ts';
 import type { Analysis } from './analyse.ts';

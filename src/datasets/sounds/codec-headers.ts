@@ -1,5 +1,5 @@
 /** What stands in the headers of Vorbis, Opus and AAC, as mediabunny hands them on. */
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 
 /** Of RFC 7845, section 5.1: how many streams of Opus make up the channels. */
 export interface OpusLayout {

@@ -1,4 +1,4 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { baseName, sidecarKind, stemOf } from '../pictures/sidecars.ts';
 import { listen, measure, proposeClips } from './analyse.ts';
 import type { Analysis } from './analyse.ts';

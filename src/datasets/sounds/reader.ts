@@ -18,7 +18,7 @@ import {
   WEBM,
 } from 'mediabunny';
 import type { AudioSample, InputAudioTrack } from 'mediabunny';
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { chooseDecoder } from './decoders.ts';
 import { joinedChannels, toStereo } from './mix.ts';
 import { wavLengths } from './riff.ts';

@@ -1,5 +1,5 @@
 /** Words that lie beside sounds: a text named like its sound, lists of many, and the descriptions of audiocraft's data sets. */
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { CaptionFiles, stemOf } from '../pictures/sidecars.ts';
 
 /** Fields of audiocraft's own description (`song.json` beside `song.mp3`) that say what is heard. */

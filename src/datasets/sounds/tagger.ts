@@ -1,6 +1,6 @@
 /** What is heard in a clip, by a model that compares sounds with words (CLAP), through transformers.js. */
 import type { ZeroShotAudioClassificationPipeline } from '@huggingface/transformers';
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { checkOnnxFolder, openOnnxModel } from '../transformers-js.ts';
 import type { OnnxModelOptions } from '../transformers-js.ts';
 

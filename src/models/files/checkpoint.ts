@@ -1,8 +1,8 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { decodeFloats } from './dtypes.ts';
 import { readJson } from './folder.ts';
 import type { ModelFolder } from './folder.ts';
-import { isJsonObject, shown } from './json.ts';
+import { isJsonObject, shown } from '../../common/json.ts';
 import { parseSafetensors } from './safetensors.ts';
 import type { TensorEntry } from './safetensors.ts';
 

@@ -1,4 +1,4 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 
 /** Bytes of one element of each dtype that a safetensors header may name. */
 export const DTYPE_BYTES = {

@@ -1,4 +1,4 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 
 /** A model or adapter folder wherever it lies: picked on disk, in OPFS, behind a URL, or on Node's file system. */
 export interface ModelFolder {

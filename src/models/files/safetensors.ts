@@ -1,8 +1,8 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { DTYPE_BYTES, f32ToBf16, f32ToF16, isSafetensorsDtype } from './dtypes.ts';
 import type { SafetensorsDtype } from './dtypes.ts';
 import type { ModelFolder } from './folder.ts';
-import { parseUniqueJson, shown } from './json.ts';
+import { parseUniqueJson, shown } from '../../common/json.ts';
 
 /** The safetensors library refuses longer headers too. */
 const LONGEST_HEADER = 100_000_000;

@@ -2,12 +2,12 @@ import type { Graph } from '../../engine/graph.ts';
 import { operand } from '../../engine/ops/expression.ts';
 import type { InputData } from '../../engine/program.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import { ACTIVATIONS } from '../activations.ts';
-import type { ModelBuilder, Projection } from '../builder.ts';
-import { adaptableProjections } from '../builder.ts';
-import { maskRanges, rangesByImage } from '../ranges.ts';
-import type { MusicgenDecoderConfig } from './config.ts';
-import { DECODER_EPS } from './config.ts';
+import { ACTIVATIONS } from '../layers/activations.ts';
+import type { ModelBuilder, Projection } from '../layers/builder.ts';
+import { adaptableProjections } from '../layers/builder.ts';
+import { maskRanges, rangesByImage } from '../layers/ranges.ts';
+import type { MusicgenDecoderConfig } from './musicgen-config.ts';
+import { DECODER_EPS } from './musicgen-config.ts';
 
 /** Rows of steps and the texts that they hear, a text for each row; all rows of one length. */
 export interface DecoderShape {

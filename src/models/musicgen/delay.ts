@@ -1,4 +1,4 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 
 /** Codebooks of a MusicGen decoder; of stereo models the even ones belong to the left channel, the odd ones to the right. */
 export interface Codebooks {

@@ -1,4 +1,4 @@
-import { ComponentConfig } from '../component-config.ts';
+import { ComponentConfig } from '../files/config-reader.ts';
 
 export type PredictionType = 'epsilon' | 'v_prediction';
 

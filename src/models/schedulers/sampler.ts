@@ -1,5 +1,5 @@
-import { UserError } from '../../engine/errors.ts';
-import type { ComponentConfig } from '../component-config.ts';
+import { UserError } from '../../common/errors.ts';
+import type { ComponentConfig } from '../files/config-reader.ts';
 import { ddimSampler } from './ddim.ts';
 import { dpmSolverSampler } from './dpm-solver-multistep.ts';
 import { eulerAncestralSampler, eulerSampler } from './euler.ts';

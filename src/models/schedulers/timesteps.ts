@@ -1,5 +1,5 @@
-import { UserError } from '../../engine/errors.ts';
-import type { ComponentConfig } from '../component-config.ts';
+import { UserError } from '../../common/errors.ts';
+import type { ComponentConfig } from '../files/config-reader.ts';
 
 export type TimestepSpacing = 'leading' | 'trailing' | 'linspace';
 export const TIMESTEP_SPACINGS: readonly TimestepSpacing[] = ['leading', 'trailing', 'linspace'];

@@ -1,5 +1,5 @@
-import type { LoraConfig } from '../../adapters/config.ts';
-import { parseLoraConfig } from '../../adapters/config.ts';
+import type { LoraConfig } from '../../adapters/lora-config.ts';
+import { parseLoraConfig } from '../../adapters/lora-config.ts';
 
 /** Attention and feed-forward layers of the UNet's transformers: what kohya's networks.lora adapts. */
 export const LOOK_TARGETS: readonly string[] = [

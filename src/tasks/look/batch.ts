@@ -1,10 +1,10 @@
-import { joined } from '../../datasets/floats.ts';
-import { clipTextInputs } from '../../models/clip-text.ts';
-import { toRows } from '../../models/feature-rows.ts';
-import type { TextEncoder } from '../../models/diffusion-folder.ts';
+import { joined } from '../../common/floats.ts';
+import { clipTextInputs } from '../../models/clip/text-encoder.ts';
+import { toRows } from '../../models/layers/feature-rows.ts';
+import type { TextEncoder } from '../../models/stable-diffusion/checkpoint.ts';
 import type { NoiseSchedule } from '../../models/schedulers/noise-schedule.ts';
-import type { UnetConfig } from '../../models/unet-2d-condition.ts';
-import { unetInputs } from '../../models/unet-2d-condition.ts';
+import type { UnetConfig } from '../../models/stable-diffusion/unet-2d-condition.ts';
+import { unetInputs } from '../../models/stable-diffusion/unet-2d-condition.ts';
 import type { Batch } from '../../training/trainer.ts';
 import type { TextState } from './text.ts';
 

@@ -1,4 +1,4 @@
-import type { LoraConfig } from '../../adapters/config.ts';
+import type { LoraConfig } from '../../adapters/lora-config.ts';
 import { LOOK_CONVOLUTIONS, LOOK_TARGETS } from './adapter.ts';
 import { markdown, oneLine, quoted, shellWord, slug } from '../bundle-words.ts';
 import type { BundleFolder, BundleOptions } from './bundle.ts';

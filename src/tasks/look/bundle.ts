@@ -1,7 +1,7 @@
-import type { LoraConfig } from '../../adapters/config.ts';
+import type { LoraConfig } from '../../adapters/lora-config.ts';
 import type { LookFamily } from '../../adapters/kohya-names.ts';
-import { UserError } from '../../engine/errors.ts';
-import { shown } from '../../models/files/json.ts';
+import { UserError } from '../../common/errors.ts';
+import { shown } from '../../common/json.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { oneLine, slug } from '../bundle-words.ts';
 import { datasetToml, promptFile, readme, skyYaml, trainScript } from './bundle-text.ts';

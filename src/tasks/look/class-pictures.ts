@@ -1,5 +1,5 @@
 import type { Pixels } from '../../datasets/pictures/types.ts';
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { LookBase } from './base.ts';
 import type { Drawer } from './drawer.ts';

@@ -1,12 +1,12 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { Program } from '../../engine/program.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
-import { joined } from '../../datasets/floats.ts';
-import { fromRows } from '../../models/feature-rows.ts';
+import { joined } from '../../common/floats.ts';
+import { fromRows } from '../../models/layers/feature-rows.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import type { TensorData } from '../../models/files/safetensors.ts';
 import { createSampler } from '../../models/schedulers/sampler.ts';
-import { unetInputs } from '../../models/unet-2d-condition.ts';
+import { unetInputs } from '../../models/stable-diffusion/unet-2d-condition.ts';
 import { TensorFile } from '../tensor-file.ts';
 import { denoise } from './denoise.ts';
 import { unetPlan } from './drawer.ts';

@@ -1,11 +1,11 @@
-import { RandomStream } from '../../adapters/random.ts';
+import { RandomStream } from '../../common/random.ts';
 import type { Program } from '../../engine/program.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
-import { joined } from '../../datasets/floats.ts';
-import { fromRows } from '../../models/feature-rows.ts';
+import { joined } from '../../common/floats.ts';
+import { fromRows } from '../../models/layers/feature-rows.ts';
 import type { Sampler } from '../../models/schedulers/sampler.ts';
-import type { UnetConfig } from '../../models/unet-2d-condition.ts';
-import { unetInputs } from '../../models/unet-2d-condition.ts';
+import type { UnetConfig } from '../../models/stable-diffusion/unet-2d-condition.ts';
+import { unetInputs } from '../../models/stable-diffusion/unet-2d-condition.ts';
 import type { LatentSize } from './batch.ts';
 import type { TextState } from './text.ts';
 

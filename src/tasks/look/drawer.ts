@@ -1,9 +1,9 @@
 import { fromTensor } from '../../datasets/pictures/to-tensor.ts';
 import type { Pixels } from '../../datasets/pictures/types.ts';
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { Program } from '../../engine/program.ts';
 import type { ProgramPlan } from '../../engine/program.ts';
-import type { UnetShape } from '../../models/unet-2d-condition.ts';
+import type { UnetShape } from '../../models/stable-diffusion/unet-2d-condition.ts';
 import type { SharedArenas } from '../../engine/shared-arenas.ts';
 import { createSampler } from '../../models/schedulers/sampler.ts';
 import type { Recipe } from '../../training/recipe.ts';

@@ -1,10 +1,10 @@
-import { RandomStream } from '../../adapters/random.ts';
+import { RandomStream } from '../../common/random.ts';
 import { assignBuckets } from '../../datasets/pictures/buckets.ts';
 import { maskFromPixels, maskToLatents } from '../../datasets/pictures/masks.ts';
 import { toTensor } from '../../datasets/pictures/to-tensor.ts';
 import type { PictureRow } from '../../datasets/pictures/types.ts';
-import { splitHeldOut } from '../../datasets/order.ts';
-import { UserError } from '../../engine/errors.ts';
+import { splitHeldOut } from '../../common/order.ts';
+import { UserError } from '../../common/errors.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { LookExample, LookExamples, Moments } from './run-data.ts';
 import type { TextState } from './text.ts';

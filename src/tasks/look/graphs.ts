@@ -1,15 +1,15 @@
 import { Graph } from '../../engine/graph.ts';
 import type { DType, Tensor } from '../../engine/tensor.ts';
-import type { AdapterHook } from '../../models/builder.ts';
-import { ModelBuilder } from '../../models/builder.ts';
-import type { VaeConfig } from '../../models/autoencoder-kl.ts';
-import { vaeDecoder, vaeEncoder } from '../../models/autoencoder-kl.ts';
-import type { TextShape } from '../../models/clip-text.ts';
-import { clipText, declareClipText } from '../../models/clip-text.ts';
-import type { TextEncoder } from '../../models/diffusion-folder.ts';
-import type { Pictures } from '../../models/picture-layers.ts';
-import type { UnetConfig, UnetShape } from '../../models/unet-2d-condition.ts';
-import { unet } from '../../models/unet-2d-condition.ts';
+import type { AdapterHook } from '../../models/layers/builder.ts';
+import { ModelBuilder } from '../../models/layers/builder.ts';
+import type { VaeConfig } from '../../models/stable-diffusion/autoencoder-kl.ts';
+import { vaeDecoder, vaeEncoder } from '../../models/stable-diffusion/autoencoder-kl.ts';
+import type { TextShape } from '../../models/clip/text-encoder.ts';
+import { clipText, declareClipText } from '../../models/clip/text-encoder.ts';
+import type { TextEncoder } from '../../models/stable-diffusion/checkpoint.ts';
+import type { Pictures } from '../../models/layers/resnet.ts';
+import type { UnetConfig, UnetShape } from '../../models/stable-diffusion/unet-2d-condition.ts';
+import { unet } from '../../models/stable-diffusion/unet-2d-condition.ts';
 
 export interface LookGraphOptions {
   unet: UnetConfig;

@@ -1,4 +1,4 @@
-import type { LoraConfig } from '../../adapters/config.ts';
+import type { LoraConfig } from '../../adapters/lora-config.ts';
 import { writeDiffusersLora, DIFFUSERS_FILE } from '../../adapters/diffusers-lora.ts';
 import { initLora } from '../../adapters/init.ts';
 import { writeKohyaLora } from '../../adapters/kohya-lora.ts';
@@ -6,7 +6,7 @@ import type { KohyaOptions } from '../../adapters/kohya-lora.ts';
 import type { LookFacts } from '../../adapters/kohya-metadata.ts';
 import type { Adapter } from '../../adapters/peft.ts';
 import type { Device } from '../../engine/device.ts';
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { SharedArenas } from '../../engine/shared-arenas.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import type { RunState } from '../../training/checkpoint.ts';

@@ -1,4 +1,4 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { rowBatches } from '../../training/row-batches.ts';

@@ -1,4 +1,4 @@
-import { RandomStream } from '../../adapters/random.ts';
+import { RandomStream } from '../../common/random.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { RunData } from '../../training/run.ts';
 import type { Placed } from '../../training/sized-batches.ts';

@@ -1,6 +1,6 @@
-import type { LoraConfig } from '../../adapters/config.ts';
-import { isAllLinear, parseLoraConfig } from '../../adapters/config.ts';
-import { UserError } from '../../engine/errors.ts';
+import type { LoraConfig } from '../../adapters/lora-config.ts';
+import { isAllLinear, parseLoraConfig } from '../../adapters/lora-config.ts';
+import { UserError } from '../../common/errors.ts';
 
 /** Attention to the music so far and to the words, and feed-forward, of every layer of the decoder. */
 export const SOUND_TARGETS: readonly string[] = ['q_proj', 'k_proj', 'v_proj', 'out_proj', 'fc1', 'fc2'];

@@ -1,4 +1,4 @@
-import type { MusicgenConfig } from '../../models/musicgen/config.ts';
+import type { MusicgenConfig } from '../../models/musicgen/musicgen-config.ts';
 import type { DecoderShape } from '../../models/musicgen/decoder.ts';
 import { decoderInputs } from '../../models/musicgen/decoder.ts';
 import { codebookBatch } from '../../models/musicgen/delay.ts';

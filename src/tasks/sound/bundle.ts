@@ -1,5 +1,5 @@
-import type { LoraConfig } from '../../adapters/config.ts';
-import { UserError } from '../../engine/errors.ts';
+import type { LoraConfig } from '../../adapters/lora-config.ts';
+import { UserError } from '../../common/errors.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { markdown, oneLine, quoted, shellWord, slug } from '../bundle-words.ts';
 

@@ -1,6 +1,6 @@
 import { Graph } from '../../engine/graph.ts';
-import { CODEC_PARTS, codecPart } from '../../models/encodec.ts';
-import type { CodecPart, CodecShape } from '../../models/encodec.ts';
+import { CODEC_PARTS, codecPart } from '../../models/encodec/encodec.ts';
+import type { CodecPart, CodecShape } from '../../models/encodec/encodec.ts';
 import { channelCodebooks } from '../../models/musicgen/delay.ts';
 import type { SoundGraphOptions } from './graphs.ts';
 import { begin } from './graphs.ts';

@@ -1,11 +1,11 @@
 import type { Program, ProgramPlan } from '../../engine/program.ts';
 import type { SharedArenas } from '../../engine/shared-arenas.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
-import { windowFrames } from '../../models/encodec.ts';
-import type { CodecPart } from '../../models/encodec.ts';
-import type { CodecRun } from '../../models/encodec-windows.ts';
-import { decodeSound, encodeSound, ofChannel } from '../../models/encodec-run.ts';
-import { ChannelStream } from '../../models/encodec-stream.ts';
+import { windowFrames } from '../../models/encodec/encodec.ts';
+import type { CodecPart } from '../../models/encodec/encodec.ts';
+import type { CodecRun } from '../../models/encodec/windows.ts';
+import { decodeSound, encodeSound, ofChannel } from '../../models/encodec/run.ts';
+import { ChannelStream } from '../../models/encodec/stream.ts';
 import { channelCodebooks } from '../../models/musicgen/delay.ts';
 import { ProgramCache } from '../program-cache.ts';
 import type { SoundBase } from './base.ts';

@@ -1,4 +1,4 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { Program } from '../../engine/program.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';

@@ -1,4 +1,4 @@
-import { RandomStream } from '../../adapters/random.ts';
+import { RandomStream } from '../../common/random.ts';
 import { Program } from '../../engine/program.ts';
 import type { ProgramPlan } from '../../engine/program.ts';
 import type { SharedArenas } from '../../engine/shared-arenas.ts';

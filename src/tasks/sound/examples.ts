@@ -1,6 +1,6 @@
-import { splitHeldOut } from '../../datasets/order.ts';
+import { splitHeldOut } from '../../common/order.ts';
 import type { SoundSource } from '../../datasets/sounds/types.ts';
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { TextState } from './batch.ts';
 import type { SoundExample, SoundExamples } from './run-data.ts';

@@ -1,12 +1,12 @@
 import { Graph } from '../../engine/graph.ts';
 import type { DType, Tensor } from '../../engine/tensor.ts';
-import type { AdapterHook } from '../../models/builder.ts';
-import { ModelBuilder } from '../../models/builder.ts';
-import type { MusicgenConfig } from '../../models/musicgen/config.ts';
+import type { AdapterHook } from '../../models/layers/builder.ts';
+import { ModelBuilder } from '../../models/layers/builder.ts';
+import type { MusicgenConfig } from '../../models/musicgen/musicgen-config.ts';
 import type { DecoderCache, DecoderShape } from '../../models/musicgen/decoder.ts';
 import { codebookLogits, declareDecoder, fillTextCache, musicgenDecoder } from '../../models/musicgen/decoder.ts';
-import type { T5Shape } from '../../models/t5.ts';
-import { declareT5, t5Encoder } from '../../models/t5.ts';
+import type { T5Shape } from '../../models/t5/encoder.ts';
+import { declareT5, t5Encoder } from '../../models/t5/encoder.ts';
 
 export interface SoundGraphOptions {
   config: MusicgenConfig;

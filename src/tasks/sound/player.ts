@@ -1,6 +1,6 @@
 import { joinedChannels } from '../../datasets/sounds/mix.ts';
 import type { SoundBlock } from '../../datasets/sounds/types.ts';
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { channelCodebooks } from '../../models/musicgen/delay.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { AdapterSlot } from '../adapter-slot.ts';

@@ -1,5 +1,5 @@
-import { RandomStream } from '../../adapters/random.ts';
-import type { MusicgenConfig } from '../../models/musicgen/config.ts';
+import { RandomStream } from '../../common/random.ts';
+import type { MusicgenConfig } from '../../models/musicgen/musicgen-config.ts';
 import { delayedLabels, stepsOfFrames } from '../../models/musicgen/delay.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { RunData } from '../../training/run.ts';

@@ -1,9 +1,9 @@
-import type { LoraConfig } from '../../adapters/config.ts';
+import type { LoraConfig } from '../../adapters/lora-config.ts';
 import { initLora } from '../../adapters/init.ts';
 import type { Adapter } from '../../adapters/peft.ts';
 import type { SoundBlock, SoundSource } from '../../datasets/sounds/types.ts';
 import type { Device } from '../../engine/device.ts';
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { SharedArenas } from '../../engine/shared-arenas.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import type { RunState } from '../../training/checkpoint.ts';

@@ -1,7 +1,7 @@
 import type { Program, ProgramPlan } from '../../engine/program.ts';
 import type { SharedArenas } from '../../engine/shared-arenas.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
-import { t5Inputs } from '../../models/t5.ts';
+import { t5Inputs } from '../../models/t5/encoder.ts';
 import { ProgramCache } from '../program-cache.ts';
 import type { SoundBase } from './base.ts';
 import type { TextState } from './batch.ts';

@@ -1,4 +1,4 @@
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import type { GenerateRequest } from './types.ts';
 
 /** Throws UserError for settings that mean nothing. */

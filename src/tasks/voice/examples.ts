@@ -1,9 +1,9 @@
 import type { TrainingRow } from '../../datasets/rows.ts';
-import { UserError } from '../../engine/errors.ts';
+import { UserError } from '../../common/errors.ts';
 import { decodeIntegers } from '../../models/files/dtypes.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import { parseSafetensors } from '../../models/files/safetensors.ts';
-import type { Tokenizer } from '../../models/tokenizer.ts';
+import type { Tokenizer } from '../../models/causal-lm/tokenizer.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { RunData } from '../../training/run.ts';
 import type { Batch } from '../../training/trainer.ts';

@@ -1,10 +1,10 @@
 import { Graph } from '../../engine/graph.ts';
 import type { DType } from '../../engine/tensor.ts';
-import type { AdapterHook } from '../../models/builder.ts';
-import { ModelBuilder } from '../../models/builder.ts';
-import type { DecoderConfig } from '../../models/config.ts';
-import type { CacheSize, DecoderInputs } from '../../models/decoder.ts';
-import { decoder, headWeight } from '../../models/decoder.ts';
+import type { AdapterHook } from '../../models/layers/builder.ts';
+import { ModelBuilder } from '../../models/layers/builder.ts';
+import type { DecoderConfig } from '../../models/causal-lm/decoder-config.ts';
+import type { CacheSize, DecoderInputs } from '../../models/causal-lm/decoder.ts';
+import { decoder, headWeight } from '../../models/causal-lm/decoder.ts';
 
 export interface VoiceGraphOptions {
   config: DecoderConfig;

@@ -4,8 +4,8 @@
  * rows would give. Nothing is learnt across a segment's end.
  */
 
-export { shuffledOrder, splitHeldOut } from '../../datasets/order.ts';
-export type { HeldOutSplit } from '../../datasets/order.ts';
+export { shuffledOrder, splitHeldOut } from '../../common/order.ts';
+export type { HeldOutSplit } from '../../common/order.ts';
 
 /** Labels of this value carry no loss, as in transformers. */
 export const IGNORED = -100;

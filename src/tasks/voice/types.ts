@@ -1,5 +1,5 @@
 import type { Message } from '../../datasets/rows.ts';
-import type { LoraConfig } from '../../adapters/config.ts';
+import type { LoraConfig } from '../../adapters/lora-config.ts';
 import type { RunEvent } from '../../training/run.ts';
 
 /** What the page shows about a loaded base. */

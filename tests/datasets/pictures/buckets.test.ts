@@ -8,7 +8,7 @@ import {
   trainedArea,
   wholeCrop,
 } from '../../../src/datasets/pictures/buckets.ts';
-import { UserError } from '../../../src/engine/errors.ts';
+import { UserError } from '../../../src/common/errors.ts';
 import { seeded } from '../../support/pictures.ts';
 
 const text = (buckets: readonly (readonly [number, number])[]): string =>

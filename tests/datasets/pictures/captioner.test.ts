@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openCaptioner } from '../../../src/datasets/pictures/captioner.ts';
 import type { OnnxFolder } from '../../../src/datasets/transformers-js.ts';
 import type { Pixels } from '../../../src/datasets/pictures/types.ts';
-import { UserError } from '../../../src/engine/errors.ts';
+import { UserError } from '../../../src/common/errors.ts';
 import { diskFolder, fixture, FIXTURES } from '../../support/disk-folder.ts';
 import { nodeRuntime as runtime } from '../../support/onnx.ts';
 

@@ -7,7 +7,7 @@ import { importPictures, PictureImportError, pictureToLine } from '../../../src/
 import type { PictureFiles, PictureImportOptions } from '../../../src/datasets/pictures/import-pictures.ts';
 import { sniffPicture } from '../../../src/datasets/pictures/sniff.ts';
 import type { PictureDecoder, PictureRow } from '../../../src/datasets/pictures/types.ts';
-import { UserError } from '../../../src/engine/errors.ts';
+import { UserError } from '../../../src/common/errors.ts';
 import { nodePictureDecoder, pictureSourceFiles } from '../../../src/headless/pictures.ts';
 import type { SourceFile } from '../../../src/datasets/import/source.ts';
 import { errorMessage } from '../../../src/worker/errors.ts';

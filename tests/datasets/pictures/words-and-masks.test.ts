@@ -9,7 +9,7 @@ import {
   readCaptions,
   stemOf,
 } from '../../../src/datasets/pictures/sidecars.ts';
-import { UserError } from '../../../src/engine/errors.ts';
+import { UserError } from '../../../src/common/errors.ts';
 import { paint, seeded } from '../../support/pictures.ts';
 
 describe('captions', () => {

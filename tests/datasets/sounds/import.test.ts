@@ -10,7 +10,7 @@ import { settleClips } from '../../../src/datasets/sounds/judge.ts';
 import { soundQuality } from '../../../src/datasets/sounds/quality.ts';
 import type { SoundInput } from '../../../src/datasets/sounds/types.ts';
 import { clipWords, DEFAULT_SOUND_WORDS, fillSoundTemplate } from '../../../src/datasets/sounds/words.ts';
-import { UserError } from '../../../src/engine/errors.ts';
+import { UserError } from '../../../src/common/errors.ts';
 import { importSoundFiles, soundInputs, soundsOf } from '../../../src/headless/sounds.ts';
 import { A_MINOR, C_MAJOR, endlessWav, fixture, fixtureBytes, make, sine, song, soundInput, wav } from './material.ts';
 import type { Samples } from './material.ts';

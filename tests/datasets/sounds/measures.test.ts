@@ -3,7 +3,7 @@ import { listen, measure, proposeClips } from '../../../src/datasets/sounds/anal
 import type { Analysis } from '../../../src/datasets/sounds/analyse.ts';
 import { BandwidthMeter } from '../../../src/datasets/sounds/bandwidth.ts';
 import { PowerSpectrum } from '../../../src/datasets/sounds/fft.ts';
-import { joined } from '../../../src/datasets/floats.ts';
+import { joined } from '../../../src/common/floats.ts';
 import { keyOf } from '../../../src/datasets/sounds/key.ts';
 import { isClipped, LevelMeter, silentChannel } from '../../../src/datasets/sounds/levels.ts';
 import {

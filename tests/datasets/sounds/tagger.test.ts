@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openTagger, pickTags, TAG_GROUPS } from '../../../src/datasets/sounds/tagger.ts';
 import type { OnnxFolder } from '../../../src/datasets/transformers-js.ts';
-import { UserError } from '../../../src/engine/errors.ts';
+import { UserError } from '../../../src/common/errors.ts';
 import { diskFolder, fixture, FIXTURES } from '../../support/disk-folder.ts';
 import { nodeRuntime as runtime } from '../../support/onnx.ts';
 

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { parseLoraConfig } from '../../../src/adapters/config.ts';
+import { parseLoraConfig } from '../../../src/adapters/lora-config.ts';
 import type { Adapter } from '../../../src/adapters/peft.ts';
 import { Device } from '../../../src/engine/device.ts';
-import { UserError } from '../../../src/engine/errors.ts';
+import { UserError } from '../../../src/common/errors.ts';
 import { MemoryFolder } from '../../../src/models/files/folder.ts';
 import type { TensorData } from '../../../src/models/files/safetensors.ts';
 import { VoiceModel } from '../../../src/tasks/voice/voice.ts';
 import { FIXTURES } from '../../support/disk-folder.ts';
-import type { ConfigJson } from '../../engine-unit/tiny.ts';
+import type { ConfigJson } from '../../support/tiny.ts';
 import {
   LORA,
   familyDevice,

@@ -3,7 +3,7 @@ import { Graph } from '../../../src/engine/graph.ts';
 import { binary, constant, operand, strength, unary } from '../../../src/engine/ops/expression.ts';
 import type { Expression } from '../../../src/engine/ops/expression.ts';
 import type { Tensor } from '../../../src/engine/tensor.ts';
-import { evaluate } from '../../engine-unit/interpreter.ts';
+import { evaluate } from '../../engine/interpreter.ts';
 import { Random } from '../../support/matmul.ts';
 import { FAMILIES, familyDevice, newSeed, runGraph } from './support.ts';
 import type { Values } from './support.ts';

@@ -10,7 +10,7 @@ import { Generator } from '../../../src/tasks/voice/generator.ts';
 import { logitsGraph } from '../../../src/tasks/voice/graphs.ts';
 import { padRow } from '../../../src/tasks/voice/packing.ts';
 import { VoiceModel } from '../../../src/tasks/voice/voice.ts';
-import type { ConfigJson } from '../../engine-unit/tiny.ts';
+import type { ConfigJson } from '../../support/tiny.ts';
 import { FIXTURES } from '../../support/disk-folder.ts';
 import { Random } from '../../support/matmul.ts';
 import {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Graph } from '../../../src/engine/graph.ts';
 import { binary, gelu, geluTanh, operand, quickGelu, silu, unary } from '../../../src/engine/ops/expression.ts';
 import type { Tensor } from '../../../src/engine/tensor.ts';
-import { evaluate } from '../../engine-unit/interpreter.ts';
+import { evaluate } from '../../engine/interpreter.ts';
 import { makeRanges, inverseRanges, reference } from '../../support/attention.ts';
 import { erf } from '../../support/erf.ts';
 import { slope } from '../../support/kernels.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { parseLoraConfig } from '../../../src/adapters/config.ts';
-import type { LoraConfig } from '../../../src/adapters/config.ts';
+import { parseLoraConfig } from '../../../src/adapters/lora-config.ts';
+import type { LoraConfig } from '../../../src/adapters/lora-config.ts';
 import type { Device } from '../../../src/engine/device.ts';
 import type { PlanReport } from '../../../src/tasks/voice/types.ts';
 import type { VoiceModel } from '../../../src/tasks/voice/voice.ts';

@@ -1,4 +1,4 @@
-import { parseLoraConfig } from '../../../src/adapters/config.ts';
+import { parseLoraConfig } from '../../../src/adapters/lora-config.ts';
 import type { Adapter } from '../../../src/adapters/peft.ts';
 import { AdapterBuffers, FlatLayout } from '../../../src/engine/adapter-buffers.ts';
 import { Device } from '../../../src/engine/device.ts';
@@ -23,7 +23,7 @@ import { testGpu } from '../../support/gpu.ts';
 import { Random } from '../../support/matmul.ts';
 
 export { familyDevice, FAMILIES } from '../../support/kernels.ts';
-export { newSeed, tinyFiles, tinyFolder, TINY } from '../../engine-unit/tiny.ts';
+export { newSeed, tinyFiles, tinyFolder, TINY } from '../../support/tiny.ts';
 
 /** A device of its own, for tests that count its bytes or lose it; destroy it afterwards. */
 export async function ownDevice(family: KernelFamily = 'cpu'): Promise<Device> {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseLoraConfig } from '../../../src/adapters/config.ts';
+import { parseLoraConfig } from '../../../src/adapters/lora-config.ts';
 import type { Device } from '../../../src/engine/device.ts';
 import type { TensorData } from '../../../src/models/files/safetensors.ts';
 import type { Examples } from '../../../src/tasks/voice/examples.ts';

@@ -9,11 +9,11 @@ import {
   vaeDecoderInputs,
   vaeEncoder,
   vaeEncoderInputs,
-} from '../../../src/models/autoencoder-kl.ts';
-import { ModelBuilder } from '../../../src/models/builder.ts';
-import { clipText, clipTextInputs, declareClipText, parseClipTextConfig } from '../../../src/models/clip-text.ts';
-import { parseUnetConfig, unet, unetInputs } from '../../../src/models/unet-2d-condition.ts';
-import { fromRows } from '../../../src/models/feature-rows.ts';
+} from '../../../src/models/stable-diffusion/autoencoder-kl.ts';
+import { ModelBuilder } from '../../../src/models/layers/builder.ts';
+import { clipText, clipTextInputs, declareClipText, parseClipTextConfig } from '../../../src/models/clip/text-encoder.ts';
+import { parseUnetConfig, unet, unetInputs } from '../../../src/models/stable-diffusion/unet-2d-condition.ts';
+import { fromRows } from '../../../src/models/layers/feature-rows.ts';
 import { fixture } from '../../support/disk-folder.ts';
 import { ownDevice, relativeError, runGraph } from '../engine/support.ts';
 import type { Values } from '../engine/support.ts';

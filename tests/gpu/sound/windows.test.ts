@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Program } from '../../../src/engine/program.ts';
 import { IDLE_STEP } from '../../../src/engine/wgsl.ts';
-import { windowFrames } from '../../../src/models/encodec.ts';
-import type { CodecPart } from '../../../src/models/encodec.ts';
-import type { CodecRun } from '../../../src/models/encodec-windows.ts';
-import { decodeSound, encodeSound } from '../../../src/models/encodec-run.ts';
+import { windowFrames } from '../../../src/models/encodec/encodec.ts';
+import type { CodecPart } from '../../../src/models/encodec/encodec.ts';
+import type { CodecRun } from '../../../src/models/encodec/windows.ts';
+import { decodeSound, encodeSound } from '../../../src/models/encodec/run.ts';
 import { channelCodebooks } from '../../../src/models/musicgen/delay.ts';
 import { codecGraph } from '../../../src/tasks/sound/codec-graphs.ts';
 import type { SoundModel } from '../../../src/tasks/sound/sound.ts';

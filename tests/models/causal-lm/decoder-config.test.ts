@@ -1,0 +1,105 @@
+import { describe, expect, test } from 'vitest';
+import { UserError } from '../../../src/common/errors.ts';
+import { parseDecoderConfig } from '../../../src/models/causal-lm/registry.ts';
+import { parsePrecision } from '../../../src/models/causal-lm/weights.ts';
+import { TINY } from '../../support/tiny.ts';
+
+describe('config.json of a base', () => {
+  test('a Llama as it stands, and with what transformers fills in', () => {
+    const full = parseDecoderConfig(TINY);
+    expect(full).toMatchObject({
+      modelType: 'llama',
+      hiddenSize: 24,
+      intermediateSize: 36,
+      layers: 2,
+      heads: 4,
+      kvHeads: 2,
+      headDim: 6,
+      vocabSize: 61,
+      contextLength: 64,
+      eps: 1e-5,
+      tied: false,
+      activation: 'silu',
+      qkvBias: false,
+      outputBias: false,
+      mlpBias: false,
+      headNorm: false,
+    });
+    const {
+      head_dim: _,
+      num_key_value_heads: __,
+      rms_norm_eps: ___,
+      max_position_embeddings: ____,
+      hidden_act: _____,
+      ...few
+    } = TINY;
+    expect(parseDecoderConfig(few)).toMatchObject({
+      headDim: 6,
+      kvHeads: 4,
+      eps: 1e-6,
+      contextLength: 2048,
+      activation: 'silu',
+    });
+  });
+
+  test('Llama has the biases that it says, Qwen2 its own, Qwen3 norms of heads', () => {
+    expect(parseDecoderConfig({ ...TINY, attention_bias: true, mlp_bias: true })).toMatchObject({
+      qkvBias: true,
+      outputBias: true,
+      mlpBias: true,
+    });
+    expect(parseDecoderConfig({ ...TINY, model_type: 'qwen2' })).toMatchObject({
+      qkvBias: true,
+      outputBias: false,
+      headNorm: false,
+    });
+    const { head_dim: _, ...withoutHeadDim } = TINY;
+    expect(parseDecoderConfig({ ...withoutHeadDim, model_type: 'qwen3' })).toMatchObject({
+      headDim: 128,
+      headNorm: true,
+      qkvBias: false,
+    });
+  });
+
+  test.each([
+    ['gelu', 'gelu'],
+    ['gelu_pytorch_tanh', 'gelu_tanh'],
+    ['silu', 'silu'],
+    ['swish', 'silu'],
+  ])('the activation %s', (name, activation) => {
+    expect(parseDecoderConfig({ ...TINY, hidden_act: name }).activation).toBe(activation);
+  });
+
+  test.each([
+    [{ model_type: 'gemma3_text' }, /“gemma3_text”.*llama, qwen2, qwen3/],
+    [{ model_type: 'toString' }, /“toString”.*llama, qwen2, qwen3/],
+    [{ model_type: undefined }, /not supported/],
+    [{ hidden_size: undefined }, /hidden_size/],
+    [{ hidden_size: -24 }, /hidden_size is -24/],
+    [{ hidden_size: '24' }, /hidden_size is "24"/],
+    [{ hidden_size: 2 ** 40 }, /hidden_size/],
+    [{ num_hidden_layers: 1.5 }, /num_hidden_layers is 1.5/],
+    [{ intermediate_size: null }, /intermediate_size/],
+    [{ vocab_size: 0 }, /vocab_size is 0/],
+    [{ num_key_value_heads: 3 }, /4 heads for 3 key\/value heads/],
+    [{ head_dim: 7 }, /heads of size 7/],
+    [{ head_dim: 512 }, /heads of size 512/],
+    [{ hidden_act: 'relu6' }, /“relu6”/],
+    [{ hidden_act: 'constructor' }, /“constructor”/],
+    [{ rms_norm_eps: 'small' }, /rms_norm_eps/],
+    [{ use_sliding_window: true }, /sliding-window/],
+  ])('%j is refused by name', (change, message) => {
+    expect(() => parseDecoderConfig({ ...TINY, ...change })).toThrow(UserError);
+    expect(() => parseDecoderConfig({ ...TINY, ...change })).toThrow(message);
+  });
+
+  test.each([null, [], 'llama', 3])('%j is no configuration', (json) => {
+    expect(() => parseDecoderConfig(json)).toThrow(/not a JSON object/);
+  });
+
+  test('a precision is one of those offered', () => {
+    expect(parsePrecision(undefined)).toBe('stored');
+    expect(parsePrecision('bf16')).toBe('bf16');
+    expect(() => parsePrecision('int3')).toThrow(/“int3”.*stored, f32, bf16, f16/);
+  });
+});
