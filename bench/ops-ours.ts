@@ -1,4 +1,4 @@
-import { joined } from '../src/common/floats.ts';
+import { concatFloats } from '../src/common/floats.ts';
 import { Device } from '../src/engine/device.ts';
 import { makeTensor } from '../src/engine/graph.ts';
 import { attention, attentionBackward, attentionParts, attentionStats } from '../src/engine/kernels/attention.ts';
@@ -190,7 +190,7 @@ export async function createOurOp(work: OpCase, direction: Direction): Promise<O
         const { rows, columns: stride } = matrix(tensor);
         for (let r = 0; r < rows; r++) found.push(all.subarray(r * stride + offset, r * stride + offset + columns));
       }
-      return joined(found);
+      return concatFloats(found);
     },
     destroy() {
       program?.destroy();

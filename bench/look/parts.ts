@@ -2,7 +2,11 @@
 import type { Graph } from '../../src/engine/graph.ts';
 import type { InputData } from '../../src/engine/program.ts';
 import type { DType, Tensor } from '../../src/engine/tensor.ts';
-import { parseVaeConfig, vaeDecoderInputs, vaeEncoderInputs } from '../../src/models/stable-diffusion/autoencoder-kl.ts';
+import {
+  parseVaeConfig,
+  vaeDecoderInputs,
+  vaeEncoderInputs,
+} from '../../src/models/stable-diffusion/autoencoder-kl.ts';
 import type { AdapterHook, ModelBuilder } from '../../src/models/layers/builder.ts';
 import { clipTextInputs, parseClipTextConfig } from '../../src/models/clip/text-encoder.ts';
 import type { Pictures } from '../../src/models/layers/resnet.ts';

@@ -1,5 +1,5 @@
 import { UserError } from '../common/errors.ts';
-import { shown } from '../common/json.ts';
+import { quoteValue } from '../common/json.ts';
 import type { SafetensorsHeader, TensorEntry } from '../models/files/safetensors.ts';
 
 /**
@@ -24,7 +24,9 @@ function classes(header: SafetensorsHeader, component: string, source: string): 
   } catch {
     // Named below.
   }
-  throw new UserError(`${source} names the adapted classes of its ${component} as ${shown(text)}, which is no list.`);
+  throw new UserError(
+    `${source} names the adapted classes of its ${component} as ${quoteValue(text)}, which is no list.`,
+  );
 }
 
 export function isCloneofsimo(header: SafetensorsHeader): boolean {
@@ -85,6 +87,6 @@ export function cloneofsimoModules(header: SafetensorsHeader, source: string): N
   const words = rest.filter((name) => header.metadata[name] === '<embed>');
   const unknown = rest.find((name) => !words.includes(name));
   if (unknown !== undefined)
-    throw new UserError(`${source} holds the tensor ${shown(unknown)}, which is no part of a LoRA.`);
+    throw new UserError(`${source} holds the tensor ${quoteValue(unknown)}, which is no part of a LoRA.`);
   return { modules, words };
 }

@@ -1,5 +1,5 @@
 import { UserError } from '../common/errors.ts';
-import { isJsonObject, shown } from '../common/json.ts';
+import { isJsonObject, quoteValue } from '../common/json.ts';
 import { writeSafetensors } from '../models/files/safetensors.ts';
 import type { TensorData } from '../models/files/safetensors.ts';
 import { parseLoraConfig } from './lora-config.ts';
@@ -178,7 +178,7 @@ export function alphaFromConfig(config: LoraConfig, module: string, r: number, s
   const scale = scales.find((each) => each.r !== config.r || each.alpha !== config.lora_alpha) ?? scales[0]!;
   if (scale.r !== r) {
     throw new UserError(
-      `${source} says that ${shown(module)} has rank ${scale.r}, but its tensors have ${r}. The file is not sound.`,
+      `${source} says that ${quoteValue(module)} has rank ${scale.r}, but its tensors have ${r}. The file is not sound.`,
     );
   }
   return scale.scale * r;

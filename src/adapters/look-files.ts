@@ -1,7 +1,7 @@
 import { UserError } from '../common/errors.ts';
 import { decodeFloats, decodeIntegers } from '../models/files/dtypes.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
-import { shown } from '../common/json.ts';
+import { quoteValue } from '../common/json.ts';
 import { parseSafetensors } from '../models/files/safetensors.ts';
 import type { SafetensorsHeader, TensorEntry } from '../models/files/safetensors.ts';
 import { cloneofsimoModules, isCloneofsimo } from './cloneofsimo-lora.ts';
@@ -86,7 +86,7 @@ function chooseFile(folder: ModelFolder): string | null {
 const size = (entry: TensorEntry): string => `[${entry.shape.join(', ')}]`;
 
 async function floats(folder: ModelFolder, entry: TensorEntry, source: string): Promise<Float32Array<ArrayBuffer>> {
-  const what = `Tensor ${shown(entry.name)} of ${source}`;
+  const what = `Tensor ${quoteValue(entry.name)} of ${source}`;
   const values = decodeFloats(await folder.read(entry.file, entry.begin, entry.end), entry.dtype, what);
   if (!values.every(Number.isFinite)) throw new UserError(`${what} holds values that are not finite.`);
   return values;
@@ -111,7 +111,7 @@ async function readPair(
     [...A.shape, ...B.shape].every((side) => side > 0);
   if (!fits) {
     throw new UserError(
-      `${source} is not sound: ${shown(module)} has a first matrix of shape ${size(A)} and a second of ${size(B)}, which do not belong together.`,
+      `${source} is not sound: ${quoteValue(module)} has a first matrix of shape ${size(A)} and a second of ${size(B)}, which do not belong together.`,
     );
   }
   return {
@@ -141,7 +141,7 @@ async function readNamed(
     if (!A || !B) {
       const [has, lacks] = A ? ['first', 'second'] : ['second', 'first'];
       throw new UserError(
-        `${source} is not sound: ${shown(module)} has ${(A ?? B) ? `the ${has} matrix but not the ${lacks}` : 'neither of the two matrices'}.`,
+        `${source} is not sound: ${quoteValue(module)} has ${(A ?? B) ? `the ${has} matrix but not the ${lacks}` : 'neither of the two matrices'}.`,
       );
     }
     const tensors = await readPair(folder, module, { A, B }, source);
@@ -165,10 +165,14 @@ async function readAlpha(
 ): Promise<number> {
   const isInteger = entry.dtype === 'I64' || entry.dtype === 'I32';
   const values = isInteger
-    ? decodeIntegers(await folder.read(entry.file, entry.begin, entry.end), entry.dtype, `Tensor ${shown(entry.name)}`)
+    ? decodeIntegers(
+        await folder.read(entry.file, entry.begin, entry.end),
+        entry.dtype,
+        `Tensor ${quoteValue(entry.name)}`,
+      )
     : await floats(folder, entry, source);
   if (values.length !== 1)
-    throw new UserError(`${source} is not sound: alpha of ${shown(module)} has the shape ${size(entry)}.`);
+    throw new UserError(`${source} is not sound: alpha of ${quoteValue(module)} has the shape ${size(entry)}.`);
   // kohya takes 0 for “as the rank”.
   return values[0]! === 0 ? r : values[0]!;
 }
@@ -199,13 +203,15 @@ function sortTensors(
     if (isKohya) kohya++;
     const parts = found.get(name) ?? {};
     if (parts[ending.part])
-      throw new UserError(`${source} holds the same part of ${shown(name)} twice, once as ${shown(entry.name)}.`);
+      throw new UserError(
+        `${source} holds the same part of ${quoteValue(name)} twice, once as ${quoteValue(entry.name)}.`,
+      );
     parts[ending.part] = entry;
     found.set(name, parts);
   }
   if (unknown.length > 0) {
     throw new UserError(
-      `${source} holds ${unknown.length === 1 ? 'a tensor' : `${unknown.length} tensors`} that belong to no known layer of Stable Diffusion, such as ${shown(unknown[0])}. It may be for another kind of model.`,
+      `${source} holds ${unknown.length === 1 ? 'a tensor' : `${unknown.length} tensors`} that belong to no known layer of Stable Diffusion, such as ${quoteValue(unknown[0])}. It may be for another kind of model.`,
     );
   }
   return { found, kind: kohya > 0 ? 'kohya' : 'diffusers', notes: wordNotes([...words]) };
@@ -213,7 +219,7 @@ function sortTensors(
 
 function wordNotes(words: readonly string[]): string[] {
   if (words.length === 0) return [];
-  const list = words.map((word) => shown(word)).join(', ');
+  const list = words.map((word) => quoteValue(word)).join(', ');
   return [
     `The file also holds trained words (${list}), which are not supported: prompts with them mean nothing here, and the look may be weaker for it.`,
   ];
@@ -229,7 +235,7 @@ async function readMagnitude(
 ): Promise<Float32Array<ArrayBuffer>> {
   if (kernelArea(tensors) > 1) {
     throw new UserError(
-      `${source} is a DoRA (its tensor ${shown(entry.name)} says so) on convolutions, which is not supported. Plain LoRA is.`,
+      `${source} is a DoRA (its tensor ${quoteValue(entry.name)} says so) on convolutions, which is not supported. Plain LoRA is.`,
     );
   }
   const values = await floats(folder, entry, source);
@@ -240,7 +246,7 @@ async function readMagnitude(
     (entry.name.endsWith('dora_scale') ? entry.shape[0] === tensors.outFeatures : true);
   if (!perOutput) {
     throw new UserError(
-      `${source} is a DoRA whose size of ${shown(module)} has the shape ${size(entry)}: only one size for each of its ${tensors.outFeatures} outputs is supported.`,
+      `${source} is a DoRA whose size of ${quoteValue(module)} has the shape ${size(entry)}: only one size for each of its ${tensors.outFeatures} outputs is supported.`,
     );
   }
   return values;
@@ -252,7 +258,7 @@ function refuseMixedDora(modules: ReadonlyMap<string, ScaledTensors>, source: st
   const withIt = all.find(([, { tensors }]) => tensors.magnitude);
   if (without && withIt) {
     throw new UserError(
-      `${source} is a DoRA in ${shown(withIt[0])} and not in ${shown(without[0])}. That mixture is not supported.`,
+      `${source} is a DoRA in ${quoteValue(withIt[0])} and not in ${quoteValue(without[0])}. That mixture is not supported.`,
     );
   }
 }
@@ -291,7 +297,7 @@ async function readPeft(folder: ModelFolder, path: string | null): Promise<LookA
       const module = moduleOfDiffusersName(component === undefined || known ? name : `${component}.${name}`);
       if (module === undefined) {
         throw new UserError(
-          `${source} is for a layer ${shown(name)}, which is none of Stable Diffusion's. It was made for another kind of model.`,
+          `${source} is for a layer ${quoteValue(name)}, which is none of Stable Diffusion's. It was made for another kind of model.`,
         );
       }
       modules.set(module, { tensors, alpha: loraScale(adapter.config, name).scale * tensors.r });

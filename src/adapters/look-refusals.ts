@@ -1,5 +1,5 @@
 import { UserError } from '../common/errors.ts';
-import { shown } from '../common/json.ts';
+import { quoteValue } from '../common/json.ts';
 
 interface OtherKind {
   /** What a tensor's name looks like in it. */
@@ -72,6 +72,7 @@ const OTHER_KINDS: readonly OtherKind[] = [
 export function refuseOtherKinds(names: readonly string[], source: string): void {
   for (const { mark, what, why } of OTHER_KINDS) {
     const name = names.find((each) => mark.test(each));
-    if (name !== undefined) throw new UserError(`${source} is ${what} (its tensor ${shown(name)} says so): ${why}`);
+    if (name !== undefined)
+      throw new UserError(`${source} is ${what} (its tensor ${quoteValue(name)} says so): ${why}`);
   }
 }

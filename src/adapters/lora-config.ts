@@ -1,5 +1,5 @@
 import { UserError } from '../common/errors.ts';
-import { didYouMean, isJsonObject, shown } from '../common/json.ts';
+import { didYouMean, isJsonObject, quoteValue } from '../common/json.ts';
 
 /** PEFT's LoraConfig, as far as it is supported here; names and meanings are PEFT's. */
 export interface LoraConfig {
@@ -193,13 +193,13 @@ export function parseLoraConfig(
 ): LoraConfig {
   if (!isJsonObject(value)) throw new UserError(`${source} is not an object with fields such as r and lora_alpha.`);
   const bad = (name: string, must: string): UserError =>
-    new UserError(`${source}: ${name} must be ${must}, not ${shown(value[name])}.`);
+    new UserError(`${source}: ${name} must be ${must}, not ${quoteValue(value[name])}.`);
   refuseUnsupported(value, source);
   if (!trained) {
     const known = [...FIELD_NAMES, 'peft_type'];
     const unknown = Object.keys(value).find((name) => !known.includes(name) && !(name in UNSUPPORTED));
     if (unknown !== undefined) {
-      throw new UserError(`${source} has no field ${shown(unknown)}.${didYouMean(unknown, FIELD_NAMES)}`);
+      throw new UserError(`${source} has no field ${quoteValue(unknown)}.${didYouMean(unknown, FIELD_NAMES)}`);
     }
   }
   const defaultOf = (name: keyof LoraConfig): unknown =>
@@ -307,13 +307,13 @@ function parseInit(value: unknown, source: string, trained: boolean): boolean | 
       `${source} says that the adapter was started with ${value.slice(0, 20)}, which also changed the base: it does not fit the base as published. Convert it to a plain LoRA with PEFT first.`,
     );
   }
-  throw new UserError(`${source}: init_lora_weights must be true or "gaussian", not ${shown(value)}.`);
+  throw new UserError(`${source}: init_lora_weights must be true or "gaussian", not ${quoteValue(value)}.`);
 }
 
 function refuseUnsupported(value: Record<string, unknown>, source: string): void {
   const type = value['peft_type'];
   if (type !== undefined && type !== 'LORA') {
-    throw new UserError(`${source} is of the kind ${shown(type)}; only LORA is supported.`);
+    throw new UserError(`${source} is of the kind ${quoteValue(type)}; only LORA is supported.`);
   }
   const isSet = (field: unknown): boolean =>
     field !== undefined &&
@@ -325,7 +325,7 @@ function refuseUnsupported(value: Record<string, unknown>, source: string): void
   }
   if (value['bias'] !== undefined && value['bias'] !== null && value['bias'] !== 'none') {
     throw new UserError(
-      `${source} asks for trained biases (bias: ${shown(value['bias'])}), which are not supported. Use bias "none".`,
+      `${source} asks for trained biases (bias: ${quoteValue(value['bias'])}), which are not supported. Use bias "none".`,
     );
   }
   if (value['fan_in_fan_out'] === true) {
@@ -338,7 +338,8 @@ function refuseUnsupported(value: Record<string, unknown>, source: string): void
  * does not read, and for forms that can take forever on a short name: a file must not be able to stop the page.
  */
 export function compilePattern(pattern: string, field: string, source = 'The adapter configuration'): RegExp {
-  const refused = (why: string): UserError => new UserError(`${source}: ${field} holds ${shown(pattern)}, ${why}.`);
+  const refused = (why: string): UserError =>
+    new UserError(`${source}: ${field} holds ${quoteValue(pattern)}, ${why}.`);
   const unbounded = pattern.match(/(?<!\\)(?:[*+]|\{\d*,\})/g)?.length ?? 0;
   const nested = /\((?:[^()\\]|\\.)*(?:[*+]|\{\d*,\d*\})(?:[^()\\]|\\.)*\)(?:[*+]|\{)/.test(pattern);
   if (pattern.length > 2000 || unbounded > 8 || nested)

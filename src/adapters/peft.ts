@@ -1,9 +1,8 @@
-import { zipSync } from 'fflate';
 import { UserError } from '../common/errors.ts';
 import { decodeFloats } from '../models/files/dtypes.ts';
 import { readJson } from '../models/files/folder.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
-import { shown } from '../common/json.ts';
+import { quoteValue } from '../common/json.ts';
 import { parseSafetensors, writeSafetensors } from '../models/files/safetensors.ts';
 import type { TensorData, TensorEntry } from '../models/files/safetensors.ts';
 import { isAllLinear, parseLoraConfig } from './lora-config.ts';
@@ -113,7 +112,7 @@ export async function readPeftFolder(
   for (const entry of entries.values()) {
     const { module, part, embedding } = splitName(entry.name, folder.name, embeddings);
     const parts = modules.get(module) ?? { ...(embedding && { embedding }) };
-    if (parts[part]) throw new UserError(`“${folder.name}” holds ${part} of ${shown(module)} twice.`);
+    if (parts[part]) throw new UserError(`“${folder.name}” holds ${part} of ${quoteValue(module)} twice.`);
     parts[part] = entry;
     modules.set(module, parts);
   }
@@ -165,7 +164,7 @@ function splitName(
         ? 'which is no part of a LoRA'
         : `whose name does not begin with ${PREFIX}`;
   throw new UserError(
-    `The adapter “${folder}” holds the tensor ${shown(name)}, ${why}. Only LoRA on linear layers is supported.`,
+    `The adapter “${folder}” holds the tensor ${quoteValue(name)}, ${why}. Only LoRA on linear layers is supported.`,
   );
 }
 
@@ -180,14 +179,14 @@ async function readModule(
   const { A, B, magnitude, embedding } = parts;
   if (!A || !B)
     throw wrong(
-      `${shown(module)} has ${A ? 'lora_A but no lora_B' : B ? 'lora_B but no lora_A' : 'neither lora_A nor lora_B'}`,
+      `${quoteValue(module)} has ${A ? 'lora_A but no lora_B' : B ? 'lora_B but no lora_A' : 'neither lora_A nor lora_B'}`,
     );
   const shape = (entry: TensorEntry): string => `[${entry.shape.join(', ')}]`;
   const kernel = A.shape.length === 4 ? ([A.shape[2]!, A.shape[3]!] as const) : undefined;
   const isConvolution = kernel !== undefined && B.shape.length === 4 && B.shape[2] === 1 && B.shape[3] === 1;
   if (!(convolutions && isConvolution) && (A.shape.length !== 2 || B.shape.length !== 2)) {
     throw wrong(
-      `${shown(module)} has lora_A of shape ${shape(A)} and lora_B of shape ${shape(B)}; linear layers have two dimensions`,
+      `${quoteValue(module)} has lora_A of shape ${shape(A)} and lora_B of shape ${shape(B)}; linear layers have two dimensions`,
     );
   }
   const [r, inFeatures] = A.shape as [number, number];
@@ -195,26 +194,27 @@ async function readModule(
   const expected = loraScale(config, module).r;
   if (r !== expected || rankOfB !== expected) {
     throw wrong(
-      `${shown(module)} should have rank ${expected} by its ${CONFIG_FILE}, but lora_A is ${shape(A)} and lora_B ${shape(B)}`,
+      `${quoteValue(module)} should have rank ${expected} by its ${CONFIG_FILE}, but lora_A is ${shape(A)} and lora_B ${shape(B)}`,
     );
   }
   if (inFeatures === 0 || outFeatures === 0 || kernelArea({ kernel }) === 0)
-    throw wrong(`${shown(module)} has an empty tensor`);
+    throw wrong(`${quoteValue(module)} has an empty tensor`);
   // DoRA is on linear layers alone.
   if ((config.use_dora && !embedding) !== (magnitude !== undefined)) {
     throw wrong(
       config.use_dora
-        ? `${shown(module)} lacks DoRA's lora_magnitude_vector`
-        : `${shown(module)} has a DoRA magnitude, but use_dora is false`,
+        ? `${quoteValue(module)} lacks DoRA's lora_magnitude_vector`
+        : `${quoteValue(module)} has a DoRA magnitude, but use_dora is false`,
     );
   }
   if (magnitude && magnitude.shape.reduce((product, dim) => product * dim, 1) !== outFeatures) {
-    throw wrong(`${shown(module)} has a magnitude of shape ${shape(magnitude)}; [${outFeatures}] was expected`);
+    throw wrong(`${quoteValue(module)} has a magnitude of shape ${shape(magnitude)}; [${outFeatures}] was expected`);
   }
   const floats = async (entry: TensorEntry): Promise<Float32Array<ArrayBuffer>> => {
     const bytes = await folder.read(entry.file, entry.begin, entry.end);
-    const values = decodeFloats(bytes, entry.dtype, `Tensor ${shown(entry.name)} of the adapter “${folder.name}”`);
-    if (!values.every(Number.isFinite)) throw wrong(`tensor ${shown(entry.name)} holds values that are not finite`);
+    const values = decodeFloats(bytes, entry.dtype, `Tensor ${quoteValue(entry.name)} of the adapter “${folder.name}”`);
+    if (!values.every(Number.isFinite))
+      throw wrong(`tensor ${quoteValue(entry.name)} holds values that are not finite`);
     return values;
   };
   const sizes = { r, inFeatures, outFeatures, ...(kernel && { kernel }), ...(embedding && { embedding }) };
@@ -233,23 +233,23 @@ export function matchAdapter(adapter: Adapter, modules: readonly AdaptableModule
     const module = byName.get(name);
     if (!module)
       throw new UserError(
-        `The adapter is for a layer ${shown(name)} that this base does not have. It was made for another base.`,
+        `The adapter is for a layer ${quoteValue(name)} that this base does not have. It was made for another base.`,
       );
     if ((module.kind ?? 'linear') !== 'linear') {
       throw new UserError(
-        `The adapter changes ${shown(name)}, which is no linear layer inside the blocks. That is not supported.`,
+        `The adapter changes ${quoteValue(name)}, which is no linear layer inside the blocks. That is not supported.`,
       );
     }
     if (Boolean(module.embedding) !== Boolean(tensors.embedding)) {
       throw new UserError(
-        `The adapter takes ${shown(name)} to be ${tensors.embedding ? 'an embedding' : 'a linear layer'}, which it is not in this base.`,
+        `The adapter takes ${quoteValue(name)} to be ${tensors.embedding ? 'an embedding' : 'a linear layer'}, which it is not in this base.`,
       );
     }
     const size = ({ inFeatures, outFeatures, kernel }: AdaptableModule | LoraTensors): string =>
       [outFeatures, inFeatures, ...(kernel && kernelArea({ kernel }) > 1 ? kernel : [])].join(' × ');
     if (size(module) !== size(tensors)) {
       throw new UserError(
-        `The adapter takes ${shown(name)} to be ${size(tensors)}; this base has ${size(module)}. It was made for another base.`,
+        `The adapter takes ${quoteValue(name)} to be ${size(tensors)}; this base has ${size(module)}. It was made for another base.`,
       );
     }
   }
@@ -344,10 +344,4 @@ function modelCard(
   ];
   const plain = (text: string): string => text.replace(/[\r\n]+/g, ' ').trim();
   return `${[...front, '', `# ${plain(title)}`, ...(description ? ['', plain(description)] : [])].join('\n')}\n`;
-}
-
-/** A zip archive of files by path, the same bytes for the same files. Weights do not compress, so nothing is compressed. */
-export function zipFolder(files: ReadonlyMap<string, Uint8Array>): Uint8Array<ArrayBuffer> {
-  const mtime = new Date(1980, 0, 1);
-  return zipSync(Object.fromEntries(files), { level: 0, mtime });
 }

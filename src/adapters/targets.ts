@@ -1,5 +1,5 @@
 import { UserError } from '../common/errors.ts';
-import { shown } from '../common/json.ts';
+import { quoteValue } from '../common/json.ts';
 import type { LoraConfig } from './lora-config.ts';
 import { compilePattern, isAllLinear } from './lora-config.ts';
 
@@ -100,12 +100,12 @@ export function loraTarget(
 ): LoraTarget {
   if (config.use_dora && embedding) {
     throw new UserError(
-      `DoRA is supported on linear layers only, and ${shown(name)} is an embedding. Turn DoRA off, or leave the embeddings out.`,
+      `DoRA is supported on linear layers only, and ${quoteValue(name)} is an embedding. Turn DoRA off, or leave the embeddings out.`,
     );
   }
   if (config.use_dora && kernelArea({ kernel }) > 1) {
     throw new UserError(
-      `DoRA is supported on linear layers and 1 × 1 convolutions only, and ${shown(name)} is a convolution of ${kernel!.join(' × ')}. Turn DoRA off, or leave such layers out.`,
+      `DoRA is supported on linear layers and 1 × 1 convolutions only, and ${quoteValue(name)} is a convolution of ${kernel!.join(' × ')}. Turn DoRA off, or leave such layers out.`,
     );
   }
   return {
@@ -130,7 +130,7 @@ export function resolveTargets(config: LoraConfig, modules: readonly AdaptableMo
     if (kind !== 'linear') {
       const what = { output: 'the output layer', embedding: 'an embedding', other: 'not a linear layer' }[kind];
       throw new UserError(
-        `target_modules asks for ${shown(name)}, which is ${what}. Only linear layers inside the blocks can be adapted.`,
+        `target_modules asks for ${quoteValue(name)}, which is ${what}. Only linear layers inside the blocks can be adapted.`,
       );
     }
     targets.push(loraTarget(config, module));
@@ -140,7 +140,7 @@ export function resolveTargets(config: LoraConfig, modules: readonly AdaptableMo
       ...new Set(modules.filter(({ kind = 'linear' }) => kind === 'linear').map(({ name }) => name.split('.').at(-1)!)),
     ];
     throw new UserError(
-      `target_modules (${shown(config.target_modules)}) matches no layer of this base. It has ${names.join(', ')}.`,
+      `target_modules (${quoteValue(config.target_modules)}) matches no layer of this base. It has ${names.join(', ')}.`,
     );
   }
   return targets;

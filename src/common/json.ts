@@ -1,7 +1,7 @@
 import { UserError } from './errors.ts';
 
 /** Untrusted text or any JSON value, shortened for a message. */
-export function shown(value: unknown): string {
+export function quoteValue(value: unknown): string {
   const text = typeof value === 'string' ? `“${value}”` : (JSON.stringify(value) ?? 'nothing');
   return text.length > 120 ? `${text.slice(0, 110)}…${text.slice(-8)}` : text;
 }
@@ -25,7 +25,7 @@ export function parseUniqueJson(text: string): unknown {
     else if (match[1] !== undefined) {
       const key = JSON.parse(match[0].slice(0, -match[1].length)) as string;
       const keys = open.at(-1)!;
-      if (keys.has(key)) throw new UserError(`${shown(key)} stands in it twice`);
+      if (keys.has(key)) throw new UserError(`${quoteValue(key)} stands in it twice`);
       keys.add(key);
     }
   }

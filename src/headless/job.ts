@@ -5,8 +5,10 @@ import type { LoraConfig } from '../adapters/lora-config.ts';
 import { UserError } from '../common/errors.ts';
 import { parseLookLora } from '../tasks/look/adapter.ts';
 import { parseSoundLora } from '../tasks/sound/adapter.ts';
-import { TASKS, parseRecipe } from '../training/recipe.ts';
-import type { Recipe, Task } from '../training/recipe.ts';
+import { parseRecipe } from '../training/recipe.ts';
+import { TASKS } from '../common/task.ts';
+import type { Recipe } from '../training/recipe.ts';
+import type { Task } from '../common/task.ts';
 
 const PARSE_LORA = { voice: parseLoraConfig, look: parseLookLora, sound: parseSoundLora };
 

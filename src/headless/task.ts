@@ -15,8 +15,8 @@ type Events = AsyncGenerator<TrainingEvent | LookTrainingEvent | SoundTrainingEv
 
 /** A job's task with its base on the device: what the commands of the runner ask of every task. */
 export interface HeadlessTask {
-  /** @param settle up to this step each ends before the next begins, so that its gradients can be read */
-  train(settle: number): Promise<Events>;
+  /** @param awaitEachStepUntil up to this step each ends before the next begins, so that its gradients can be read */
+  train(awaitEachStepUntil: number): Promise<Events>;
   /** Gradient of every adapter tensor of the last step, under the adapter file's names. */
   gradients(): Promise<TensorData[]>;
   /** The trained adapter's files, by name. */
@@ -56,8 +56,14 @@ export function learningTask<Data extends object>(
     return prepared(folder, file);
   }
   return {
-    async train(settle) {
-      return model.train({ ...(await data()), recipe: job.recipe, adapter: job.lora, settle, ...(from && { from }) });
+    async train(awaitEachStepUntil) {
+      return model.train({
+        ...(await data()),
+        recipe: job.recipe,
+        adapter: job.lora,
+        awaitEachStepUntil,
+        ...(from && { from }),
+      });
     },
     async gradients() {
       return [...(await model.currentGradients())].flatMap(([module, tensors]) => named(module, tensors));

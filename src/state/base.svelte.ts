@@ -1,5 +1,6 @@
 import { deleteBase, listBases } from '../storage/bases.ts';
-import type { BaseRecord, Task } from '../storage/records.ts';
+import type { BaseRecord } from '../storage/records.ts';
+import type { Task } from '../common/task.ts';
 import type { LookInfo } from '../tasks/look/types.ts';
 import type { ModelInfo } from '../tasks/voice/types.ts';
 import {

@@ -6,7 +6,7 @@ import { plural } from './format.ts';
 import type { ByHands, Hand } from './hands.ts';
 import { openProject } from './project.svelte.ts';
 import { anySeed } from './seeds.ts';
-import { counted, shownOrder, type Vote } from './votes.ts';
+import { countVote, shownOrder, type Vote } from './votes.ts';
 import { callback, errorMessage, modelWorker } from './workers.ts';
 
 export interface DrawSettings {
@@ -291,7 +291,7 @@ export class Easel {
     const drawing = this.#drawings.find((one) => one.id === id);
     const { project } = openProject;
     if (!drawing || !project) return;
-    openProject.update({ votes: counted(project.votes, drawing.vote, vote) });
+    openProject.update({ votes: countVote(project.votes, drawing.vote, vote) });
     this.#drawings = this.#drawings.map((one) => (one.id === id ? { ...one, vote } : one));
     announcer.say('Counted.');
   }

@@ -1,7 +1,8 @@
 import { UserError } from '../common/errors.ts';
 import { saveProject } from '../storage/projects.ts';
-import type { JsonObject, ProjectRecord, Task } from '../storage/records.ts';
-import type { NamedFile } from '../worker/picture-host.ts';
+import type { JsonObject, ProjectRecord } from '../storage/records.ts';
+import type { Task } from '../common/task.ts';
+import type { NamedFile } from '../common/named-file.ts';
 import { embeddedBase } from '../worker/protocol.ts';
 import { data } from './data.svelte.ts';
 import { pictures } from './pictures.svelte.ts';

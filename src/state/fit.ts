@@ -1,4 +1,4 @@
-import type { Task } from '../storage/records.ts';
+import type { Task } from '../common/task.ts';
 import type { PlanAnswer } from '../worker/protocol.ts';
 import { formatBytes, formatDuration } from './format.ts';
 import { TASK_WORDS } from './task-words.ts';

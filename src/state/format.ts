@@ -1,4 +1,4 @@
-export { formatBytes } from '../storage/errors.ts';
+export { formatBytes } from '../common/format.ts';
 
 const NUMBER = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 

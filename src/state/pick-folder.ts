@@ -1,5 +1,5 @@
 import { UserError } from '../common/errors.ts';
-import type { NamedFile } from '../worker/picture-host.ts';
+import type { NamedFile } from '../common/named-file.ts';
 
 export interface PickedFiles {
   name: string;

@@ -4,7 +4,7 @@ import type { AdapterChoice } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { bases } from './base.svelte.ts';
 import { openProject } from './project.svelte.ts';
-import { counted, shownOrder, type Vote } from './votes.ts';
+import { countVote, shownOrder, type Vote } from './votes.ts';
 import { callback, errorMessage, modelWorker } from './workers.ts';
 
 /** Who answers: the base alone, the base with the prompt of Ask, the tuned one. */
@@ -251,7 +251,7 @@ export class Playground {
     const past = this.#turns[turn];
     const { project } = openProject;
     if (!past || !project) return;
-    openProject.update({ votes: counted(project.votes, past.vote, vote) });
+    openProject.update({ votes: countVote(project.votes, past.vote, vote) });
     this.#turns = this.#turns.map((other, i) => (i === turn ? { ...other, vote } : other));
     announcer.say('Counted.');
   }

@@ -8,8 +8,8 @@ import type {
   LookRecord,
   ProjectRecord,
   SoundRecord,
-  Task,
 } from '../storage/records.ts';
+import type { Task } from '../common/task.ts';
 import { parseLoraConfig, type LoraConfig } from '../adapters/lora-config.ts';
 import { parseLookLora } from '../tasks/look/adapter.ts';
 import { parseSoundLora } from '../tasks/sound/adapter.ts';

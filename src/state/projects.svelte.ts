@@ -2,7 +2,8 @@ import { createProject, deleteProject, getProject, listProjects, saveProject } f
 import { getDataset } from '../storage/datasets.ts';
 import { readPictures, readThumbnail } from '../storage/pictures.ts';
 import { listRuns, readHistory } from '../storage/runs.ts';
-import type { ProjectRecord, RunRecord, Task } from '../storage/records.ts';
+import type { ProjectRecord, RunRecord } from '../storage/records.ts';
+import type { Task } from '../common/task.ts';
 import { announcer } from './announcer.svelte.ts';
 import { formatLoss, plural } from './format.ts';
 import { lockedRuns } from './locks.ts';

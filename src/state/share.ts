@@ -1,4 +1,4 @@
-import { zipFolder } from '../adapters/peft.ts';
+import { zipFolder } from '../common/zip.ts';
 import type { RunRecord } from '../storage/records.ts';
 import { EMBEDDED_BASE } from '../worker/protocol.ts';
 import { bases } from './base.svelte.ts';

@@ -2,7 +2,7 @@ import type { SoundQuality } from '../datasets/sounds/quality.ts';
 import type { Clip, SoundReport, SoundWords, Waveform } from '../datasets/sounds/types.ts';
 import type { DatasetRecord } from '../storage/records.ts';
 import { readWaveform } from '../storage/sounds.ts';
-import type { NamedFile } from '../worker/picture-host.ts';
+import type { NamedFile } from '../common/named-file.ts';
 import type { OnnxModelSource } from '../worker/onnx-model.ts';
 import type { ClipFields, SoundChange, SoundState } from '../worker/sound-host.ts';
 import { SAMPLED_PROMPTS } from '../worker/protocol.ts';

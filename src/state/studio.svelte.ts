@@ -9,7 +9,7 @@ import { PiecePlayer } from './piece-player.ts';
 import { player } from './player.svelte.ts';
 import { openProject } from './project.svelte.ts';
 import { anySeed } from './seeds.ts';
-import { counted, shownOrder, type Vote } from './votes.ts';
+import { countVote, shownOrder, type Vote } from './votes.ts';
 import { callback, errorMessage, modelWorker } from './workers.ts';
 
 export interface ComposeSettings {
@@ -294,7 +294,7 @@ export class Studio {
     const composition = this.#compositions.find((one) => one.id === id);
     const { project } = openProject;
     if (!composition || !project) return;
-    openProject.update({ votes: counted(project.votes, composition.vote, vote) });
+    openProject.update({ votes: countVote(project.votes, composition.vote, vote) });
     this.#compositions = this.#compositions.map((one) => (one.id === id ? { ...one, vote } : one));
     announcer.say('Counted.');
   }

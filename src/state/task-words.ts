@@ -1,4 +1,4 @@
-import type { Task } from '../storage/records.ts';
+import type { Task } from '../common/task.ts';
 
 /** What the page calls the things of each task. */
 export interface TaskWords {

@@ -4,7 +4,7 @@ import type { VoteCounts } from '../storage/records.ts';
 export type Vote = 'better' | 'same' | 'worse';
 
 /** The counts after a vote that takes the place of an earlier one on the same thing. */
-export function counted(votes: VoteCounts, before: Vote | null, vote: Vote): VoteCounts {
+export function countVote(votes: VoteCounts, before: Vote | null, vote: Vote): VoteCounts {
   const after = { ...votes };
   if (before) after[before] -= 1;
   after[vote] += 1;

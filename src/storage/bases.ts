@@ -1,8 +1,10 @@
 import { UserError } from '../common/errors.ts';
 import { database, newId } from './database.ts';
-import { formatBytes, kept, storageError } from './errors.ts';
+import { withStorageErrors, storageError } from './errors.ts';
+import { formatBytes } from '../common/format.ts';
 import { OpfsFolder } from './folders.ts';
-import type { BaseRecord, Task } from './records.ts';
+import type { BaseRecord } from './records.ts';
+import type { Task } from '../common/task.ts';
 
 /** A file to be kept: what it is called inside the folder, and where its bytes come from. */
 export interface IncomingFile {
@@ -33,7 +35,7 @@ type WorkerFileHandle = FileSystemFileHandle & { createSyncAccessHandle(): Promi
 const PIECE = 4 * 1024 * 1024;
 
 async function basesDirectory(): Promise<FileSystemDirectoryHandle> {
-  return kept('the model', async () => {
+  return withStorageErrors('the model', async () => {
     const root = await navigator.storage.getDirectory();
     return root.getDirectoryHandle('bases', { create: true });
   });
@@ -153,7 +155,7 @@ export async function importBase(
         'Nothing was changed. Free some disk space, or delete what is no longer needed under Settings.',
     );
   }
-  await kept('the model', () => db.put('bases', base));
+  await withStorageErrors('the model', () => db.put('bases', base));
   let doneBytes = 0;
   try {
     for (let i = 0; i < files.length; i++) {
@@ -170,7 +172,7 @@ export async function importBase(
     throw storageError(error, `the rest of “${name}”`);
   }
   const complete = { ...base, complete: true };
-  await kept('the model', () => db.put('bases', complete));
+  await withStorageErrors('the model', () => db.put('bases', complete));
   return complete;
 }
 

@@ -1,6 +1,6 @@
 import { rowLength, type TrainingRow } from '../datasets/rows.ts';
 import { database, keysOf } from './database.ts';
-import { kept } from './errors.ts';
+import { withStorageErrors } from './errors.ts';
 import type { DatasetRecord, RowChunkRecord } from './records.ts';
 
 /** A chunk is closed when it holds this many rows or characters: an edit rewrites one chunk only. */
@@ -54,7 +54,7 @@ const CHARACTERS_PER_TRANSACTION = 8_000_000;
  */
 export async function writeDataset(record: DatasetRecord, rows: readonly TrainingRow[]): Promise<void> {
   const chunks = chunkRows(rows);
-  await kept('the data set', async () => {
+  await withStorageErrors('the data set', async () => {
     const db = await database();
     try {
       let start = 0;
@@ -119,7 +119,7 @@ export async function updateRows(
   const chunks = rechunk(before, after);
   const same = (a: readonly TrainingRow[] | undefined, b: readonly TrainingRow[]): boolean =>
     a !== undefined && a.length === b.length && a.every((row, i) => row === b[i]);
-  await kept('the change', async () => {
+  await withStorageErrors('the change', async () => {
     const write = (await database()).transaction(['rows', 'datasets'], 'readwrite');
     const rows = write.objectStore('rows');
     const puts: Promise<unknown>[] = [write.objectStore('datasets').put(record)];

@@ -1,17 +1,5 @@
 import { UserError } from '../common/errors.ts';
 
-export function formatBytes(bytes: number): string {
-  if (bytes < 1000) return `${Math.round(bytes)} bytes`;
-  const units = ['kB', 'MB', 'GB', 'TB'];
-  let value = bytes / 1000;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
-}
-
 function isQuota(error: unknown): boolean {
   const name = (error as { name?: unknown } | null)?.name;
   return name === 'QuotaExceededError' || name === 'NS_ERROR_DOM_QUOTA_REACHED';
@@ -37,7 +25,7 @@ export function storageError(error: unknown, what: string): Error {
 }
 
 /** Runs `work`; what it throws is turned into a sentence. */
-export async function kept<R>(what: string, work: () => Promise<R>): Promise<R> {
+export async function withStorageErrors<R>(what: string, work: () => Promise<R>): Promise<R> {
   try {
     return await work();
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { PictureRow } from '../datasets/pictures/types.ts';
 import { database, keysOf } from './database.ts';
-import { kept } from './errors.ts';
+import { withStorageErrors } from './errors.ts';
 import type { DatasetRecord, PictureFileRecord } from './records.ts';
 
 /** The pictures of a data set, in order. */
@@ -29,7 +29,7 @@ export async function readMask(datasetId: string, id: string): Promise<Blob | nu
 
 /** Keeps the pixels of pictures. They count only when writePictures names them in a row. */
 export async function writePictureFile(file: PictureFileRecord): Promise<void> {
-  await kept(`the picture`, async () => {
+  await withStorageErrors(`the picture`, async () => {
     await (await database()).put('pictureFiles', file);
   });
 }
@@ -40,7 +40,7 @@ export async function writePictures(
   rows: readonly PictureRow[],
   masks: ReadonlyMap<string, Blob | null> = new Map(),
 ): Promise<void> {
-  await kept('the change', async () => {
+  await withStorageErrors('the change', async () => {
     const write = (await database()).transaction(['pictureRows', 'pictureFiles', 'datasets'], 'readwrite');
     const files = write.objectStore('pictureFiles');
     for (const [id, mask] of masks) {

@@ -1,7 +1,8 @@
 import { database, newId } from './database.ts';
 import { deleteDataset } from './datasets.ts';
-import { kept } from './errors.ts';
-import { newProject, readProject, type Json, type ProjectRecord, type Task } from './records.ts';
+import { withStorageErrors } from './errors.ts';
+import { newProject, readProject, type Json, type ProjectRecord } from './records.ts';
+import type { Task } from '../common/task.ts';
 import { deleteRun, listRuns } from './runs.ts';
 
 /** All projects, the last changed first. */
@@ -22,7 +23,7 @@ export async function createProject(task: Task, name: string): Promise<ProjectRe
 }
 
 export async function saveProject(project: ProjectRecord): Promise<void> {
-  await kept(`“${project.name}”`, async () => {
+  await withStorageErrors(`“${project.name}”`, async () => {
     await (await database()).put('projects', project);
   });
 }
@@ -40,7 +41,7 @@ export async function getSetting(key: string): Promise<Json | undefined> {
 }
 
 export async function setSetting(key: string, value: Json): Promise<void> {
-  await kept('the settings', async () => {
+  await withStorageErrors('the settings', async () => {
     await (await database()).put('settings', value, key);
   });
 }

@@ -1,3 +1,4 @@
+import type { Task } from '../common/task.ts';
 import type { FileReport, SkipCounts, SkippedExample, TrainingRow } from '../datasets/rows.ts';
 import type { PictureReport, PictureRow } from '../datasets/pictures/types.ts';
 import type { Clip, SoundFile, SoundReport, Waveform } from '../datasets/sounds/types.ts';
@@ -10,7 +11,6 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 export type JsonObject = { [key: string]: Json };
 
 /** What a project teaches. */
-export type Task = 'voice' | 'look' | 'sound';
 
 /** What the first step asks: would words do? */
 export interface AskRecord {

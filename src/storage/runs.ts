@@ -1,5 +1,5 @@
 import { database, keysOf } from './database.ts';
-import { kept, storageError } from './errors.ts';
+import { withStorageErrors, storageError } from './errors.ts';
 import type { CheckpointInfo, MetricsRecord, RunHistory, RunRecord } from './records.ts';
 
 /** The runs of a project, the newest first. */
@@ -13,13 +13,13 @@ export async function getRun(id: string): Promise<RunRecord | undefined> {
 }
 
 export async function saveRun(run: RunRecord): Promise<void> {
-  await kept('the state of the run', async () => {
+  await withStorageErrors('the state of the run', async () => {
     await (await database()).put('runs', run);
   });
 }
 
 export async function appendMetrics(record: MetricsRecord): Promise<void> {
-  await kept('the loss curve', async () => {
+  await withStorageErrors('the loss curve', async () => {
     await (await database()).put('metrics', record);
   });
 }

@@ -1,6 +1,6 @@
 import type { Clip, SoundFile, Waveform } from '../datasets/sounds/types.ts';
 import { database, keysOf } from './database.ts';
-import { kept } from './errors.ts';
+import { withStorageErrors } from './errors.ts';
 import type { DatasetRecord, SoundFileRecord } from './records.ts';
 
 /** The songs of a data set and the clips of them, in order. */
@@ -20,7 +20,7 @@ export async function readWaveform(datasetId: string, id: string): Promise<Wavef
 
 /** Keeps the bytes of a song. They count only when writeSounds names them. */
 export async function writeSoundFile(file: SoundFileRecord): Promise<void> {
-  await kept('the song', async () => {
+  await withStorageErrors('the song', async () => {
     await (await database()).put('soundFiles', file);
   });
 }
@@ -31,7 +31,7 @@ export async function writeSounds(
   files: readonly SoundFile[],
   clips: readonly Clip[],
 ): Promise<void> {
-  await kept('the change', async () => {
+  await withStorageErrors('the change', async () => {
     const write = (await database()).transaction(['soundRows', 'datasets'], 'readwrite');
     await Promise.all([
       write.objectStore('soundRows').put({ datasetId: record.id, files: [...files], clips: [...clips] }),

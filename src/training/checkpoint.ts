@@ -6,7 +6,8 @@ import { MemoryFolder } from '../models/files/folder.ts';
 import { isJsonObject } from '../common/json.ts';
 import { parseSafetensors, writeSafetensors } from '../models/files/safetensors.ts';
 import type { TensorData } from '../models/files/safetensors.ts';
-import { parseRecipe, recipeToJSON, TASKS } from './recipe.ts';
+import { parseRecipe, recipeToJSON } from './recipe.ts';
+import { TASKS } from '../common/task.ts';
 import type { Recipe } from './recipe.ts';
 
 /** Everything a run needs to go on as if it had not stopped. */

@@ -1,8 +1,6 @@
 import type { Recipe } from './recipe.ts';
 
-export const TASKS = ['voice', 'look', 'sound'] as const;
-/** What can be taught. */
-export type Task = (typeof TASKS)[number];
+import type { Task } from '../common/task.ts';
 
 interface FieldBase<T> {
   /**

@@ -1,13 +1,14 @@
 import { UserError } from '../common/errors.ts';
-import { didYouMean, isJsonObject, shown } from '../common/json.ts';
-import { COMMON_FIELDS, TASKS } from './recipe-fields.ts';
+import { didYouMean, isJsonObject, quoteValue } from '../common/json.ts';
+import { COMMON_FIELDS } from './recipe-fields.ts';
+import { TASKS } from '../common/task.ts';
 import { LOOK_FIELDS } from './recipe-fields-look.ts';
 import { SOUND_FIELDS } from './recipe-fields-sound.ts';
-import type { RecipeField, Task } from './recipe-fields.ts';
+import type { RecipeField } from './recipe-fields.ts';
+import type { Task } from '../common/task.ts';
 import type { SchedulerType } from './schedule.ts';
 
-export { TASKS } from './recipe-fields.ts';
-export type { BooleanField, ChoiceField, NumberField, RecipeField, Task, TextField } from './recipe-fields.ts';
+export type { BooleanField, ChoiceField, NumberField, RecipeField, TextField } from './recipe-fields.ts';
 
 /**
  * A run's settings, under the names of transformers' TrainingArguments, TRL's SFTConfig and diffusers' training scripts;
@@ -85,7 +86,7 @@ const MOST_CHARACTERS = 2000;
 
 function checkField(field: RecipeField, value: unknown): void {
   const wrong = (must: string): UserError =>
-    new UserError(`The recipe's ${field.name} must be ${must}, not ${shown(value)}.`);
+    new UserError(`The recipe's ${field.name} must be ${must}, not ${quoteValue(value)}.`);
   switch (field.type) {
     case 'boolean':
       if (typeof value !== 'boolean') throw wrong('true or false');
@@ -118,7 +119,7 @@ export function parseRecipe(value: unknown, task: Task = 'voice'): Recipe {
   const names: readonly string[] = FIELDS[task].map((field) => field.name);
   const unknown = Object.keys(value).find((name) => !names.includes(name));
   if (unknown !== undefined)
-    throw new UserError(`A recipe has no field ${shown(unknown)}.${didYouMean(unknown, names)}`);
+    throw new UserError(`A recipe has no field ${quoteValue(unknown)}.${didYouMean(unknown, names)}`);
   const recipe: Record<string, unknown> = { task };
   for (const field of ALL_FIELDS) recipe[field.name] = field.default;
   for (const field of FIELDS[task]) {

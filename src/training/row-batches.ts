@@ -1,6 +1,6 @@
 import { shuffledOrder } from '../common/order.ts';
 import type { Recipe } from './recipe.ts';
-import type { RunData } from './run.ts';
+import type { RunData } from './training-loop.ts';
 import type { Batch } from './trainer.ts';
 
 /** Rows in their order or shuffled by the seed; a batch that reaches the end goes on with the first row. */

@@ -27,7 +27,7 @@ export interface RunRequest {
   /** Bytes on the device that the run may take. */
   memoryBudget?: number;
   /** Up to this step none is begun before the event of the last was taken, so that `currentGradients` is that step's. */
-  settle?: number;
+  awaitEachStepUntil?: number;
   /** Time kernel variants on this device first, where they were not yet. Default: on real graphics cards. */
   tune?: boolean;
 }

@@ -3,10 +3,10 @@ import { UserError } from '../common/errors.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
 import { getBase, openBase } from '../storage/bases.ts';
 import { UrlFolder } from '../storage/folders.ts';
-import type { Task } from '../storage/records.ts';
-import { LookModel } from '../tasks/look/look.ts';
-import { SoundModel } from '../tasks/sound/sound.ts';
-import { VoiceModel } from '../tasks/voice/voice.ts';
+import type { Task } from '../common/task.ts';
+import { LookModel } from '../tasks/look/model.ts';
+import { SoundModel } from '../tasks/sound/model.ts';
+import { VoiceModel } from '../tasks/voice/model.ts';
 import { TaskCacheStore } from './task-cache.ts';
 import {
   EMBEDDED_BASE,

@@ -15,8 +15,8 @@ import type { Recipe } from '../training/recipe.ts';
 import type { DrawRequest } from '../tasks/look/types.ts';
 import type { ComposeProgress, ComposeRequest } from '../tasks/sound/types.ts';
 import type { GenerateRequest, TokenPreview } from '../tasks/voice/types.ts';
-import { SoundModel } from '../tasks/sound/sound.ts';
-import { VoiceModel } from '../tasks/voice/voice.ts';
+import { SoundModel } from '../tasks/sound/model.ts';
+import { VoiceModel } from '../tasks/voice/model.ts';
 import { isAbort } from './errors.ts';
 import { openDevice } from './gpu.ts';
 import {
@@ -36,8 +36,8 @@ import {
 import { asLook, asSound, asVoice, baseName, loadModel, type Model } from './base-models.ts';
 import { pictureSources } from './picture-sources.ts';
 import { soundSources } from './sound-sources.ts';
-import { projectLora, sampledPrompts, speedSetting, TrainingRun } from './training-run.ts';
-import type { RunSettings, Trainable } from './training-run.ts';
+import { projectLora, sampledPrompts, speedSetting, RunSession } from './run-session.ts';
+import type { RunSettings, Trainable } from './run-session.ts';
 
 type Loaded = { baseId: string; model: Model; adapter: string };
 
@@ -58,7 +58,7 @@ export class ModelHost implements LookCalls, SoundCalls {
   #device: Device | null = null;
   #report: GpuReport | null = null;
   #loaded: Loaded | null = null;
-  #run: TrainingRun | null = null;
+  #run: RunSession | null = null;
   #queue: Promise<unknown> = Promise.resolve();
   readonly #generations = new Map<number, AbortController>();
   #rows: { key: string; rows: TrainingRow[] } | null = null;
@@ -217,7 +217,7 @@ export class ModelHost implements LookCalls, SoundCalls {
       navigator.locks.request(runLock(project.id), { ifAvailable: true }, async (lock) => {
         if (!lock)
           throw new UserError('This project is training in another tab. Watch it there, or stop it there first.');
-        const run = await TrainingRun.open(project, request, (event) => this.#tell(event));
+        const run = await RunSession.open(project, request, (event) => this.#tell(event));
         this.#run = run;
         run.announce();
         try {

@@ -1,5 +1,5 @@
 import type { OnnxModelOptions } from '../datasets/transformers-js.ts';
-import type { NamedFile } from './picture-host.ts';
+import type { NamedFile } from '../common/named-file.ts';
 
 /** A model of the hub by its name, which is fetched, or the files of a folder of the person's own. */
 export type OnnxModelSource = { hub: string } | { files: readonly NamedFile[] };

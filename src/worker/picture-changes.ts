@@ -14,7 +14,7 @@ export type PictureChange =
   | { kind: 'mask'; id: string; mask: Blob | null; label: string };
 
 /** What a change makes of the pictures. */
-export function changed(before: PictureSnapshot, change: PictureChange): Partial<PictureSnapshot> {
+export function applyPictureChange(before: PictureSnapshot, change: PictureChange): Partial<PictureSnapshot> {
   const { rows } = before;
   switch (change.kind) {
     case 'remove': {

@@ -1,8 +1,9 @@
+import type { NamedFile } from '../common/named-file.ts';
 import type { BucketOptions } from '../datasets/pictures/buckets.ts';
 import { browserDecoder } from '../datasets/pictures/browser-decoder.ts';
 import { withTriggerWord } from '../datasets/pictures/captions.ts';
 import { importPictures, PictureImportError, type PictureFiles } from '../datasets/pictures/import-pictures.ts';
-import { settlePictures } from '../datasets/pictures/judge.ts';
+import { reassessPictures } from '../datasets/pictures/judge.ts';
 import { pictureQuality, type PictureQuality } from '../datasets/pictures/quality.ts';
 import type { PictureReport, PictureRow } from '../datasets/pictures/types.ts';
 import { UserError } from '../common/errors.ts';
@@ -26,7 +27,7 @@ import { errorMessage, isAbort } from './errors.ts';
 import { History } from './history.ts';
 import type { OnnxModelSource } from './onnx-model.ts';
 import { pictureSources } from './picture-sources.ts';
-import { changed, joinReports, type PictureChange, type PictureFields } from './picture-changes.ts';
+import { applyPictureChange, joinReports, type PictureChange, type PictureFields } from './picture-changes.ts';
 import { captionFrom, changedMasks, type PictureSnapshot, type PictureWords } from './picture-history.ts';
 
 export type { PictureChange, PictureFields } from './picture-changes.ts';
@@ -48,12 +49,6 @@ export interface PictureImportOutcome {
   report: PictureReport | null;
   /** Why nothing was kept; empty where something was. */
   failure: string;
-}
-
-/** A file with its path where it lay in a folder: captions and repeats may stand in the names. */
-export interface NamedFile {
-  name: string;
-  file: File;
 }
 
 /** Sizes for training at so many pixels a side: in steps of 64 as usual, finer for models that draw small. */
@@ -86,7 +81,7 @@ export class PictureHost {
       await this.#load(projectId, triggerWord, resolution);
       const { history, record } = this.#open();
       this.#open().resolution = resolution;
-      const settled = settlePictures(history.now.rows, bucketOptions(resolution));
+      const settled = reassessPictures(history.now.rows, bucketOptions(resolution));
       if (record && JSON.stringify(settled) !== JSON.stringify(history.now.rows)) {
         history.replace({ rows: settled });
         await writePictures(this.#record(history.now, {}), settled);
@@ -141,10 +136,10 @@ export class PictureHost {
     return this.#inTurn(async () => {
       const { history, resolution } = this.#open();
       const before = history.now;
-      const after = changed(before, change);
+      const after = applyPictureChange(before, change);
       // Shapes and near repeats depend on all pictures and their crops.
       if (change.kind === 'remove' || change.kind === 'set') {
-        after.rows = settlePictures(after.rows ?? before.rows, bucketOptions(resolution));
+        after.rows = reassessPictures(after.rows ?? before.rows, bucketOptions(resolution));
       }
       history.apply(change.label, after);
       await this.#keep(before, () => history.drop());

@@ -8,8 +8,8 @@ import type {
   SamplePoint,
   SoundSamplePoint,
   StepPoint,
-  Task,
 } from '../storage/records.ts';
+import type { Task } from '../common/task.ts';
 
 /** The base that comes with the page; every other id names a record in the database. */
 export const EMBEDDED_BASE = 'embedded:voice';

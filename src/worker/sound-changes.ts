@@ -44,7 +44,7 @@ export function withTemplate({ files, clips, words }: SoundSnapshot): Clip[] {
 }
 
 /** What a change makes of the songs and clips. */
-export function changed(before: SoundSnapshot, change: PlainSoundChange): Partial<SoundSnapshot> {
+export function applySoundChange(before: SoundSnapshot, change: PlainSoundChange): Partial<SoundSnapshot> {
   const { files, clips } = before;
   switch (change.kind) {
     case 'set': {

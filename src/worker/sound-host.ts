@@ -15,9 +15,9 @@ import type { BundleClip } from '../tasks/sound/bundle.ts';
 import { errorMessage } from './errors.ts';
 import { History } from './history.ts';
 import type { OnnxModelSource } from './onnx-model.ts';
-import type { NamedFile } from './picture-host.ts';
+import type { NamedFile } from '../common/named-file.ts';
 import {
-  changed,
+  applySoundChange,
   joinReports,
   withClip,
   type EdgeChange,
@@ -130,7 +130,7 @@ export class SoundHost {
       const { history } = this.#open();
       const before = history.now;
       const listens = change.kind === 'edges' || change.kind === 'add';
-      const after = listens ? { clips: withClip(before, await this.#heard(change)) } : changed(before, change);
+      const after = listens ? { clips: withClip(before, await this.#heard(change)) } : applySoundChange(before, change);
       // Whether a clip is there twice depends on all of them.
       history.apply(change.label, after.clips ? { ...after, clips: settleClips(after.clips) } : after);
       await this.#keep(() => history.drop());

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unzipSync } from 'fflate';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { joined } from '../../src/common/floats.ts';
+import { concatFloats } from '../../src/common/floats.ts';
 import { beginProject, fillField, goToStep, overflow, violations, visit, type Visit } from './visit.ts';
 import { silence, song, tune, wav } from './sound-files.ts';
 
@@ -123,7 +123,11 @@ describe('songs that arrive', () => {
 
   it('skips silence, and finds all of it again after a reload', async () => {
     const { page } = visitor;
-    const two = joined([tune(12, RATE, { root: 180 }), silence(8, RATE), tune(11, RATE, { root: 290, tempo: 90 })]);
+    const two = concatFloats([
+      tune(12, RATE, { root: 180 }),
+      silence(8, RATE),
+      tune(11, RATE, { root: 290, tempo: 90 }),
+    ]);
     await page.setInputFiles(SONGS, [
       { name: 'two dances.wav', mimeType: 'audio/wav', buffer: wav([two], RATE) },
       { name: 'two dances.txt', mimeType: 'text/plain', buffer: Buffer.from('two dances on a harp') },

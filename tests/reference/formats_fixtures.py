@@ -1,4 +1,4 @@
-"""Writes the fixtures of tests/formats anew: small tokenizers with the ids that transformers gives, chat templates with
+"""Writes the fixtures of tests/fixtures/formats anew: small tokenizers with the ids that transformers gives, chat templates with
 its renderings, learning rates of its schedules, PEFT's choice of target modules and a saved adapter, and torch's
 rounding to bfloat16 and half.
 

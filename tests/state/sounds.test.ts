@@ -8,7 +8,12 @@ import { suggestSoundPrompts } from '../../src/state/sound-words.ts';
 import { colourMap } from '../../src/state/sound-view.ts';
 import { newProject, type RunRecord } from '../../src/storage/records.ts';
 import { History } from '../../src/worker/history.ts';
-import { changed, withClip, type PlainSoundChange, type SoundSnapshot } from '../../src/worker/sound-changes.ts';
+import {
+  applySoundChange,
+  withClip,
+  type PlainSoundChange,
+  type SoundSnapshot,
+} from '../../src/worker/sound-changes.ts';
 
 function file(id: string, fields: Partial<SoundFile> = {}): SoundFile {
   return {
@@ -67,7 +72,7 @@ const start: SoundSnapshot = {
 };
 
 describe('changes of clips', () => {
-  const after = (change: PlainSoundChange): SoundSnapshot => ({ ...start, ...changed(start, change) });
+  const after = (change: PlainSoundChange): SoundSnapshot => ({ ...start, ...applySoundChange(start, change) });
 
   it('writes the words of all clips anew but those written by hand', () => {
     const words = { triggerWord: 'zilo', template: '{trigger}, {genre}' };
@@ -85,7 +90,7 @@ describe('changes of clips', () => {
 
   it('says what a model heard where the template asks for it', () => {
     const words = { triggerWord: '', template: '{tags}, {genre}' };
-    const heard = changed(
+    const heard = applySoundChange(
       { ...start, words },
       { kind: 'set', changes: [{ id: '1', fields: { tagged: ['fiddle', 'dance'] } }], label: '' },
     );
@@ -94,7 +99,7 @@ describe('changes of clips', () => {
 
   it('removes a song with its clips, and brings both back', () => {
     const history = new History(start);
-    history.apply('Remove a', changed(start, { kind: 'removeFiles', ids: ['a'], label: '' }));
+    history.apply('Remove a', applySoundChange(start, { kind: 'removeFiles', ids: ['a'], label: '' }));
     expect(history.now.files.map(({ id }) => id)).toEqual(['b']);
     expect(history.now.clips.map(({ id }) => id)).toEqual(['3']);
     history.undo();

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../src/common/errors.ts';
-import { formatBytes, storageError } from '../../src/storage/errors.ts';
+import { storageError } from '../../src/storage/errors.ts';
+import { formatBytes } from '../../src/common/format.ts';
 import { checkpointsToDrop } from '../../src/storage/runs.ts';
 
 describe('which checkpoints give way', () => {

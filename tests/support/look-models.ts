@@ -1,12 +1,12 @@
 import { vaeDecoder, vaeEncoder } from '../../src/models/stable-diffusion/autoencoder-kl.ts';
 import { ModelBuilder } from '../../src/models/layers/builder.ts';
 import { clipText, declareClipText } from '../../src/models/clip/text-encoder.ts';
-import type { DiffusionFolder } from '../../src/models/stable-diffusion/checkpoint.ts';
+import type { DiffusionCheckpoint } from '../../src/models/stable-diffusion/checkpoint.ts';
 import { Graph } from '../../src/engine/graph.ts';
 import type { WeightSpec } from '../../src/engine/graph.ts';
 import { unet } from '../../src/models/stable-diffusion/unet-2d-condition.ts';
 
-type Described = Pick<DiffusionFolder, 'unet' | 'vae' | 'textEncoders'>;
+type Described = Pick<DiffusionCheckpoint, 'unet' | 'vae' | 'textEncoders'>;
 
 /** A graph that declares every weight of a model. */
 export function wholeGraph({ unet: config, vae, textEncoders }: Described): Graph {

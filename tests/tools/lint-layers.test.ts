@@ -1,8 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ESLint } from 'eslint';
 import { beforeAll, expect, test } from 'vitest';
-import { LAYERS, isAllowed } from '../../tools/eslint-layers.js';
+import { KNOWS, LAYERS, isAllowed } from '../../tools/eslint-layers.js';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 let eslint: ESLint;
@@ -34,6 +35,7 @@ test.each([
   ['the address of a worker', 'src/tasks/a.ts', "export const x = new URL('../worker/b.ts', import.meta.url);\n"],
   ['a component', 'src/state/a.svelte.ts', "import X from '../app/X.svelte';\nexport const y = X;\n"],
   ['the engine reaching for storage', 'src/engine/a.ts', "import { x } from '../storage/b.ts';\nx();\n"],
+  ['what every layer may use reaching for one', 'src/common/a.ts', "import { x } from '../engine/b.ts';\nx();\n"],
   ['the page reaching into the terminal', 'src/app/a.ts', "import { x } from '../headless/b.ts';\nx();\n"],
 ])('%s that goes up is an error', async (_what, path, code) => {
   const found = (await messages(path, code)).filter((message) => message.startsWith('athanor/'));
@@ -41,7 +43,7 @@ test.each([
   expect(found[0]).toMatch(/^athanor\/layers: '\w+' must not import from '\w+'/);
 });
 
-test('imports that go down, stay, or fetch the error class of all layers are fine', async () => {
+test('imports that go down or stay are fine', async () => {
   expect(await messages('src/app/a.ts', "import { x } from '../state/b.ts';\nx();\n")).toEqual([]);
   expect(await messages('src/models/a.ts', "import { x } from './b.ts';\nx();\n")).toEqual([]);
   expect(
@@ -50,7 +52,7 @@ test('imports that go down, stay, or fetch the error class of all layers are fin
   expect(
     await messages(
       'src/datasets/a.ts',
-      "import { UserError } from '../engine/errors.ts';\nexport const y = UserError;\n",
+      "import { UserError } from '../common/errors.ts';\nexport const y = UserError;\n",
     ),
   ).toEqual([]);
   expect(await messages('src/headless/a.ts', "import { x } from '../tasks/b.ts';\nx();\n")).toEqual([]);
@@ -68,4 +70,12 @@ test('a folder that is no layer, and Node in the page, are errors', async () => 
 test('no two layers may import each other', () => {
   for (const a of LAYERS)
     for (const b of LAYERS) if (a !== b) expect(isAllowed(a, b) && isAllowed(b, a), `${a}, ${b}`).toBe(false);
+});
+
+test('docs/architecture.md says of each layer what the rule allows', () => {
+  const doc = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+  const rows = [...doc.matchAll(/^\| `src\/(\w+)` *\|[^|]*\|([^|]*)\|$/gm)];
+  const said = Object.fromEntries(rows.map(([, layer, knows]) => [layer, knows!.trim()]));
+  const held = Object.entries(KNOWS).map(([layer, knows]) => [layer, knows.join(', ') || 'nothing']);
+  expect(said).toEqual(Object.fromEntries(held));
 });

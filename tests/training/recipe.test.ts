@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../src/common/errors.ts';
-import { parseRecipe, recipeFields, recipeToJSON, TASKS, totalSteps, warmupSteps } from '../../src/training/recipe.ts';
+import { parseRecipe, recipeFields, recipeToJSON, totalSteps, warmupSteps } from '../../src/training/recipe.ts';
+import { TASKS } from '../../src/common/task.ts';
 import { learningRate } from '../../src/training/schedule.ts';
 import type { ScheduleOptions } from '../../src/training/schedule.ts';
 import { fixture } from '../support/disk-folder.ts';

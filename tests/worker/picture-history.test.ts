@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { PictureReport, PictureRow } from '../../src/datasets/pictures/types.ts';
-import { changed, joinReports } from '../../src/worker/picture-changes.ts';
+import { applyPictureChange, joinReports } from '../../src/worker/picture-changes.ts';
 import { History } from '../../src/worker/history.ts';
 import { changedMasks, withWords, type PictureSnapshot } from '../../src/worker/picture-history.ts';
 
@@ -42,7 +42,7 @@ describe('the history of a set of pictures', () => {
     ] as const;
     const moments = [history.now];
     for (const change of changes) {
-      history.apply(change.label, changed(history.now, change));
+      history.apply(change.label, applyPictureChange(history.now, change));
       moments.push(history.now);
     }
     expect(ids(moments[1]!)).toEqual(['a', 'c']);
@@ -91,7 +91,7 @@ describe('words of many pictures', () => {
 
   it('come back from the pattern where asked', () => {
     const byHand = { ...start, rows: [row('a', { caption: 'mine', captionByHand: true }), row('b', { caption: 'x' })] };
-    const after = changed(byHand, { kind: 'template', ids: ['a'], label: '' });
+    const after = applyPictureChange(byHand, { kind: 'template', ids: ['a'], label: '' });
     expect(after.rows?.map(({ caption, captionByHand }) => [caption, captionByHand])).toEqual([
       ['a photo of zilo', false],
       ['x', false],

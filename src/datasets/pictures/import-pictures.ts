@@ -5,7 +5,7 @@ import type { BucketOptions } from './buckets.ts';
 import { cropAround, proposeMiddle } from './crop.ts';
 import { readAll, sha256 } from './file-bytes.ts';
 import { guessFraming } from './framing.ts';
-import { settlePictures } from './judge.ts';
+import { reassessPictures } from './judge.ts';
 import { masksAll, maskFromPixels, maskToPixels } from './masks.ts';
 import { colourShares, differenceHash, lookOf, sharpnessOf } from './measures.ts';
 import { PictureReporter } from './reporter.ts';
@@ -124,7 +124,7 @@ class Importer {
     }
     onProgress?.({ fraction: 1, file: '', rows: this.#rows.length });
     const existing = this.#options.existing ?? [];
-    const settled = settlePictures([...existing, ...this.#rows], this.#options.buckets);
+    const settled = reassessPictures([...existing, ...this.#rows], this.#options.buckets);
     const report = this.#reporter.finish(settled.slice(existing.length), settled.length);
     if (this.#rows.length === 0 && existing.length === 0) throw new PictureImportError(nothingKept(report), report);
     return { rows: settled, report };

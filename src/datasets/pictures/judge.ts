@@ -56,7 +56,7 @@ export function unlikeOthers(colours: readonly (readonly number[] | undefined)[]
  * Rows with bucket, crop and warnings as they are among each other at this resolution. Called after every change of the set
  * or of the resolution. A crop by hand stays and decides the bucket; the middle of the others stays.
  */
-export function settlePictures(rows: readonly PictureRow[], options: BucketOptions): PictureRow[] {
+export function reassessPictures(rows: readonly PictureRow[], options: BucketOptions): PictureRow[] {
   const shapes = rows.map((row) => (row.cropByHand ? row.crop : row));
   const buckets = assignBuckets(shapes, options);
   const near = new Set(nearGroups(rows.map(({ hash }) => hash)).flat());

@@ -1,5 +1,5 @@
 /** Channels: many to two, two to one, pieces to one. */
-import { joined } from '../../common/floats.ts';
+import { concatFloats } from '../../common/floats.ts';
 
 /** What each speaker gives to the left; the right is its mirror. The deep channel (LFE) is left out, as ITU-R BS.775 says. */
 const SPEAKERS = { L: [1, 0], R: [0, 1], C: [Math.SQRT1_2, Math.SQRT1_2], X: [0, 0] } as const;
@@ -52,4 +52,4 @@ export function toMono(channels: readonly Float32Array<ArrayBuffer>[]): Float32A
 
 /** Pieces of each channel, one after the other. */
 export const joinedChannels = (pieces: readonly (readonly Float32Array[])[]): Float32Array<ArrayBuffer>[] =>
-  (pieces[0] ?? []).map((_, channel) => joined(pieces.map((piece) => piece[channel]!)));
+  (pieces[0] ?? []).map((_, channel) => concatFloats(pieces.map((piece) => piece[channel]!)));

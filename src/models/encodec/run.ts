@@ -1,5 +1,5 @@
 import { UserError } from '../../common/errors.ts';
-import { joined } from '../../common/floats.ts';
+import { concatFloats } from '../../common/floats.ts';
 import type { InputData } from '../../engine/program.ts';
 import type { CodecPart } from './encodec.ts';
 import { inputSpan, rowInputs } from './encodec.ts';
@@ -59,7 +59,9 @@ async function encodeChannel(codec: CodecRun, samples: Float32Array<ArrayBuffer>
     codec,
     'encoder.down',
     { frames, length: samples.length },
-    (starts, span) => ({ x: joined(starts.map((s) => cutRows(samples, 1, span.start + s * span.rate, span.rows))) }),
+    (starts, span) => ({
+      x: concatFloats(starts.map((s) => cutRows(samples, 1, span.start + s * span.rate, span.rows))),
+    }),
     gather(features, widest),
   );
   const lstm = new LstmBlocks(codec, 'encoder.lstm', features, widest);
@@ -69,7 +71,7 @@ async function encodeChannel(codec: CodecRun, samples: Float32Array<ArrayBuffer>
     codec,
     'encoder.codes',
     { frames, length: frames },
-    (starts, span) => ({ x: joined(starts.map((s) => cutRows(lstm.heard, widest, span.start + s, span.rows))) }),
+    (starts, span) => ({ x: concatFloats(starts.map((s) => cutRows(lstm.heard, widest, span.start + s, span.rows))) }),
     (outputs, start, window, size) => {
       for (let k = 0; k < codebooks; k++) {
         const list = outputs[`codes.${k}`]!;

@@ -1,4 +1,4 @@
-import { joined } from '../../common/floats.ts';
+import { concatFloats } from '../../common/floats.ts';
 import type { InputData } from '../../engine/program.ts';
 import { inputSpan, rowInputs } from './encodec.ts';
 import { hopLength } from './encodec-config.ts';
@@ -59,7 +59,7 @@ export class ChannelStream {
         this.#played = end;
       },
     );
-    return joined(pieces);
+    return concatFloats(pieces);
   }
 
   #put(into: Float32Array, y: Float32Array, start: number, frames: number, width: number): void {

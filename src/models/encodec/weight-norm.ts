@@ -1,6 +1,6 @@
 import { UserError } from '../../common/errors.ts';
 import type { Checkpoint } from '../files/checkpoint.ts';
-import { shown } from '../../common/json.ts';
+import { quoteValue } from '../../common/json.ts';
 
 /** A layer's magnitudes and directions, as torch's two forms of weight normalisation store them. */
 const FORMS = [
@@ -50,10 +50,10 @@ export function requireShape(checkpoint: Checkpoint, name: string, shape: readon
   const entry = checkpoint.tensors.get(name);
   const folder = checkpoint.folder.name;
   if (!entry)
-    throw new UserError(`“${folder}” has no tensor ${shown(name)}, which the model needs. Is a file missing?`);
+    throw new UserError(`“${folder}” has no tensor ${quoteValue(name)}, which the model needs. Is a file missing?`);
   if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
     throw new UserError(
-      `Tensor ${shown(name)} in ${entry.file} of “${folder}” has the shape [${entry.shape.join(', ')}]; ` +
+      `Tensor ${quoteValue(name)} in ${entry.file} of “${folder}” has the shape [${entry.shape.join(', ')}]; ` +
         `the model's configuration asks for [${shape.join(', ')}]. The two do not belong together.`,
     );
   }

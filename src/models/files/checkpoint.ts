@@ -2,7 +2,7 @@ import { UserError } from '../../common/errors.ts';
 import { decodeFloats } from './dtypes.ts';
 import { readJson } from './folder.ts';
 import type { ModelFolder } from './folder.ts';
-import { isJsonObject, shown } from '../../common/json.ts';
+import { isJsonObject, quoteValue } from '../../common/json.ts';
 import { parseSafetensors } from './safetensors.ts';
 import type { TensorEntry } from './safetensors.ts';
 
@@ -63,7 +63,7 @@ export class Checkpoint {
     const entry = this.tensors.get(name);
     if (!entry) {
       throw new UserError(
-        `“${this.folder.name}” has no tensor ${shown(name)}, which its config.json asks for. Is a file missing?`,
+        `“${this.folder.name}” has no tensor ${quoteValue(name)}, which its config.json asks for. Is a file missing?`,
       );
     }
     return entry;
@@ -74,7 +74,7 @@ export class Checkpoint {
     const entry = this.#entry(name);
     if (entry.shape.length !== shape.length || entry.shape.some((dim, i) => dim !== shape[i])) {
       throw new UserError(
-        `Tensor ${shown(name)} in ${entry.file} of “${this.folder.name}” has the shape [${entry.shape.join(', ')}]; ` +
+        `Tensor ${quoteValue(name)} in ${entry.file} of “${this.folder.name}” has the shape [${entry.shape.join(', ')}]; ` +
           `its config.json asks for [${shape.join(', ')}]. The two files do not belong together.`,
       );
     }
@@ -115,7 +115,7 @@ export class Checkpoint {
   /** A floating-point tensor as float32, whole: for small ones such as norms. */
   async readFloats(name: string): Promise<Float32Array<ArrayBuffer>> {
     const entry = this.#entry(name);
-    return decodeFloats(await this.read(name), entry.dtype, `Tensor ${shown(name)} in ${entry.file}`);
+    return decodeFloats(await this.read(name), entry.dtype, `Tensor ${quoteValue(name)} in ${entry.file}`);
   }
 }
 
@@ -136,12 +136,12 @@ async function readSharded(
     // Only a file of this very folder: what stands in an index is not to be followed anywhere else.
     if (typeof file !== 'string' || !/^[^/\\]+\.safetensors$/.test(file)) {
       throw new UserError(
-        `${indexName} in “${folder.name}” names ${shown(file)} as a file of weights, which it cannot be.`,
+        `${indexName} in “${folder.name}” names ${quoteValue(file)} as a file of weights, which it cannot be.`,
       );
     }
     if (!names.includes(file)) {
       throw new UserError(
-        `${shown(file)} is missing in “${folder.name}”: its index says that tensor ${shown(name)} lies there. Add the file.`,
+        `${quoteValue(file)} is missing in “${folder.name}”: its index says that tensor ${quoteValue(name)} lies there. Add the file.`,
       );
     }
     let shard = shards.get(file);
@@ -152,7 +152,7 @@ async function readSharded(
     const entry = shard.get(name);
     if (!entry) {
       throw new UserError(
-        `${file} in “${folder.name}” does not hold tensor ${shown(name)}, although the index says so. Download both again.`,
+        `${file} in “${folder.name}” does not hold tensor ${quoteValue(name)}, although the index says so. Download both again.`,
       );
     }
     tensors.set(name, entry);

@@ -1,5 +1,5 @@
 import { UserError } from '../../common/errors.ts';
-import { isJsonObject, shown } from '../../common/json.ts';
+import { isJsonObject, quoteValue } from '../../common/json.ts';
 
 /** Reads one component's untrusted configuration, naming the file and field of what is missing, wrong or not supported. */
 export class ComponentConfig {
@@ -14,7 +14,7 @@ export class ComponentConfig {
   }
 
   wrong(name: string, needed: string): UserError {
-    return new UserError(`${this.file} says ${name} is ${shown(this.values[name] ?? null)}; ${needed}.`);
+    return new UserError(`${this.file} says ${name} is ${quoteValue(this.values[name] ?? null)}; ${needed}.`);
   }
 
   has(name: string): boolean {
@@ -87,7 +87,7 @@ export class ComponentConfig {
       if (value !== supported) {
         throw this.wrong(
           name,
-          supported === null ? 'models with it are not supported' : `only ${shown(supported)} is supported`,
+          supported === null ? 'models with it are not supported' : `only ${quoteValue(supported)} is supported`,
         );
       }
     }

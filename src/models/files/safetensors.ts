@@ -2,7 +2,7 @@ import { UserError } from '../../common/errors.ts';
 import { DTYPE_BYTES, f32ToBf16, f32ToF16, isSafetensorsDtype } from './dtypes.ts';
 import type { SafetensorsDtype } from './dtypes.ts';
 import type { ModelFolder } from './folder.ts';
-import { parseUniqueJson, shown } from '../../common/json.ts';
+import { parseUniqueJson, quoteValue } from '../../common/json.ts';
 
 /** The safetensors library refuses longer headers too. */
 const LONGEST_HEADER = 100_000_000;
@@ -76,7 +76,7 @@ function parseMetadata(value: unknown, broken: Broken): Record<string, string> {
   if (value === null) return {};
   if (!isRecord(value)) throw broken('its metadata is not a JSON object');
   for (const [key, text] of Object.entries(value)) {
-    if (typeof text !== 'string') throw broken(`its metadata field ${shown(key)} is not a string`);
+    if (typeof text !== 'string') throw broken(`its metadata field ${quoteValue(key)} is not a string`);
   }
   return value as Record<string, string>;
 }
@@ -89,15 +89,15 @@ interface FileBounds {
 }
 
 function parseEntry(name: string, value: unknown, { path, dataStart, size, broken }: FileBounds): TensorEntry {
-  const tensor = `tensor ${shown(name)}`;
+  const tensor = `tensor ${quoteValue(name)}`;
   if (!isRecord(value)) throw broken(`${tensor} is not described by a JSON object`);
   const { dtype, shape, data_offsets: offsets } = value;
-  if (!isSafetensorsDtype(dtype)) throw broken(`${tensor} has the unknown dtype ${shown(dtype)}`);
+  if (!isSafetensorsDtype(dtype)) throw broken(`${tensor} has the unknown dtype ${quoteValue(dtype)}`);
   if (!Array.isArray(shape) || !shape.every(isSize)) {
-    throw broken(`${tensor} has the shape ${shown(shape)}, which is not a list of sizes`);
+    throw broken(`${tensor} has the shape ${quoteValue(shape)}, which is not a list of sizes`);
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
-    throw broken(`${tensor} has data_offsets ${shown(offsets)}, which are not two positions`);
+    throw broken(`${tensor} has data_offsets ${quoteValue(offsets)}, which are not two positions`);
   }
   const [begin, end] = offsets as [number, number];
   if (begin > end) throw broken(`${tensor} ends (${end}) before it begins (${begin})`);
@@ -120,10 +120,10 @@ function checkTiling(entries: TensorEntry[], dataStart: number, size: number, br
   let before: TensorEntry | undefined;
   for (const entry of entries) {
     if (entry.begin < position) {
-      throw broken(`the bytes of tensors ${shown(before?.name)} and ${shown(entry.name)} overlap`);
+      throw broken(`the bytes of tensors ${quoteValue(before?.name)} and ${quoteValue(entry.name)} overlap`);
     }
     if (entry.begin > position) {
-      throw broken(`${entry.begin - position} bytes before tensor ${shown(entry.name)} belong to no tensor`);
+      throw broken(`${entry.begin - position} bytes before tensor ${quoteValue(entry.name)} belong to no tensor`);
     }
     position = entry.end;
     before = entry;

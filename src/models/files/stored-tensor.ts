@@ -2,9 +2,10 @@ import { UserError } from '../../common/errors.ts';
 import type { WeightSpec } from '../../engine/graph.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { DTYPE_BYTES, decodeFloats } from './dtypes.ts';
-import { shown } from '../../common/json.ts';
+import { quoteValue } from '../../common/json.ts';
 import type { TensorEntry } from './safetensors.ts';
-import { STORED, encoded } from '../causal-lm/weights.ts';
+import { STORED } from './precision.ts';
+import { encoded } from './precision.ts';
 
 /** Where a model's tensor lies: in a file's tensor, or in a part of one. */
 export interface StoredTensor {
@@ -38,7 +39,9 @@ export function requireStored(
   const folder = checkpoint.folder.name;
   const entry = checkpoint.tensors.get(stored.name);
   if (!entry)
-    throw new UserError(`“${folder}” has no tensor ${shown(stored.name)}, which the model needs. Is a file missing?`);
+    throw new UserError(
+      `“${folder}” has no tensor ${quoteValue(stored.name)}, which the model needs. Is a file missing?`,
+    );
   const rows = shape[0]! * (slice?.of ?? 1);
   const [columns] = shape.slice(1);
   const area = kernel ? kernel[0] * kernel[1] : 1;
@@ -51,7 +54,7 @@ export function requireStored(
   }
   if (!expected.some((form) => form.length === entry.shape.length && form.every((dim, i) => dim === entry.shape[i]))) {
     throw new UserError(
-      `Tensor ${shown(stored.name)} in ${entry.file} of “${folder}” has the shape [${entry.shape.join(', ')}]; ` +
+      `Tensor ${quoteValue(stored.name)} in ${entry.file} of “${folder}” has the shape [${entry.shape.join(', ')}]; ` +
         `the model's configuration asks for [${expected[0]!.join(', ')}] (${name}). The two do not belong together.`,
     );
   }
@@ -88,7 +91,7 @@ export async function* streamStored(
   const convert = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> =>
     STORED[entry.dtype] === dtype
       ? bytes
-      : encoded(decodeFloats(bytes, entry.dtype, `Tensor ${shown(name)} in ${entry.file}`), dtype);
+      : encoded(decodeFloats(bytes, entry.dtype, `Tensor ${quoteValue(name)} in ${entry.file}`), dtype);
   if (transposed) {
     // A projection of a few megabytes: read whole.
     const words = new WORDS[width]((await checkpoint.read(name)).slice().buffer);

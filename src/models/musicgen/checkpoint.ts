@@ -14,8 +14,9 @@ import { MusicgenTokenizer } from '../t5/tokenizer.ts';
 import { foldWeightNorm, normedWeight, requireShape } from '../encodec/weight-norm.ts';
 import { requireStored, streamStored } from '../files/stored-tensor.ts';
 import { DISTANCES, distanceBias } from '../t5/encoder.ts';
-import type { Precision } from '../causal-lm/weights.ts';
-import { deviceDtype, encoded } from '../causal-lm/weights.ts';
+import type { Precision } from '../files/precision.ts';
+import { deviceDtype } from '../files/precision.ts';
+import { encoded } from '../files/precision.ts';
 
 /** Folded weights are handed over in pieces of so many numbers. */
 const PIECE = 1024 * 1024;
@@ -35,7 +36,7 @@ type Source = WeightSpec['sources'][number];
  * their weight normalisation applied and their taps before their channels; tables that follow from others (positions,
  * T5's distances, the lengths of codebook entries) are computed here, in float64.
  */
-export class MusicgenFolder implements WeightSource {
+export class MusicgenCheckpoint implements WeightSource {
   readonly name: string;
   readonly config: MusicgenConfig;
   readonly #folder: ModelFolder;
@@ -49,13 +50,13 @@ export class MusicgenFolder implements WeightSource {
   }
 
   /** Reads headers and configurations only. Throws UserError, naming file and field, for what is missing or not supported. */
-  static async open(folder: ModelFolder): Promise<MusicgenFolder> {
+  static async open(folder: ModelFolder): Promise<MusicgenCheckpoint> {
     const has = (path: string): boolean => folder.files.includes(path);
     if (!has('config.json'))
       throw new UserError(`“${folder.name}” has no config.json. Choose the folder of a MusicGen model.`);
     const generation = has('generation_config.json') ? await readJson(folder, 'generation_config.json') : undefined;
     const config = parseMusicgenConfig(await readJson(folder, 'config.json'), generation);
-    return new MusicgenFolder(folder, await Checkpoint.open(folder), config);
+    return new MusicgenCheckpoint(folder, await Checkpoint.open(folder), config);
   }
 
   /** Throws UserError where its files are missing or broken. */

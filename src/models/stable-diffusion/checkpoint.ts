@@ -17,8 +17,8 @@ import type { StoredTensor } from '../files/stored-tensor.ts';
 import { requireStored, streamStored } from '../files/stored-tensor.ts';
 import type { UnetConfig } from './unet-2d-condition.ts';
 import { parseUnetConfig } from './unet-2d-condition.ts';
-import type { Precision } from '../causal-lm/weights.ts';
-import { STORED } from '../causal-lm/weights.ts';
+import type { Precision } from '../files/precision.ts';
+import { STORED } from '../files/precision.ts';
 
 export type DiffusionFamily = 'sd1' | 'sd2' | 'sdxl';
 
@@ -35,7 +35,7 @@ export interface TextEncoder {
  * the original releases. Tensors are asked for by the names of today's diffusers and transformers, with the component's name
  * in front (“text_encoder.text_model.…”); convolutions come with their pixels before their channels.
  */
-export class DiffusionFolder implements WeightSource {
+export class DiffusionCheckpoint implements WeightSource {
   readonly name: string;
   readonly family: DiffusionFamily;
   readonly unet: UnetConfig;
@@ -72,9 +72,9 @@ export class DiffusionFolder implements WeightSource {
   }
 
   /** Reads headers and configurations only. Throws UserError, naming file and field, for what is missing or not supported. */
-  static async open(folder: ModelFolder): Promise<DiffusionFolder> {
+  static async open(folder: ModelFolder): Promise<DiffusionCheckpoint> {
     const parts = (await isOriginal(folder)) ? await originalParts(folder) : await folderParts(folder);
-    return new DiffusionFolder(folder.name, parts);
+    return new DiffusionCheckpoint(folder.name, parts);
   }
 
   #checkTogether(): void {

@@ -5,7 +5,7 @@ import type { ComponentName } from './checkpoint.ts';
 import { Checkpoint } from '../files/checkpoint.ts';
 import type { ModelFolder } from '../files/folder.ts';
 import { readJson, readText } from '../files/folder.ts';
-import { isJsonObject, shown } from '../../common/json.ts';
+import { isJsonObject, quoteValue } from '../../common/json.ts';
 import type { TensorEntry } from '../files/safetensors.ts';
 import type { StoredTensor } from '../files/stored-tensor.ts';
 import type { UnetConfig } from './unet-2d-condition.ts';
@@ -59,14 +59,14 @@ async function checkIndex(folder: ModelFolder): Promise<void> {
   const index = await readJson(folder, 'model_index.json');
   if (!isJsonObject(index))
     throw new UserError(`model_index.json in “${folder.name}” is not a JSON object. Download it again.`);
-  const pipeline = shown(index['_class_name'] ?? 'a pipeline');
+  const pipeline = quoteValue(index['_class_name'] ?? 'a pipeline');
   for (const [component, classes] of Object.entries(CLASSES)) {
     const entry = index[component];
     if (!Array.isArray(entry)) continue;
     const name: unknown = entry[1];
     if (name !== null && name !== undefined && !classes.includes(name as string)) {
       throw new UserError(
-        `“${folder.name}” (${pipeline}) has a ${component} of the class ${shown(name)}; supported is ${classes.join(', ')}, as in Stable Diffusion 1, 2 and XL.`,
+        `“${folder.name}” (${pipeline}) has a ${component} of the class ${quoteValue(name)}; supported is ${classes.join(', ')}, as in Stable Diffusion 1, 2 and XL.`,
       );
     }
   }

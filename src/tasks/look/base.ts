@@ -7,17 +7,17 @@ import type { Device } from '../../engine/device.ts';
 import type { Graph } from '../../engine/graph.ts';
 import { clipTextModules } from '../../models/clip/text-encoder.ts';
 import type { ClipTokenizer } from '../../models/clip/tokenizer.ts';
-import { DiffusionFolder } from '../../models/stable-diffusion/checkpoint.ts';
+import { DiffusionCheckpoint } from '../../models/stable-diffusion/checkpoint.ts';
 import { readJson } from '../../models/files/folder.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import { isJsonObject } from '../../common/json.ts';
 import { NoiseSchedule } from '../../models/schedulers/noise-schedule.ts';
 import type { UnetConfig } from '../../models/stable-diffusion/unet-2d-condition.ts';
 import { unetModules, unetSizeMultiple } from '../../models/stable-diffusion/unet-2d-condition.ts';
-import type { Precision } from '../../models/causal-lm/weights.ts';
-import { parsePrecision } from '../../models/causal-lm/weights.ts';
+import type { Precision } from '../../models/files/precision.ts';
+import { parsePrecision } from '../../models/files/precision.ts';
 import type { AdaptableBase } from '../adapter-slot.ts';
-import { PartedBase } from '../parted-base.ts';
+import { ComponentBase } from '../component-base.ts';
 import { TEXT_TARGETS } from './adapter.ts';
 import type { LookGraphOptions } from './graphs.ts';
 import { lossGraph, textGraph, unetGraph, vaeWeights } from './graphs.ts';
@@ -43,8 +43,8 @@ const lastParts = (module: string): string =>
 const withoutComponent = (module: string): string => module.slice(module.indexOf('.') + 1);
 
 /** An image model's description, and its weights on the device, each part from when it is first needed. */
-export class LookBase extends PartedBase<LookPart> implements AdaptableBase {
-  readonly folder: DiffusionFolder;
+export class LookBase extends ComponentBase<LookPart> implements AdaptableBase {
+  readonly folder: DiffusionCheckpoint;
   readonly precision: Precision;
   readonly schedule: NoiseSchedule;
   readonly cache: LookCache | undefined;
@@ -56,7 +56,7 @@ export class LookBase extends PartedBase<LookPart> implements AdaptableBase {
   private constructor(
     device: Device,
     files: ModelFolder,
-    folder: DiffusionFolder,
+    folder: DiffusionCheckpoint,
     zerosForEmptyPrompt: boolean,
     options: LoadLookOptions,
   ) {
@@ -71,12 +71,12 @@ export class LookBase extends PartedBase<LookPart> implements AdaptableBase {
 
   /** Reads the descriptions of all parts and loads the UNet. Throws UserError for what is missing, wrong or not supported. */
   static async load(device: Device, files: ModelFolder, options: LoadLookOptions = {}): Promise<LookBase> {
-    const folder = await DiffusionFolder.open(files);
+    const folder = await DiffusionCheckpoint.open(files);
     const index = files.files.includes('model_index.json') ? await readJson(files, 'model_index.json') : {};
     const asksZeros = !isJsonObject(index) || index['force_zeros_for_empty_prompt'] !== false;
     const base = new LookBase(device, files, folder, folder.family === 'sdxl' && asksZeros, options);
     try {
-      await base.loadPart('unet', options);
+      await base.loadComponent('unet', options);
       return base;
     } catch (error) {
       base.destroy();
@@ -147,7 +147,7 @@ export class LookBase extends PartedBase<LookPart> implements AdaptableBase {
   }
 
   /** Both text encoders lie in one store. */
-  protected override partOf(key: string): LookPart {
+  protected override componentOf(key: string): LookPart {
     return key.startsWith('text_encoder') ? 'text' : key.startsWith('vae.') ? 'vae' : 'unet';
   }
 

@@ -1,4 +1,4 @@
-import { joined } from '../../common/floats.ts';
+import { concatFloats } from '../../common/floats.ts';
 import { clipTextInputs } from '../../models/clip/text-encoder.ts';
 import { toRows } from '../../models/layers/feature-rows.ts';
 import type { TextEncoder } from '../../models/stable-diffusion/checkpoint.ts';
@@ -88,10 +88,10 @@ export function makeBatch(
     config,
     { images, ...size, contextLength },
     {
-      sample: joined(noisy),
+      sample: concatFloats(noisy),
       timesteps: rows.map(({ timestep }) => timestep),
-      ...(given && { encoderHiddenStates: joined(texts.map(({ states }) => states)) }),
-      ...(given && pooled && { textEmbeds: joined(texts.map((text) => text.pooled!)) }),
+      ...(given && { encoderHiddenStates: concatFloats(texts.map(({ states }) => states)) }),
+      ...(given && pooled && { textEmbeds: concatFloats(texts.map((text) => text.pooled!)) }),
       timeIds: rows.flatMap(({ timeIds = [] }) => [...timeIds]),
     },
   );
@@ -99,7 +99,7 @@ export function makeBatch(
     program: programName(size),
     inputs: Object.assign({}, ...tokens, {
       ...inputs,
-      target: toRows(joined(targets), channels, pixels),
+      target: toRows(concatFloats(targets), channels, pixels),
       weight: weights,
     }) as Batch['inputs'],
     labelTokens: 1,

@@ -1,7 +1,7 @@
 import type { LoraConfig } from '../../adapters/lora-config.ts';
 import type { LookFamily } from '../../adapters/kohya-names.ts';
 import { UserError } from '../../common/errors.ts';
-import { shown } from '../../common/json.ts';
+import { quoteValue } from '../../common/json.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { oneLine, slug } from '../bundle-words.ts';
 import { datasetToml, promptFile, readme, skyYaml, trainScript } from './bundle-text.ts';
@@ -94,7 +94,9 @@ function copied(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 function pictureName(file: string, bytes: Uint8Array, number: number): { stem: string; name: string } {
   const ending = ENDINGS.find(([, matches]) => matches(bytes))?.[0];
   if (ending === undefined) {
-    throw new UserError(`${shown(file)} is not a PNG, JPEG, WebP or BMP picture, so sd-scripts could not read it.`);
+    throw new UserError(
+      `${quoteValue(file)} is not a PNG, JPEG, WebP or BMP picture, so sd-scripts could not read it.`,
+    );
   }
   const stem = `${String(number).padStart(3, '0')}-${slug(file.replace(/\.[A-Za-z0-9]+$/, ''), 'picture')}`;
   return { stem, name: `${stem}.${ending}` };
@@ -129,7 +131,7 @@ export function makeKohyaBundle(options: BundleOptions): Map<string, Uint8Array<
     const path = `${masks === undefined ? 'pictures' : 'masked-pictures'}/repeats-${repeats}`;
     const stem = addTo({ path, repeats, count: 0, ...(masks !== undefined && { masks }) }, file, bytes, caption);
     if (masks === undefined || !mask) continue;
-    if (!ENDINGS[0]![1](mask)) throw new UserError(`The mask of ${shown(file)} is not a PNG picture.`);
+    if (!ENDINGS[0]![1](mask)) throw new UserError(`The mask of ${quoteValue(file)} is not a PNG picture.`);
     files.set(`${masks}/${stem}.png`, copied(mask));
   }
   if (recipe.with_prior_preservation) {

@@ -2,7 +2,7 @@ import type { Pixels } from '../../datasets/pictures/types.ts';
 import { UserError } from '../../common/errors.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { LookBase } from './base.ts';
-import type { Drawer } from './drawer.ts';
+import type { ImagePipeline } from './image-pipeline.ts';
 import type { PictureSource, PrepareEvent } from './types.ts';
 
 /** Seeds of class pictures begin here, far from those that people choose. */
@@ -33,7 +33,7 @@ function row(id: string, prompt: string, side: number): PictureSource['row'] {
  * kept for later runs. Only the first run with these words draws them.
  */
 export async function* drawClassPictures(
-  drawer: Drawer,
+  drawer: ImagePipeline,
   base: LookBase,
   recipe: Recipe,
   signal: AbortSignal | undefined,

@@ -1,7 +1,7 @@
 import { UserError } from '../../common/errors.ts';
 import { Program } from '../../engine/program.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
-import { joined } from '../../common/floats.ts';
+import { concatFloats } from '../../common/floats.ts';
 import { fromRows } from '../../models/layers/feature-rows.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import type { TensorData } from '../../models/files/safetensors.ts';
@@ -9,9 +9,9 @@ import { createSampler } from '../../models/schedulers/sampler.ts';
 import { unetInputs } from '../../models/stable-diffusion/unet-2d-condition.ts';
 import { TensorFile } from '../tensor-file.ts';
 import { denoise } from './denoise.ts';
-import { unetPlan } from './drawer.ts';
+import { unetPlan } from './image-pipeline.ts';
 import { LookCodec } from './encoders.ts';
-import type { LookModel } from './look.ts';
+import type { LookModel } from './model.ts';
 import type { TextState } from './text.ts';
 
 const COMPONENTS = ['text_encoder', 'unet', 'vae_encoder', 'vae_decoder', 'sampler'] as const;
@@ -31,7 +31,7 @@ const row = (values: Float32Array, i: number, length: number): Float32Array<Arra
 
 async function textEncoder(model: LookModel, file: TensorFile): Promise<TensorData[]> {
   const { base } = model;
-  await base.need('text');
+  await base.load('text');
   const codec = new LookCodec(base);
   try {
     const names = base.folder.textEncoders.length > 1 ? ['input_ids', 'input_ids_2'] : ['input_ids'];
@@ -42,10 +42,10 @@ async function textEncoder(model: LookModel, file: TensorFile): Promise<TensorDa
       const ids = given.map(({ values }) => Uint32Array.from(values.subarray(i * length, (i + 1) * length)));
       texts.push(await codec.encodeIds(ids, model.adapter));
     }
-    const states = joined(texts.map((text) => text.states));
+    const states = concatFloats(texts.map((text) => text.states));
     const shape = [rows, length, states.length / (rows * length)];
     if (!texts[0]?.pooled) return [f32('last_hidden_state', shape, states)];
-    const pooled = joined(texts.map((text) => text.pooled!));
+    const pooled = concatFloats(texts.map((text) => text.pooled!));
     return [f32('encoder_hidden_states', shape, states), f32('text_embeds', [rows, pooled.length / rows], pooled)];
   } finally {
     codec.release();
@@ -81,7 +81,7 @@ async function unet(model: LookModel, file: TensorFile): Promise<TensorData[]> {
 
 async function vaeEncoder(model: LookModel, file: TensorFile): Promise<TensorData[]> {
   const { base } = model;
-  await base.need('vae');
+  await base.load('vae');
   const codec = new LookCodec(base);
   try {
     const { values, shape } = await file.floats('pixel_values', [undefined, 3, undefined, undefined]);
@@ -93,8 +93,8 @@ async function vaeEncoder(model: LookModel, file: TensorFile): Promise<TensorDat
     const { size } = made[0]!;
     const latent = [images, base.folder.vae.latentChannels, size.height, size.width];
     return [
-      f32('mean', latent, joined(made.map(({ mean }) => mean))),
-      f32('logvar', latent, joined(made.map(({ logvar }) => logvar))),
+      f32('mean', latent, concatFloats(made.map(({ mean }) => mean))),
+      f32('logvar', latent, concatFloats(made.map(({ logvar }) => logvar))),
     ];
   } finally {
     codec.release();
@@ -103,7 +103,7 @@ async function vaeEncoder(model: LookModel, file: TensorFile): Promise<TensorDat
 
 async function vaeDecoder(model: LookModel, file: TensorFile): Promise<TensorData[]> {
   const { base } = model;
-  await base.need('vae');
+  await base.load('vae');
   const codec = new LookCodec(base);
   try {
     const { latentChannels, outChannels } = base.folder.vae;
@@ -114,7 +114,7 @@ async function vaeDecoder(model: LookModel, file: TensorFile): Promise<TensorDat
       pictures.push(await codec.decode(row(values, i, latentChannels * height * width), { height, width }));
     }
     const { latentFactor: factor } = base;
-    return [f32('sample', [images, outChannels, height * factor, width * factor], joined(pictures))];
+    return [f32('sample', [images, outChannels, height * factor, width * factor], concatFloats(pictures))];
   } finally {
     codec.release();
   }
@@ -176,7 +176,7 @@ async function sampler(model: LookModel, file: TensorFile, options: Record<strin
         }),
       );
     }
-    return [f32('latents', shape, joined(drawn))];
+    return [f32('latents', shape, concatFloats(drawn))];
   } finally {
     program.destroy();
   }

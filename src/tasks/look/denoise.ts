@@ -1,7 +1,7 @@
 import { RandomStream } from '../../common/random.ts';
 import type { Program } from '../../engine/program.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
-import { joined } from '../../common/floats.ts';
+import { concatFloats } from '../../common/floats.ts';
 import { fromRows } from '../../models/layers/feature-rows.ts';
 import type { Sampler } from '../../models/schedulers/sampler.ts';
 import type { UnetConfig } from '../../models/stable-diffusion/unet-2d-condition.ts';
@@ -48,9 +48,9 @@ export async function denoise(
   let sample: Float64Array = Float64Array.from(latents, (value) => value * sampler.initNoiseSigma);
   const shape = { images, ...size, contextLength: positive.contextLength };
   const told = {
-    encoderHiddenStates: joined(texts.map(({ states }) => states)),
+    encoderHiddenStates: concatFloats(texts.map(({ states }) => states)),
     ...(positive.pooled && {
-      textEmbeds: joined(texts.map(({ pooled }) => pooled!)),
+      textEmbeds: concatFloats(texts.map(({ pooled }) => pooled!)),
       timeIds: texts.flatMap(() => [...(timeIds ?? [])]),
     }),
   };
@@ -58,7 +58,7 @@ export async function denoise(
     options.signal?.throwIfAborted();
     const seen = sampler.scaleModelInput(sample, i);
     const inputs = unetInputs(config, shape, {
-      sample: joined(texts.map(() => seen)),
+      sample: concatFloats(texts.map(() => seen)),
       timesteps: texts.map(() => timestep),
       ...told,
     });

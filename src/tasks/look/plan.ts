@@ -11,7 +11,7 @@ import { LookBase } from './base.ts';
 import type { LookPart } from './base.ts';
 import type { LatentSize } from './batch.ts';
 import { programName } from './batch.ts';
-import { unetPlan } from './drawer.ts';
+import { unetPlan } from './image-pipeline.ts';
 import { LookCodec } from './encoders.ts';
 import { lossGraph } from './graphs.ts';
 

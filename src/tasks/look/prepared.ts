@@ -2,7 +2,7 @@ import { UserError } from '../../common/errors.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { rowBatches } from '../../training/row-batches.ts';
-import type { RunData } from '../../training/run.ts';
+import type { RunData } from '../../training/training-loop.ts';
 import { TensorFile } from '../tensor-file.ts';
 import type { LookBase } from './base.ts';
 import type { BatchContext, LatentSize, NoisyRow } from './batch.ts';
@@ -42,7 +42,7 @@ async function textsOf(
   const first = await file.integers('input_ids', [rows, undefined]);
   const hasTwo = base.folder.textEncoders.length > 1;
   const second = hasTwo ? await file.integers('input_ids_2', [rows, undefined]) : undefined;
-  await base.need('text');
+  await base.load('text');
   const texts: TextState[] = [];
   for (let i = 0; i < rows; i++) {
     const idsOf = ({ values, shape }: { values: Int32Array; shape: readonly number[] }): Uint32Array<ArrayBuffer> =>
@@ -68,7 +68,7 @@ async function latentsOf(
   const noise = await file.floats('vae_noise', [rows, channels, size.height, size.width]);
   const each = channels * size.height * size.width;
   const values = new Float32Array(rows * each);
-  await base.need('vae');
+  await base.load('vae');
   for (let i = 0; i < rows; i++) {
     const { mean, deviation } = await codec.encodePicture(part(pixels.values, i, 3 * height * width), height, width);
     for (let at = 0; at < each; at++) values[i * each + at] = mean[at]! + deviation[at]! * noise.values[i * each + at]!;

@@ -1,6 +1,6 @@
 import { RandomStream } from '../../common/random.ts';
 import type { Recipe } from '../../training/recipe.ts';
-import type { RunData } from '../../training/run.ts';
+import type { RunData } from '../../training/training-loop.ts';
 import type { Placed } from '../../training/sized-batches.ts';
 import { EpochBatches, sizedBatches } from '../../training/sized-batches.ts';
 import type { Batch } from '../../training/trainer.ts';

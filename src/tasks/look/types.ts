@@ -1,5 +1,5 @@
 import type { PictureRow, Pixels } from '../../datasets/pictures/types.ts';
-import type { RunEvent } from '../../training/run.ts';
+import type { RunEvent } from '../../training/training-loop.ts';
 
 export type { TaskCache as LookCache } from '../cache.ts';
 

@@ -9,11 +9,11 @@ import type { MusicgenConfig } from '../../models/musicgen/musicgen-config.ts';
 import { musicgenModules, positionRows } from '../../models/musicgen/decoder.ts';
 import { channelCodebooks, framesOfSteps } from '../../models/musicgen/delay.ts';
 import type { MusicgenTokenizer } from '../../models/t5/tokenizer.ts';
-import { MusicgenFolder } from '../../models/musicgen/checkpoint.ts';
-import type { Precision } from '../../models/causal-lm/weights.ts';
-import { parsePrecision } from '../../models/causal-lm/weights.ts';
+import { MusicgenCheckpoint } from '../../models/musicgen/checkpoint.ts';
+import type { Precision } from '../../models/files/precision.ts';
+import { parsePrecision } from '../../models/files/precision.ts';
 import type { AdaptableBase } from '../adapter-slot.ts';
-import { PartedBase } from '../parted-base.ts';
+import { ComponentBase } from '../component-base.ts';
 import { SOUND_TARGETS, soundExtras } from './adapter.ts';
 import { codecWeights } from './codec-graphs.ts';
 import type { SoundGraphOptions } from './graphs.ts';
@@ -34,13 +34,13 @@ export type SoundPart = 'decoder' | 'text' | 'codec';
 const SOUND_PARTS: readonly SoundPart[] = ['decoder', 'text', 'codec'];
 
 /** A music model's description, and its weights on the device, each part from when it is first needed. */
-export class SoundBase extends PartedBase<SoundPart> implements AdaptableBase {
-  readonly folder: MusicgenFolder;
+export class SoundBase extends ComponentBase<SoundPart> implements AdaptableBase {
+  readonly folder: MusicgenCheckpoint;
   readonly precision: Precision;
   readonly cache: SoundCache | undefined;
   #tokenizer: Promise<MusicgenTokenizer> | undefined;
 
-  private constructor(device: Device, folder: MusicgenFolder, options: LoadSoundOptions) {
+  private constructor(device: Device, folder: MusicgenCheckpoint, options: LoadSoundOptions) {
     super(device, folder, SOUND_PARTS);
     this.folder = folder;
     this.precision = parsePrecision(options.precision);
@@ -49,9 +49,9 @@ export class SoundBase extends PartedBase<SoundPart> implements AdaptableBase {
 
   /** Reads the descriptions of all parts and loads the decoder. Throws UserError for what is missing, wrong or not supported. */
   static async load(device: Device, files: ModelFolder, options: LoadSoundOptions = {}): Promise<SoundBase> {
-    const base = new SoundBase(device, await MusicgenFolder.open(files), options);
+    const base = new SoundBase(device, await MusicgenCheckpoint.open(files), options);
     try {
-      await base.loadPart('decoder', options);
+      await base.loadComponent('decoder', options);
       return base;
     } catch (error) {
       base.destroy();
@@ -117,7 +117,7 @@ export class SoundBase extends PartedBase<SoundPart> implements AdaptableBase {
     return part === 'text' ? textGraph(options, { texts: 1, length: 1 }) : codecWeights(options);
   }
 
-  protected override partOf(key: string): SoundPart {
+  protected override componentOf(key: string): SoundPart {
     return key.startsWith('text_encoder') ? 'text' : key.startsWith('audio_encoder') ? 'codec' : 'decoder';
   }
 

@@ -54,7 +54,7 @@ export class SoundCodec {
   }
 
   async #program(part: CodecPart, size: { frames: number; windows: number }): Promise<Program> {
-    await this.#base.need('codec');
+    await this.#base.load('codec');
     return this.#programs.get(`${part} ${size.frames} ${size.windows}`, () => this.#plan(part, size));
   }
 

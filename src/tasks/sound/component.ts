@@ -8,7 +8,7 @@ import { TensorFile } from '../tensor-file.ts';
 import { SoundCodec } from './codec.ts';
 import { logitsGraph } from './graphs.ts';
 import { maskedTokens } from './prepared.ts';
-import type { SoundModel } from './sound.ts';
+import type { SoundModel } from './model.ts';
 import { TextEncoder } from './text-encoder.ts';
 
 type Runner = (model: SoundModel, file: TensorFile) => Promise<TensorData[]>;
@@ -61,7 +61,7 @@ async function decoder(model: SoundModel, file: TensorFile): Promise<TensorData[
     Array.from({ length: rows }, (__, r) => Array.from(row(given.values, r * codebooks + k, length))).flat(),
   );
   const shape = { rows, length, textLength };
-  await base.need('decoder');
+  await base.load('decoder');
   const { buffers, hook } = model.adapter;
   const program = await Program.build(base.device, base.planOf(logitsGraph(base.graphOptions(hook), shape)), {
     weights: base,

@@ -94,7 +94,7 @@ export class Composer {
     if (this.#ready?.key === key) return this.#ready;
     this.#release();
     const { device } = this.#base;
-    await this.#base.need('decoder');
+    await this.#base.load('decoder');
     await this.#run?.arenas.allocate(device);
     const ready: Partial<Ready> & { buffers: GPUBuffer[] } = { buffers: [] };
     const states = new Map<string, GPUBuffer>();

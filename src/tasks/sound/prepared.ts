@@ -2,7 +2,7 @@ import { UserError } from '../../common/errors.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { rowBatches } from '../../training/row-batches.ts';
-import type { RunData } from '../../training/run.ts';
+import type { RunData } from '../../training/training-loop.ts';
 import { TensorFile } from '../tensor-file.ts';
 import type { SoundBase } from './base.ts';
 import type { SoundRow, TextState } from './batch.ts';

@@ -2,7 +2,7 @@ import { RandomStream } from '../../common/random.ts';
 import type { MusicgenConfig } from '../../models/musicgen/musicgen-config.ts';
 import { delayedLabels, stepsOfFrames } from '../../models/musicgen/delay.ts';
 import type { Recipe } from '../../training/recipe.ts';
-import type { RunData } from '../../training/run.ts';
+import type { RunData } from '../../training/training-loop.ts';
 import type { Placed } from '../../training/sized-batches.ts';
 import { EpochBatches, sizedBatches } from '../../training/sized-batches.ts';
 import type { Batch } from '../../training/trainer.ts';

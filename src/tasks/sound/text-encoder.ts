@@ -28,7 +28,7 @@ export class TextEncoder {
   }
 
   async #program(length: number): Promise<Program> {
-    await this.#base.need('text');
+    await this.#base.load('text');
     return this.#programs.get(String(length), () => this.plan(length));
   }
 

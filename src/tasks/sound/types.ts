@@ -1,5 +1,5 @@
 import type { SoundBlock } from '../../datasets/sounds/types.ts';
-import type { RunEvent } from '../../training/run.ts';
+import type { RunEvent } from '../../training/training-loop.ts';
 
 export type { TaskCache as SoundCache } from '../cache.ts';
 

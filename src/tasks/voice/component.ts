@@ -5,7 +5,7 @@ import type { ModelFolder } from '../../models/files/folder.ts';
 import type { TensorData } from '../../models/files/safetensors.ts';
 import { makeBatch, readTokenRows } from './examples.ts';
 import { logitsGraph } from './graphs.ts';
-import type { VoiceModel } from './voice.ts';
+import type { VoiceModel } from './model.ts';
 
 /** Runs a part of the model by itself on tensors from a file, for comparison with the reference libraries. */
 export async function runComponent(

@@ -5,7 +5,7 @@ import type { ModelFolder } from '../../models/files/folder.ts';
 import { parseSafetensors } from '../../models/files/safetensors.ts';
 import type { Tokenizer } from '../../models/causal-lm/tokenizer.ts';
 import type { Recipe } from '../../training/recipe.ts';
-import type { RunData } from '../../training/run.ts';
+import type { RunData } from '../../training/training-loop.ts';
 import type { Batch } from '../../training/trainer.ts';
 import type { FitReport, PackedSequence, TokenRow } from './packing.ts';
 import { IGNORED, packRows, padRow, padRows, shuffledOrder, splitHeldOut, tokenRanges } from './packing.ts';

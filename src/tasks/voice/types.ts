@@ -1,6 +1,6 @@
 import type { Message } from '../../datasets/rows.ts';
 import type { LoraConfig } from '../../adapters/lora-config.ts';
-import type { RunEvent } from '../../training/run.ts';
+import type { RunEvent } from '../../training/training-loop.ts';
 
 /** What the page shows about a loaded base. */
 export interface ModelInfo {

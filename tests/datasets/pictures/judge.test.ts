@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { cropAround, middleOf, proposeMiddle } from '../../../src/datasets/pictures/crop.ts';
 import { guessFraming } from '../../../src/datasets/pictures/framing.ts';
-import { nearGroups, settlePictures, unlikeOthers } from '../../../src/datasets/pictures/judge.ts';
+import { nearGroups, reassessPictures, unlikeOthers } from '../../../src/datasets/pictures/judge.ts';
 import {
   areNear,
   colourDistance,
@@ -68,7 +68,7 @@ function row(fields: Partial<PictureRow> = {}): PictureRow {
   };
 }
 
-const settle = (rows: PictureRow[]) => settlePictures(rows, { resolution: 512 });
+const settle = (rows: PictureRow[]) => reassessPictures(rows, { resolution: 512 });
 const warned = (rows: PictureRow[], warning: PictureRow['warnings'][number]) =>
   settle(rows).map(({ warnings }) => warnings.includes(warning));
 
@@ -170,7 +170,7 @@ describe('settling', () => {
   it('keeps a crop by hand and the middle of the others when the resolution changes', () => {
     const by = row({ width: 1600, height: 900, crop: { x: 5, y: 6, width: 300, height: 500 }, cropByHand: true });
     const own = row({ width: 1600, height: 900, crop: { x: 700, y: 0, width: 900, height: 900 } });
-    const [hand, free] = settlePictures([by, own], { resolution: 64, step: 8 });
+    const [hand, free] = reassessPictures([by, own], { resolution: 64, step: 8 });
     expect(hand).toMatchObject({ crop: by.crop, bucket: [48, 80] });
     expect(free!.bucket).toEqual([80, 48]);
     expect(free!.crop.height).toBe(900);

@@ -3,7 +3,7 @@ import { listen, measure, proposeClips } from '../../../src/datasets/sounds/anal
 import type { Analysis } from '../../../src/datasets/sounds/analyse.ts';
 import { BandwidthMeter } from '../../../src/datasets/sounds/bandwidth.ts';
 import { PowerSpectrum } from '../../../src/datasets/sounds/fft.ts';
-import { joined } from '../../../src/common/floats.ts';
+import { concatFloats } from '../../../src/common/floats.ts';
 import { keyOf } from '../../../src/datasets/sounds/key.ts';
 import { isClipped, LevelMeter, silentChannel } from '../../../src/datasets/sounds/levels.ts';
 import {
@@ -79,7 +79,7 @@ describe('resampling', () => {
       const parts: Samples[] = [];
       for (let at = 0; at < samples.length; at += size) parts.push(resampler.push(samples.slice(at, at + size)));
       parts.push(resampler.end());
-      expect(joined(parts)).toEqual(whole);
+      expect(concatFloats(parts)).toEqual(whole);
     }
   });
 });
@@ -109,7 +109,7 @@ describe('loudness', () => {
   it('leaves silence and what is far below out of the mean, as EBU Tech 3341 tests it', () => {
     // Its third case: 10 s at -36, 60 s at -23, 10 s at -36 LUFS, shortened to a fifth.
     const at = (lufs: number, seconds: number): Samples => make(seconds, 48_000, sine(1000, 10 ** (lufs / 20)));
-    const stereo = joined([at(-36, 2), at(-23, 12), at(-36, 2), at(-90, 4)]);
+    const stereo = concatFloats([at(-36, 2), at(-23, 12), at(-36, 2), at(-90, 4)]);
     // It allows a tenth.
     expect(Math.abs(integrated([stereo, stereo], 48_000)! + 23)).toBeLessThan(0.1);
     expect(integrated([new Float32Array(48_000)], 48_000)).toBeNull();
@@ -137,7 +137,7 @@ describe('levels', () => {
     const cut = make(2, rate, (time) => Math.max(-1, Math.min(1, 1.4 * Math.sin(2 * Math.PI * 220 * time))));
     expect(isClipped(levels([loud], rate), 0, 2)).toBe(false);
     expect(isClipped(levels([cut], rate), 0, 2)).toBe(true);
-    const half = levels([joined([loud, cut])], rate);
+    const half = levels([concatFloats([loud, cut])], rate);
     expect([isClipped(half, 0, 2), isClipped(half, 2, 4)]).toEqual([false, true]);
   });
 
@@ -223,7 +223,7 @@ describe('music', () => {
     const first = song(24, rate, tempo, C_MAJOR);
     const second = song(24, rate, tempo, [[42, 54, 61, 66]]).map((value) => 0.5 * value) as Samples;
     const silence = new Float32Array(3 * rate);
-    const heard = await hear([joined([silence, first, second, silence, applause(8, rate)])], rate);
+    const heard = await hear([concatFloats([silence, first, second, silence, applause(8, rate)])], rate);
     const { clips, gaps, noise } = proposeClips(heard);
     expect(noise).toBe(false);
     expect(clips.length).toBe(2);

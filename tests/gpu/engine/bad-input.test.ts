@@ -7,7 +7,7 @@ import { Device } from '../../../src/engine/device.ts';
 import { UserError } from '../../../src/common/errors.ts';
 import { MemoryFolder } from '../../../src/models/files/folder.ts';
 import type { TensorData } from '../../../src/models/files/safetensors.ts';
-import { VoiceModel } from '../../../src/tasks/voice/voice.ts';
+import { VoiceModel } from '../../../src/tasks/voice/model.ts';
 import { FIXTURES } from '../../support/disk-folder.ts';
 import type { ConfigJson } from '../../support/tiny.ts';
 import {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DeviceLostError } from '../../../src/engine/device.ts';
 import type { ConfigJson } from '../../support/tiny.ts';
-import { VoiceModel } from '../../../src/tasks/voice/voice.ts';
+import { VoiceModel } from '../../../src/tasks/voice/model.ts';
 import { FIXTURES } from '../../support/disk-folder.ts';
 import { newSeed, ownDevice, quickRecipe, randomExamples, tinyFolder, trained } from './support.ts';
 

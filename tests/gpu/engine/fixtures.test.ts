@@ -6,10 +6,10 @@ import type { KernelFamily } from '../../../src/engine/kernels/kernel.ts';
 import { runComponent } from '../../../src/tasks/voice/component.ts';
 import { readPreparedBatch } from '../../../src/tasks/voice/examples.ts';
 import type { Examples } from '../../../src/tasks/voice/examples.ts';
-import { Generator } from '../../../src/tasks/voice/generator.ts';
+import { TextGenerator } from '../../../src/tasks/voice/text-generator.ts';
 import { packRows } from '../../../src/tasks/voice/packing.ts';
 import { greedy } from '../../../src/tasks/sampling.ts';
-import { VoiceModel } from '../../../src/tasks/voice/voice.ts';
+import { VoiceModel } from '../../../src/tasks/voice/model.ts';
 import { parseRecipe } from '../../../src/training/recipe.ts';
 import type { Recipe } from '../../../src/training/recipe.ts';
 import { FIXTURES, diskFolder } from '../../support/disk-folder.ts';
@@ -112,7 +112,7 @@ describe.each(FAMILIES)('greedy generation, %s family', (family) => {
       for (const which of family === 'gpu' ? (['adapter'] as const) : (['base', 'adapter'] as const)) {
         await model.useAdapter(which === 'base' ? null : diskFolder(join(FIXTURES, name, 'adapter-init')));
         const { device, weights } = model.base;
-        const generator = new Generator(device, model.base.graphOptions(model.hook), weights, model.adapterBuffers);
+        const generator = new TextGenerator(device, model.base.graphOptions(model.hook), weights, model.adapterBuffers);
         try {
           await generator.reserve(wanted.prompt_ids.length + wanted.max_new_tokens);
           const ids: number[] = [];

@@ -6,10 +6,10 @@ import type { Device } from '../../../src/engine/device.ts';
 import { Program } from '../../../src/engine/program.ts';
 import { IDLE_STEP } from '../../../src/engine/wgsl.ts';
 import { makeBatch } from '../../../src/tasks/voice/examples.ts';
-import { Generator } from '../../../src/tasks/voice/generator.ts';
+import { TextGenerator } from '../../../src/tasks/voice/text-generator.ts';
 import { logitsGraph } from '../../../src/tasks/voice/graphs.ts';
 import { padRow } from '../../../src/tasks/voice/packing.ts';
-import { VoiceModel } from '../../../src/tasks/voice/voice.ts';
+import { VoiceModel } from '../../../src/tasks/voice/model.ts';
 import type { ConfigJson } from '../../support/tiny.ts';
 import { FIXTURES } from '../../support/disk-folder.ts';
 import { Random } from '../../support/matmul.ts';
@@ -55,9 +55,9 @@ async function someAdapter(model: VoiceModel): Promise<Adapter> {
   return run.adapter;
 }
 
-const withGenerator = async <R>(model: VoiceModel, body: (generator: Generator) => Promise<R>): Promise<R> => {
+const withGenerator = async <R>(model: VoiceModel, body: (generator: TextGenerator) => Promise<R>): Promise<R> => {
   const { device, weights } = model.base;
-  const generator = new Generator(device, model.base.graphOptions(model.hook), weights, model.adapterBuffers);
+  const generator = new TextGenerator(device, model.base.graphOptions(model.hook), weights, model.adapterBuffers);
   try {
     return await body(generator);
   } finally {

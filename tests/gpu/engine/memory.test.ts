@@ -3,8 +3,8 @@ import { parseLoraConfig } from '../../../src/adapters/lora-config.ts';
 import type { LoraConfig } from '../../../src/adapters/lora-config.ts';
 import type { Device } from '../../../src/engine/device.ts';
 import type { PlanReport } from '../../../src/tasks/voice/types.ts';
-import type { VoiceModel } from '../../../src/tasks/voice/voice.ts';
-import { VoiceModel as Voice } from '../../../src/tasks/voice/voice.ts';
+import type { VoiceModel } from '../../../src/tasks/voice/model.ts';
+import { VoiceModel as Voice } from '../../../src/tasks/voice/model.ts';
 import type { Recipe } from '../../../src/training/recipe.ts';
 import {
   FAMILIES,

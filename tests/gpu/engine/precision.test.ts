@@ -4,7 +4,7 @@ import { f32ToBf16 } from '../../../src/models/files/dtypes.ts';
 import { writeSafetensors } from '../../../src/models/files/safetensors.ts';
 import type { TensorData } from '../../../src/models/files/safetensors.ts';
 import { runComponent } from '../../../src/tasks/voice/component.ts';
-import type { VoiceModel } from '../../../src/tasks/voice/voice.ts';
+import type { VoiceModel } from '../../../src/tasks/voice/model.ts';
 import { FAMILIES, familyDevice, newSeed, relativeError, tinyFolder, withModel } from './support.ts';
 
 const seed = newSeed();

@@ -5,7 +5,7 @@ import type { TensorData } from '../../../src/models/files/safetensors.ts';
 import type { Examples } from '../../../src/tasks/voice/examples.ts';
 import { padRow } from '../../../src/tasks/voice/packing.ts';
 import type { TrainingEvent } from '../../../src/tasks/voice/types.ts';
-import { VoiceModel } from '../../../src/tasks/voice/voice.ts';
+import { VoiceModel } from '../../../src/tasks/voice/model.ts';
 import { decodeRunState } from '../../../src/training/checkpoint.ts';
 import {
   LORA,

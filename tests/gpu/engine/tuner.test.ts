@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { choiceKey } from '../../../src/engine/kernels/choices.ts';
 import { candidates } from '../../../src/engine/kernels/matmul.ts';
 import { Device } from '../../../src/engine/device.ts';
-import { VoiceModel } from '../../../src/tasks/voice/voice.ts';
+import { VoiceModel } from '../../../src/tasks/voice/model.ts';
 import { testGpu } from '../../support/gpu.ts';
 import { FAMILIES, LORA, newSeed, ownDevice, quickRecipe, randomExamples, tinyFolder, trained } from './support.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { LookModel } from '../../../src/tasks/look/look.ts';
+import type { LookModel } from '../../../src/tasks/look/model.ts';
 import { FAMILIES } from '../../support/kernels.ts';
 import { BASES, checkComponent, componentsOf, loadBase } from './support.ts';
 

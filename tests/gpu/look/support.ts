@@ -4,7 +4,7 @@ import { lookTensorData } from '../../../src/adapters/diffusers-lora.ts';
 import { readLookAdapter } from '../../../src/adapters/look-files.ts';
 import type { KernelFamily } from '../../../src/engine/kernels/kernel.ts';
 import { runComponent } from '../../../src/tasks/look/component.ts';
-import { LookModel } from '../../../src/tasks/look/look.ts';
+import { LookModel } from '../../../src/tasks/look/model.ts';
 import { readPreparedRows } from '../../../src/tasks/look/prepared.ts';
 import { parseRecipe } from '../../../src/training/recipe.ts';
 import { FIXTURES, diskFolder } from '../../support/disk-folder.ts';

@@ -11,7 +11,12 @@ import {
   vaeEncoderInputs,
 } from '../../../src/models/stable-diffusion/autoencoder-kl.ts';
 import { ModelBuilder } from '../../../src/models/layers/builder.ts';
-import { clipText, clipTextInputs, declareClipText, parseClipTextConfig } from '../../../src/models/clip/text-encoder.ts';
+import {
+  clipText,
+  clipTextInputs,
+  declareClipText,
+  parseClipTextConfig,
+} from '../../../src/models/clip/text-encoder.ts';
 import { parseUnetConfig, unet, unetInputs } from '../../../src/models/stable-diffusion/unet-2d-condition.ts';
 import { fromRows } from '../../../src/models/layers/feature-rows.ts';
 import { fixture } from '../../support/disk-folder.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { SoundModel } from '../../../src/tasks/sound/sound.ts';
+import type { SoundModel } from '../../../src/tasks/sound/model.ts';
 import { FAMILIES } from '../../support/kernels.ts';
 import { CASES, checkComponent, componentsOf, loadBase } from './support.ts';
 

@@ -5,7 +5,7 @@ import { loraTensorData, readPeftFolder } from '../../../src/adapters/peft.ts';
 import type { KernelFamily } from '../../../src/engine/kernels/kernel.ts';
 import { runComponent } from '../../../src/tasks/sound/component.ts';
 import { readPreparedRows } from '../../../src/tasks/sound/prepared.ts';
-import { SoundModel } from '../../../src/tasks/sound/sound.ts';
+import { SoundModel } from '../../../src/tasks/sound/model.ts';
 import { parseRecipe } from '../../../src/training/recipe.ts';
 import { FIXTURES, diskFolder } from '../../support/disk-folder.ts';
 import { familyDevice } from '../../support/kernels.ts';

@@ -7,7 +7,7 @@ import type { CodecRun } from '../../../src/models/encodec/windows.ts';
 import { decodeSound, encodeSound } from '../../../src/models/encodec/run.ts';
 import { channelCodebooks } from '../../../src/models/musicgen/delay.ts';
 import { codecGraph } from '../../../src/tasks/sound/codec-graphs.ts';
-import type { SoundModel } from '../../../src/tasks/sound/sound.ts';
+import type { SoundModel } from '../../../src/tasks/sound/model.ts';
 import { FIXTURES, diskFolder } from '../../support/disk-folder.ts';
 import { ErrorNorm, readExpected } from '../../support/reference.ts';
 import { LIMITS, loadBase } from './support.ts';
@@ -21,7 +21,7 @@ describe.each(['sound-mono', 'sound-stereo'])('a sound in many small windows, %s
   let model: SoundModel;
   beforeAll(async () => {
     model = await loadBase(name, 'cpu');
-    await model.base.need('codec');
+    await model.base.load('codec');
   });
   afterAll(() => {
     for (const program of programs.values()) program.destroy();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../../src/common/errors.ts';
 import { parseDecoderConfig } from '../../../src/models/causal-lm/registry.ts';
-import { parsePrecision } from '../../../src/models/causal-lm/weights.ts';
+import { parsePrecision } from '../../../src/models/files/precision.ts';
 import { TINY } from '../../support/tiny.ts';
 
 describe('config.json of a base', () => {

@@ -15,7 +15,7 @@ import {
   positionTable,
 } from '../../../src/models/musicgen/decoder.ts';
 import { foldWeightNorm } from '../../../src/models/encodec/weight-norm.ts';
-import { MusicgenFolder } from '../../../src/models/musicgen/checkpoint.ts';
+import { MusicgenCheckpoint } from '../../../src/models/musicgen/checkpoint.ts';
 import { declareT5, t5Encoder } from '../../../src/models/t5/encoder.ts';
 import { diskFolder, FIXTURES, fixture } from '../../support/disk-folder.ts';
 
@@ -25,7 +25,7 @@ const config = fixture<Record<string, Record<string, unknown>>>(`${NAME}/config.
 const generation = fixture<Record<string, unknown>>(`${NAME}/generation_config.json`);
 
 /** Every weight that the model's graphs read. */
-function allWeights(model: MusicgenFolder): Graph {
+function allWeights(model: MusicgenCheckpoint): Graph {
   const graph = new Graph();
   const b = new ModelBuilder({ graph, dtypeOf: (name) => model.dtypeOf(name, 'stored') });
   const { text, audio, decoder } = model.config;
@@ -43,7 +43,7 @@ function allWeights(model: MusicgenFolder): Graph {
   return graph;
 }
 
-async function bytesOf(model: MusicgenFolder): Promise<Map<string, Uint8Array>> {
+async function bytesOf(model: MusicgenCheckpoint): Promise<Map<string, Uint8Array>> {
   const all = new Map<string, Uint8Array>();
   for (const { spec } of allWeights(model).weights.values()) {
     for (const { name, shape, kernel } of spec.sources) {
@@ -70,13 +70,13 @@ async function changed(rename: (tensor: TensorData) => TensorData | undefined): 
 }
 
 test('the fixture holds every weight that the graphs ask for', async () => {
-  const model = await MusicgenFolder.open(folder);
+  const model = await MusicgenCheckpoint.open(folder);
   expect(() => model.requireWeights(allWeights(model))).not.toThrow();
 });
 
 test('both forms of weight normalisation, and an older name of the embedding, are the same model', async () => {
-  const model = await MusicgenFolder.open(folder);
-  const older = await MusicgenFolder.open(
+  const model = await MusicgenCheckpoint.open(folder);
+  const older = await MusicgenCheckpoint.open(
     await changed((tensor) => ({
       ...tensor,
       name: tensor.name
@@ -108,12 +108,12 @@ test('rows of a normalised weight have the length that is stored, taps before ch
 });
 
 test('a missing tensor and one of another shape are named', async () => {
-  const gone = await MusicgenFolder.open(
+  const gone = await MusicgenCheckpoint.open(
     await changed((t) => (t.name === 'decoder.lm_heads.2.weight' ? undefined : t)),
   );
   expect(() => gone.requireWeights(allWeights(gone))).toThrow('no tensor decoder.lm_heads.2.weight');
   const g = 'audio_encoder.encoder.layers.0.conv.parametrizations.weight.original0';
-  const wrong = await MusicgenFolder.open(await changed((t) => (t.name === g ? { ...t, shape: [2, 2, 1] } : t)));
+  const wrong = await MusicgenCheckpoint.open(await changed((t) => (t.name === g ? { ...t, shape: [2, 2, 1] } : t)));
   expect(() => wrong.requireWeights(allWeights(wrong))).toThrow(
     `${g}” in model.safetensors of “changed” has the shape [2, 2, 1]`,
   );
@@ -127,7 +127,7 @@ test('positions are all cosines, then all sines, and an odd column of zeros', ()
 });
 
 test('LoRA is offered the decoder’s modules alone, heads and embeddings among them', async () => {
-  const model = await MusicgenFolder.open(folder);
+  const model = await MusicgenCheckpoint.open(folder);
   const modules = musicgenModules(model.config.decoder);
   const names = modules.map(({ name }) => name);
   expect(names).toContain('enc_to_dec_proj');
@@ -191,7 +191,7 @@ describe('what is not supported is refused, with file and field', () => {
   });
 
   test('more codebooks than the codec has, where it is used', async () => {
-    const { config: whole } = await MusicgenFolder.open(folder);
+    const { config: whole } = await MusicgenCheckpoint.open(folder);
     const b = new ModelBuilder({ graph: new Graph(), dtypeOf: () => 'f32' });
     const shape = { frames: 20, windows: 1, codebooks: 5 };
     expect(() => {
@@ -200,7 +200,7 @@ describe('what is not supported is refused, with file and field', () => {
   });
 
   test('a folder of another kind', async () => {
-    await expect(MusicgenFolder.open(new MemoryFolder('empty', new Map()))).rejects.toThrow('no config.json');
+    await expect(MusicgenCheckpoint.open(new MemoryFolder('empty', new Map()))).rejects.toThrow('no config.json');
   });
 });
 

@@ -4,7 +4,7 @@ import { UserError } from '../../../src/common/errors.ts';
 import type { WeightSpec } from '../../../src/engine/graph.ts';
 import { parseVaeConfig } from '../../../src/models/stable-diffusion/autoencoder-kl.ts';
 import { parseClipTextConfig } from '../../../src/models/clip/text-encoder.ts';
-import { DiffusionFolder } from '../../../src/models/stable-diffusion/checkpoint.ts';
+import { DiffusionCheckpoint } from '../../../src/models/stable-diffusion/checkpoint.ts';
 import { SD15_FACTS, SDXL_FACTS } from '../../../src/models/stable-diffusion/default-configs.ts';
 import { f16ToF32, f32ToF16 } from '../../../src/models/files/dtypes.ts';
 import { writeSafetensors } from '../../../src/models/files/safetensors.ts';
@@ -126,7 +126,7 @@ const oneFile = (each: Case, more: TensorData[] = []) => ({
 });
 
 async function streamed(
-  model: DiffusionFolder,
+  model: DiffusionCheckpoint,
   { name, shape, kernel }: Source,
   dtype: 'f32' | 'f16' | 'bf16' = 'f32',
 ) {
@@ -154,7 +154,7 @@ function deviceOrder({ shape, kernel }: Source, data: Float32Array): Float32Arra
   return out;
 }
 
-async function expectAll(model: DiffusionFolder, each: Case): Promise<void> {
+async function expectAll(model: DiffusionCheckpoint, each: Case): Promise<void> {
   const all = values(each);
   expect(all.size).toBeGreaterThan(300);
   for (const [name, { source, data }] of all) {
@@ -164,7 +164,7 @@ async function expectAll(model: DiffusionFolder, each: Case): Promise<void> {
 
 describe.each(Object.entries(cases))('%s', (family, each) => {
   test('every tensor of a diffusers folder', async () => {
-    const model = await DiffusionFolder.open(textFolder('base', diffusersFiles(each)));
+    const model = await DiffusionCheckpoint.open(textFolder('base', diffusersFiles(each)));
     expect([model.family, model.isOneFile]).toEqual([family, false]);
     model.requireWeights(wholeGraph(model));
     await expectAll(model, each);
@@ -174,7 +174,7 @@ describe.each(Object.entries(cases))('%s', (family, each) => {
   });
 
   test('every tensor of a checkpoint in one file, where diffusers finds it', async () => {
-    const model = await DiffusionFolder.open(textFolder('base', oneFile(each)));
+    const model = await DiffusionCheckpoint.open(textFolder('base', oneFile(each)));
     expect([model.family, model.isOneFile]).toEqual([family, true]);
     await expectAll(model, each);
     expect(model.parameters()).toBe([...values(each).values()].reduce((sum, { data }) => sum + data.length, 0));
@@ -196,7 +196,7 @@ describe.each(Object.entries(cases))('%s', (family, each) => {
         component.startsWith('text') ? 'model.fp16.safetensors' : 'diffusion_pytorch_model.fp16.safetensors',
       old,
     );
-    const model = await DiffusionFolder.open(textFolder('base', files));
+    const model = await DiffusionCheckpoint.open(textFolder('base', files));
     const name = 'unet.mid_block.resnets.0.conv1.weight';
     expect(model.dtypeOf(name, 'stored')).toBe('f16');
     expect(model.dtypeOf(name, 'f32')).toBe('f32');
@@ -263,21 +263,21 @@ test('built-in configurations are those of the real models', () => {
 test('the tokenizer of a one-file checkpoint lies beside it', async () => {
   const merges = readFileSync(`${FIXTURES}tokenizers/clip/merges.txt`, 'utf8');
   const files = { ...oneFile(cases.sdxl), 'vocab.json': tokenizer, 'merges.txt': merges };
-  const [first, second] = await (await DiffusionFolder.open(textFolder('base', files))).tokenizers();
+  const [first, second] = await (await DiffusionCheckpoint.open(textFolder('base', files))).tokenizers();
   expect(first!.padId).toBe(first!.eosId);
   expect(second!.padId).toBe(tokenizer['!']);
-  const without = await DiffusionFolder.open(textFolder('base', oneFile(cases.sd1)));
+  const without = await DiffusionCheckpoint.open(textFolder('base', oneFile(cases.sd1)));
   await expect(without.tokenizers()).rejects.toThrow(/vocab\.json and merges\.txt/);
 });
 
 test('marks of v prediction in a one-file checkpoint, and a schedule as Python writes it', async () => {
   const mark = (name: string): TensorData => ({ name, dtype: 'F32', shape: [0], data: new Float32Array(0) });
   const files = without(oneFile(cases.sdxl, [mark('v_pred'), mark('ztsnr')]), 'scheduler/scheduler_config.json');
-  const model = await DiffusionFolder.open(textFolder('base', files));
+  const model = await DiffusionCheckpoint.open(textFolder('base', files));
   expect(model.schedulerConfig).toMatchObject({ prediction_type: 'v_prediction', rescale_betas_zero_snr: true });
   const written = '{"beta_start": 0.00085, "lambda_min_clipped": -Infinity, "trained_betas": null}';
   const folder = textFolder('base', { ...diffusersFiles(cases.sd1), 'scheduler/scheduler_config.json': written });
-  expect((await DiffusionFolder.open(folder)).schedulerConfig).toMatchObject({ lambda_min_clipped: null });
+  expect((await DiffusionCheckpoint.open(folder)).schedulerConfig).toMatchObject({ lambda_min_clipped: null });
 });
 
 describe('what is refused, and why', () => {
@@ -371,16 +371,18 @@ describe('what is refused, and why', () => {
       /prediction_type/,
     ],
   ])('%s', async (_, files, message) => {
-    const opening = DiffusionFolder.open(textFolder('base', files as Record<string, object>));
+    const opening = DiffusionCheckpoint.open(textFolder('base', files as Record<string, object>));
     await expect(opening).rejects.toThrow(UserError);
     await expect(opening).rejects.toThrow(message);
   });
 
   test('tensors that are missing or of other shapes', async () => {
     const files = changed(sd1, 'unet', { block_out_channels: [4, 4, 8, 16] });
-    const model = await DiffusionFolder.open(textFolder('base', files));
+    const model = await DiffusionCheckpoint.open(textFolder('base', files));
     expect(() => model.requireWeights(wholeGraph(model))).toThrow(/has the shape \[8.*asks for \[16/);
-    const more = await DiffusionFolder.open(textFolder('base', changed(sd1, 'text_encoder', { num_hidden_layers: 3 })));
+    const more = await DiffusionCheckpoint.open(
+      textFolder('base', changed(sd1, 'text_encoder', { num_hidden_layers: 3 })),
+    );
     expect(() => more.requireWeights(wholeGraph(more))).toThrow(/no tensor .*layers\.2/);
   });
 });

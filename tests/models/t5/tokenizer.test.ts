@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { CharsMap } from '../../../src/models/t5/charsmap.ts';
-import { MusicgenFolder } from '../../../src/models/musicgen/checkpoint.ts';
+import { MusicgenCheckpoint } from '../../../src/models/musicgen/checkpoint.ts';
 import { NodeFolder } from '../../../src/headless/files.ts';
 
 const FIXTURE = 'tests/fixtures/sound-mono';
@@ -12,7 +12,7 @@ interface Text {
 }
 
 const texts = JSON.parse(readFileSync(`${FIXTURE}/texts.json`, 'utf8')) as Text[];
-const tokenizer = await (await MusicgenFolder.open(new NodeFolder(`${FIXTURE}/base`))).tokenizer();
+const tokenizer = await (await MusicgenCheckpoint.open(new NodeFolder(`${FIXTURE}/base`))).tokenizer();
 
 test.each(texts)('“$text” becomes the tokens that transformers gives it', ({ text, input_ids }) => {
   expect(Array.from(tokenizer.encode(text))).toEqual(input_ids);

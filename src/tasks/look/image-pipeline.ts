@@ -17,14 +17,14 @@ import type { DrawEvent, DrawRequest, SchedulerName } from './types.ts';
 
 export type Picture = Pixels;
 
-export type SettledRequest = Required<Omit<DrawRequest, 'signal' | 'latents'>>;
+export type CompleteRequest = Required<Omit<DrawRequest, 'signal' | 'latents'>>;
 
 const DEFAULT_SCHEDULER: SchedulerName = 'DPMSolverMultistepScheduler';
 
 /** A request with everything that it leaves open decided. Throws UserError where sizes or numbers cannot be drawn. */
-export function settled(base: LookBase, request: Omit<DrawRequest, 'signal' | 'latents'>): SettledRequest {
+export function withDefaults(base: LookBase, request: Omit<DrawRequest, 'signal' | 'latents'>): CompleteRequest {
   const { resolution } = base.info;
-  const whole: SettledRequest = {
+  const whole: CompleteRequest = {
     prompt: request.prompt,
     negative_prompt: request.negative_prompt ?? '',
     scheduler: request.scheduler ?? DEFAULT_SCHEDULER,
@@ -58,7 +58,7 @@ export function unetPlan(base: LookBase, adapter: Pick<AdapterSlot, 'hook'>, sha
  * Draws with a base and the adapter beside it. Programs are kept from picture to picture of one size; where arenas are
  * given (those of a training run, which stands still meanwhile) they take their turn there.
  */
-export class Drawer {
+export class ImagePipeline {
   readonly #base: LookBase;
   readonly #adapter: AdapterSlot;
   readonly #arenas: SharedArenas | undefined;
@@ -90,7 +90,7 @@ export class Drawer {
 
   /** Pictures one after the other, each of its own seed: seed, seed + 1, … */
   async *draw(request: DrawRequest): AsyncGenerator<DrawEvent> {
-    const whole = settled(this.#base, request);
+    const whole = withDefaults(this.#base, request);
     const base = this.#base;
     const sampler = () =>
       createSampler(whole.scheduler, base.folder.schedulerConfig, whole.num_inference_steps, {
@@ -106,7 +106,7 @@ export class Drawer {
         `The latents to start from hold ${given.length} numbers; ${count} are needed for a picture of ${whole.width} × ${whole.height}.`,
       );
     }
-    await base.need('unet', 'vae', 'text');
+    await base.load('unet', 'vae', 'text');
     const isGuided = whole.guidance_scale > 1;
     const positive = await this.#codec.encodeText(whole.prompt, this.#adapter, whole.strength);
     const negative = isGuided

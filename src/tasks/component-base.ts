@@ -6,24 +6,24 @@ import type { WeightSlices, WeightSource } from '../engine/weights.ts';
 import { WeightStore } from '../engine/weights.ts';
 
 /** A model on disk that says what it lacks of what a graph declares. */
-export interface PartedSource extends WeightSource {
+export interface ComponentSource extends WeightSource {
   /** Throws UserError where a weight is missing or of another shape. */
   requireWeights(graph: Graph): void;
 }
 
-export interface LoadPartOptions {
+export interface LoadComponentOptions {
   onProgress?: ((fraction: number) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
 
 /** A model of several parts, the weights of each on the device from when it is first needed. */
-export abstract class PartedBase<P extends string> implements WeightSlices {
+export abstract class ComponentBase<P extends string> implements WeightSlices {
   readonly device: Device;
-  readonly #source: PartedSource;
+  readonly #source: ComponentSource;
   readonly #parts: readonly P[];
   readonly #stores = new Map<P, WeightStore>();
 
-  protected constructor(device: Device, source: PartedSource, parts: readonly P[]) {
+  protected constructor(device: Device, source: ComponentSource, parts: readonly P[]) {
     this.device = device;
     this.#source = source;
     this.#parts = parts;
@@ -33,13 +33,13 @@ export abstract class PartedBase<P extends string> implements WeightSlices {
   protected abstract weightsGraph(part: P): Graph;
 
   /** The part that a weight's key belongs to. */
-  protected abstract partOf(key: string): P;
+  protected abstract componentOf(key: string): P;
 
   planOf(graph: Graph): ProgramPlan {
     return ProgramPlan.of(graph, this.device.target, this.device.bindingLimit);
   }
 
-  protected async loadPart(part: P, { onProgress, signal }: LoadPartOptions = {}): Promise<void> {
+  protected async loadComponent(part: P, { onProgress, signal }: LoadComponentOptions = {}): Promise<void> {
     if (this.#stores.has(part)) return;
     const graph = this.weightsGraph(part);
     this.#source.requireWeights(graph);
@@ -48,8 +48,8 @@ export abstract class PartedBase<P extends string> implements WeightSlices {
   }
 
   /** Loads the parts that are not there yet. */
-  async need(...parts: P[]): Promise<void> {
-    for (const part of parts) await this.loadPart(part);
+  async load(...parts: P[]): Promise<void> {
+    for (const part of parts) await this.loadComponent(part);
   }
 
   /** Bytes that these parts take on the device. */
@@ -58,19 +58,19 @@ export abstract class PartedBase<P extends string> implements WeightSlices {
   }
 
   /** Loads these parts and frees all others. */
-  async hold(parts: readonly P[]): Promise<void> {
-    this.release(...this.#parts.filter((part) => !parts.includes(part)));
-    await this.need(...parts);
+  async keepOnly(parts: readonly P[]): Promise<void> {
+    this.unload(...this.#parts.filter((part) => !parts.includes(part)));
+    await this.load(...parts);
   }
 
   slice(key: string): BufferSlice {
-    const store = this.#stores.get(this.partOf(key));
+    const store = this.#stores.get(this.componentOf(key));
     if (!store) throw new Error(`the weight ${key} was not loaded`);
     return store.slice(key);
   }
 
   /** Frees parts that nothing uses any more. */
-  release(...parts: P[]): void {
+  unload(...parts: P[]): void {
     for (const part of parts) {
       this.#stores.get(part)?.destroy();
       this.#stores.delete(part);
@@ -78,6 +78,6 @@ export abstract class PartedBase<P extends string> implements WeightSlices {
   }
 
   destroy(): void {
-    this.release(...this.#parts);
+    this.unload(...this.#parts);
   }
 }

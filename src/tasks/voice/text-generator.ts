@@ -31,7 +31,7 @@ function planOf(options: VoiceGraphOptions, device: Device, tokens: number, capa
 }
 
 /** What a generator takes beside the weights for conversations of these sizes, in bytes. */
-export function generationBytes(options: VoiceGraphOptions, device: Device, talks: readonly Talk[]): number {
+export function generationBytes(options: VoiceGraphOptions, device: Device, talks: readonly SampleLength[]): number {
   if (talks.length === 0) return 0;
   const capacity = capacityFor(longest(talks));
   const sizes = [...new Set([1, ...talks.flatMap(({ prompt }) => pieceSizes(prompt))])];
@@ -40,15 +40,16 @@ export function generationBytes(options: VoiceGraphOptions, device: Device, talk
 }
 
 /** Tokens of a prompt, and of what may follow it. */
-export interface Talk {
+export interface SampleLength {
   prompt: number;
   reply: number;
 }
 
-const longest = (talks: readonly Talk[]): number => Math.max(...talks.map(({ prompt, reply }) => prompt + reply));
+const longest = (talks: readonly SampleLength[]): number =>
+  Math.max(...talks.map(({ prompt, reply }) => prompt + reply));
 
 /** Runs a model token by token with key/value caches that stay on the device. */
-export class Generator {
+export class TextGenerator {
   readonly #device: Device;
   readonly #options: VoiceGraphOptions;
   readonly #weights: WeightStore;
@@ -85,7 +86,7 @@ export class Generator {
   }
 
   /** Allocates and compiles all that these conversations will need. */
-  async prepare(talks: readonly Talk[]): Promise<void> {
+  async prepare(talks: readonly SampleLength[]): Promise<void> {
     if (talks.length === 0) return;
     await this.reserve(longest(talks));
     for (const size of new Set([1, ...talks.flatMap(({ prompt }) => pieceSizes(prompt))])) await this.#program(size);

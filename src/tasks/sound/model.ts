@@ -10,8 +10,8 @@ import type { RunState } from '../../training/checkpoint.ts';
 import { decodeRunState } from '../../training/checkpoint.ts';
 import type { PlanReport } from '../../training/plan-report.ts';
 import type { Recipe } from '../../training/recipe.ts';
-import type { RunData } from '../../training/run.ts';
-import { TrainingRun } from '../../training/run.ts';
+import type { RunData } from '../../training/training-loop.ts';
+import { TrainingLoop } from '../../training/training-loop.ts';
 import type { SeededRunRequest } from '../../training/run-plan.ts';
 import { planTuned } from '../../training/run-plan.ts';
 import { PeftModel } from '../adapted-model.ts';
@@ -21,8 +21,8 @@ import { SoundBase } from './base.ts';
 import { SoundCodec } from './codec.ts';
 import { makeSoundExamples } from './examples.ts';
 import type { CodeRequest } from './composer.ts';
-import type { Composed } from './player.ts';
-import { Player } from './player.ts';
+import type { Composed } from './music-generator.ts';
+import { MusicGenerator } from './music-generator.ts';
 import type { SoundRunFacts, SoundShape } from './plan.ts';
 import { encodingPlans, planSound, trainingParts } from './plan.ts';
 import type { PreparedRows } from './prepared.ts';
@@ -40,7 +40,7 @@ export type SoundTrainOptions = SoundLearningData & SeededRunRequest;
 /** A music model on the device: it composes, is trained, and gives its adapter away. One thing at a time. */
 export class SoundModel extends PeftModel {
   readonly base: SoundBase;
-  #player: Player | undefined;
+  #player: MusicGenerator | undefined;
 
   private constructor(base: SoundBase) {
     super(base);
@@ -66,8 +66,8 @@ export class SoundModel extends PeftModel {
     this.#player = undefined;
   }
 
-  #plays(): Player {
-    return (this.#player ??= new Player(this.base, this.adapter));
+  #plays(): MusicGenerator {
+    return (this.#player ??= new MusicGenerator(this.base, this.adapter));
   }
 
   /** Composes and plays as it goes; the adapter, where there is one, is applied at `strength`. */
@@ -160,7 +160,7 @@ export class SoundModel extends PeftModel {
 
   /** Trains; ending the iteration early keeps what was learnt so far. */
   async *train(options: SoundTrainOptions): AsyncGenerator<SoundTrainingEvent> {
-    const { recipe, signal, pause, settle, samplePrompts = [], sampleSeed = 0 } = options;
+    const { recipe, signal, pause, awaitEachStepUntil, samplePrompts = [], sampleSeed = 0 } = options;
     const { device } = this.base;
     this.#requireData(options);
     const resume = options.resume && (await decodeRunState(options.resume));
@@ -176,12 +176,13 @@ export class SoundModel extends PeftModel {
       facts.evaluates = data.heldOut.length > 0;
     } else data = preparedRunData(this.base, options.prepared, recipe);
     const held = trainingParts(facts.samples !== undefined);
-    await this.base.hold(held);
+    await this.base.keepOnly(held);
     const { layout, buffers } = await this.adapter.activate(start, true);
     const planned = () => planSound(this.base, layout, recipe, facts);
     const plan = await planTuned(device, options.tune, planned);
-    const player = facts.samples && new Player(this.base, this.adapter, { arenas: plan.arenas, ...facts.samples });
-    const run = new TrainingRun<{ prompt: string; seed: number; base: SoundBlock; tuned: SoundBlock }>({
+    const player =
+      facts.samples && new MusicGenerator(this.base, this.adapter, { arenas: plan.arenas, ...facts.samples });
+    const run = new TrainingLoop<{ prompt: string; seed: number; base: SoundBlock; tuned: SoundBlock }>({
       device,
       weights: this.base,
       layout,
@@ -193,7 +194,7 @@ export class SoundModel extends PeftModel {
       resume,
       signal,
       pause,
-      settle,
+      awaitEachStepUntil,
       sample: player && (() => player.samples(samplePrompts, recipe, sampleSeed)),
     });
     try {

@@ -10,10 +10,10 @@ import { UserError } from '../../common/errors.ts';
 import type { AdapterHook } from '../../models/layers/builder.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import { Tokenizer } from '../../models/causal-lm/tokenizer.ts';
-import { parsePrecision } from '../../models/causal-lm/weights.ts';
+import { parsePrecision } from '../../models/files/precision.ts';
 import { decodeRunState } from '../../training/checkpoint.ts';
 import type { Recipe } from '../../training/recipe.ts';
-import { TrainingRun } from '../../training/run.ts';
+import { TrainingLoop } from '../../training/training-loop.ts';
 import type { RunRequest } from '../../training/run-plan.ts';
 import { planTuned } from '../../training/run-plan.ts';
 import { generationHook } from '../adapter-slot.ts';
@@ -22,8 +22,8 @@ import { PeftModel } from '../adapted-model.ts';
 import { doraMagnitudes } from '../dora.ts';
 import type { Examples } from './examples.ts';
 import { makeExamples, runData, tokenRows } from './examples.ts';
-import type { Talk } from './generator.ts';
-import { Generator, generationBytes } from './generator.ts';
+import type { SampleLength } from './text-generator.ts';
+import { TextGenerator, generationBytes } from './text-generator.ts';
 import { IGNORED } from './packing.ts';
 import { planTraining } from './plan.ts';
 import { greedy, sampleToken } from '../sampling.ts';
@@ -49,7 +49,7 @@ const SAMPLE_TOKENS = 48;
 export class VoiceModel extends PeftModel {
   readonly base: VoiceBase;
   readonly #tokenizer: Tokenizer | undefined;
-  #generator: Generator | undefined;
+  #generator: TextGenerator | undefined;
 
   private constructor(base: VoiceBase, tokenizer: Tokenizer | undefined) {
     super(base);
@@ -154,9 +154,9 @@ export class VoiceModel extends PeftModel {
     return this.adapter.hook;
   }
 
-  #speaker(): Generator {
+  #speaker(): TextGenerator {
     const { base } = this;
-    return (this.#generator ??= new Generator(
+    return (this.#generator ??= new TextGenerator(
       base.device,
       base.graphOptions(this.hook),
       base.weights,
@@ -169,7 +169,7 @@ export class VoiceModel extends PeftModel {
     return this.tokenizer.hasChatTemplate ? { messages: [{ role: 'user', content: prompt }] } : { prompt };
   }
 
-  #talks({ samplePrompts = [] }: { samplePrompts?: string[] }, recipe: Recipe): Talk[] {
+  #talks({ samplePrompts = [] }: { samplePrompts?: string[] }, recipe: Recipe): SampleLength[] {
     if (recipe.sample_steps === 0) return [];
     return samplePrompts.map((prompt) => {
       const asked = this.#asked(prompt);
@@ -227,7 +227,7 @@ export class VoiceModel extends PeftModel {
     const { device } = this.base;
     const plan = await planTuned(device, options.tune, planned);
     await this.#speaker().prepare(talks);
-    const run = new TrainingRun({
+    const run = new TrainingLoop({
       device,
       weights: this.base.weights,
       layout,
@@ -239,7 +239,7 @@ export class VoiceModel extends PeftModel {
       resume,
       signal,
       pause,
-      settle: options.settle,
+      awaitEachStepUntil: options.awaitEachStepUntil,
       sample: talks.length > 0 ? () => this.#samples(samplePrompts, recipe.seed) : undefined,
     });
     yield* run.events();

@@ -71,7 +71,7 @@ export function projectLora({ task, adapter }: Pick<ProjectRecord, 'task' | 'ada
 }
 
 /** One run, from the first step or from a checkpoint to its end. */
-export class TrainingRun {
+export class RunSession {
   readonly #recorder: RunRecorder;
   readonly #stop = new AbortController();
   #gate: { opened: Promise<void>; open: () => void } | null = null;
@@ -92,14 +92,14 @@ export class TrainingRun {
   }
 
   /** Prepares the record: a new one, or the one that goes on, its history cut back to the checkpoint. */
-  static async open(project: ProjectRecord, request: TrainRequest, listener: WorkerListener): Promise<TrainingRun> {
+  static async open(project: ProjectRecord, request: TrainRequest, listener: WorkerListener): Promise<RunSession> {
     if (!project.baseId) throw new UserError('Choose a base first, under Base.');
     if (request.resume) {
       const { runId, step } = request.resume;
       const known = (await listRuns(project.id)).find((run) => run.id === runId);
       if (!known) throw new UserError('That run is no longer on this machine. Start a new one.');
       const sequence = await rewindHistory(runId, step);
-      return new TrainingRun(new RunRecorder({ ...known, status: 'running', step, reason: '' }, sequence, listener));
+      return new RunSession(new RunRecorder({ ...known, status: 'running', step, reason: '' }, sequence, listener));
     }
     const now = Date.now();
     const run: RunRecord = {
@@ -122,7 +122,7 @@ export class TrainingRun {
       seconds: 0,
       tokens: 0,
     };
-    return new TrainingRun(new RunRecorder(run, 0, listener));
+    return new RunSession(new RunRecorder(run, 0, listener));
   }
 
   announce(): void {

@@ -45,13 +45,13 @@ export interface RunOptions<S> {
   /** Asked before each step: a promise holds the run, its checkpoint written, until it resolves. */
   pause?: (() => Promise<void> | undefined) | undefined;
   /** Up to this step none is submitted before the event of the last was taken: its gradient is still on the device. */
-  settle?: number | undefined;
+  awaitEachStepUntil?: number | undefined;
   /** What the model makes at this moment, for each prompt. */
   sample?: (() => AsyncIterable<S>) | undefined;
 }
 
 /** One run: steps, held-out losses, samples and checkpoints as events, in order. */
-export class TrainingRun<S extends object> {
+export class TrainingLoop<S extends object> {
   readonly #options: RunOptions<S>;
   readonly #evaluations: { step: number; loss: number }[];
   #bestStep: number;
@@ -103,7 +103,7 @@ export class TrainingRun<S extends object> {
   }
 
   async *#train(trainer: Trainer, total: number): AsyncGenerator<RunEvent<S>> {
-    const { recipe, data, signal, pause, settle = 0 } = this.#options;
+    const { recipe, data, signal, pause, awaitEachStepUntil = 0 } = this.#options;
     const perEpoch = data.count / (recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps);
     const event = (result: StepResult): RunEvent<S> => {
       this.#step = result.step;
@@ -131,7 +131,7 @@ export class TrainingRun<S extends object> {
         current.catch(() => undefined);
         if (previous) yield event(await previous);
         previous = current;
-        if (trainer.step <= settle && !this.#isBoundary(trainer.step)) {
+        if (trainer.step <= awaitEachStepUntil && !this.#isBoundary(trainer.step)) {
           yield event(await current);
           previous = undefined;
         } else if (this.#isBoundary(trainer.step)) {

@@ -23,7 +23,7 @@ export interface Composed {
 const TELL_MS = 100;
 
 /** Words to sound: reads the words, composes codes, and plays them as they become final. */
-export class Player {
+export class MusicGenerator {
   readonly #base: SoundBase;
   readonly #text: TextEncoder;
   readonly #composer: Composer;
@@ -68,7 +68,7 @@ export class Player {
     this.#check(request);
     const { frames } = request;
     const { codebooks } = this.#base.config.decoder;
-    await this.#base.need('decoder', 'text', 'codec');
+    await this.#base.load('decoder', 'text', 'codec');
     const text = await this.#text.encode(prompt);
     const codes = new Int32Array(codebooks * frames);
     const stream = this.#codec.stream(frames);

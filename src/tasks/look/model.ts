@@ -13,16 +13,16 @@ import type { RunState } from '../../training/checkpoint.ts';
 import { decodeRunState } from '../../training/checkpoint.ts';
 import type { PlanReport } from '../../training/plan-report.ts';
 import type { Recipe } from '../../training/recipe.ts';
-import type { RunData } from '../../training/run.ts';
-import { TrainingRun } from '../../training/run.ts';
+import type { RunData } from '../../training/training-loop.ts';
+import { TrainingLoop } from '../../training/training-loop.ts';
 import type { SeededRunRequest } from '../../training/run-plan.ts';
 import { planTuned } from '../../training/run-plan.ts';
 import { AdaptedModel } from '../adapted-model.ts';
 import { LookBase } from './base.ts';
 import type { LoadLookOptions } from './base.ts';
 import { drawClassPictures } from './class-pictures.ts';
-import type { Picture } from './drawer.ts';
-import { Drawer, settled } from './drawer.ts';
+import type { Picture } from './image-pipeline.ts';
+import { ImagePipeline, withDefaults } from './image-pipeline.ts';
 import { LookCodec } from './encoders.ts';
 import { makeLookExamples, sizedPictures } from './examples.ts';
 import type { SizedPicture } from './examples.ts';
@@ -51,7 +51,7 @@ export interface LookExport {
 /** An image model on the device: it draws, is trained, and gives its adapter away. One thing at a time. */
 export class LookModel extends AdaptedModel {
   readonly base: LookBase;
-  #drawer: Drawer | undefined;
+  #drawer: ImagePipeline | undefined;
 
   private constructor(base: LookBase) {
     super(base);
@@ -88,13 +88,13 @@ export class LookModel extends AdaptedModel {
     this.#drawer = undefined;
   }
 
-  #draws(): Drawer {
-    return (this.#drawer ??= new Drawer(this.base, this.adapter));
+  #draws(): ImagePipeline {
+    return (this.#drawer ??= new ImagePipeline(this.base, this.adapter));
   }
 
   /** A request with everything that it leaves open decided. */
   settledRequest(request: Omit<DrawRequest, 'signal' | 'latents'>): Required<Omit<DrawRequest, 'signal' | 'latents'>> {
-    return settled(this.base, request);
+    return withDefaults(this.base, request);
   }
 
   /** Draws pictures one after the other. The adapter, where there is one, is applied at `strength` (default 1). */
@@ -161,7 +161,7 @@ export class LookModel extends AdaptedModel {
 
   /** Trains; ending the iteration early keeps what was learnt so far. */
   async *train(options: LookTrainOptions): AsyncGenerator<LookTrainingEvent> {
-    const { recipe, signal, pause, settle, samplePrompts = [], sampleSeed = 0 } = options;
+    const { recipe, signal, pause, awaitEachStepUntil, samplePrompts = [], sampleSeed = 0 } = options;
     const { device } = this.base;
     const resume = options.resume && (await decodeRunState(options.resume));
     const start = this.#start(options, resume);
@@ -184,7 +184,7 @@ export class LookModel extends AdaptedModel {
       perEpoch = Math.max(1, Math.ceil(data.count / recipe.per_device_train_batch_size));
     }
     const held = trainingParts(samples.length > 0, trained.length > 0);
-    await this.base.hold(held);
+    await this.base.keepOnly(held);
     const { layout, buffers } = await this.adapter.activate(start, true);
     const planned = () =>
       planLook(this.base, layout, recipe, {
@@ -196,8 +196,8 @@ export class LookModel extends AdaptedModel {
         budget: options.memoryBudget,
       });
     const plan = await planTuned(device, options.tune, planned);
-    const drawer = new Drawer(this.base, this.adapter, plan.arenas);
-    const run = new TrainingRun<{ prompt: string; seed: number; base: Picture; tuned: Picture }>({
+    const drawer = new ImagePipeline(this.base, this.adapter, plan.arenas);
+    const run = new TrainingLoop<{ prompt: string; seed: number; base: Picture; tuned: Picture }>({
       device,
       weights: this.base,
       layout,
@@ -209,7 +209,7 @@ export class LookModel extends AdaptedModel {
       resume,
       signal,
       pause,
-      settle,
+      awaitEachStepUntil,
       sample: samples.length > 0 ? () => drawer.samples(samples, recipe, sampleSeed) : undefined,
     });
     try {
@@ -227,7 +227,7 @@ export class LookModel extends AdaptedModel {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<PrepareEvent, LookExamples> {
     const { base } = this;
-    await base.need('vae', 'text');
+    await base.load('vae', 'text');
     const priors: PictureSource[] = [];
     if (recipe.with_prior_preservation) {
       priors.push(...(yield* drawClassPictures(this.#draws(), base, recipe, signal)));
