@@ -3,9 +3,9 @@ import { DIFFUSERS_FILE, lookTensorData, writeDiffusersLora } from '../adapters/
 import { writeKohyaLora } from '../adapters/kohya-lora.ts';
 import { readLookAdapter } from '../adapters/look-files.ts';
 import type { Adapter } from '../adapters/peft.ts';
-import { importPictures } from '../datasets/pictures/import-pictures.ts';
-import { encodePng } from '../datasets/pictures/png.ts';
-import type { PictureRow, Pixels } from '../datasets/pictures/types.ts';
+import { importPictures } from '../datasets/look/import-pictures.ts';
+import { encodePng } from '../datasets/look/png.ts';
+import type { PictureRow, Pixels } from '../datasets/look/types.ts';
 import type { Device } from '../engine/device.ts';
 import { UserError } from '../common/errors.ts';
 import { decodeFloats } from '../models/files/dtypes.ts';

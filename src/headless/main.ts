@@ -3,9 +3,9 @@ import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readPeftFolder } from '../adapters/peft.ts';
-import { importFiles } from '../datasets/import/import.ts';
-import { importPictures, pictureToLine } from '../datasets/pictures/import-pictures.ts';
-import { rowsToJsonl } from '../datasets/rows.ts';
+import { importFiles } from '../datasets/voice/import/import.ts';
+import { importPictures, pictureToLine } from '../datasets/look/import-pictures.ts';
+import { rowsToJsonl } from '../datasets/voice/rows.ts';
 import { Device } from '../engine/device.ts';
 import { UserError } from '../common/errors.ts';
 import { readJson } from '../models/files/folder.ts';

@@ -2,10 +2,10 @@
 import { createReadStream, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import sharp from 'sharp';
-import type { SourceFile } from '../datasets/import/source.ts';
-import { reducedSize } from '../datasets/pictures/resample.ts';
-import { MOST_PIXELS, turnedSize } from '../datasets/pictures/sniff.ts';
-import type { PictureDecoder } from '../datasets/pictures/types.ts';
+import type { SourceFile } from '../datasets/voice/import/source.ts';
+import { reducedSize } from '../datasets/look/resample.ts';
+import { MOST_PIXELS, turnedSize } from '../datasets/look/sniff.ts';
+import type { PictureDecoder } from '../datasets/look/types.ts';
 import { filesUnder } from './files.ts';
 
 // No picture is decoded twice; kept ones would only take memory.

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { loraTensorData, readPeftFolder } from '../adapters/peft.ts';
 import type { Adapter } from '../adapters/peft.ts';
-import { wavBytes } from '../datasets/sounds/wav.ts';
+import { wavBytes } from '../datasets/sound/wav.ts';
 import type { Device } from '../engine/device.ts';
 import { UserError } from '../common/errors.ts';
 import { writeSafetensors } from '../models/files/safetensors.ts';

@@ -2,9 +2,9 @@
 import { statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { soundSource } from '../datasets/sounds/clips.ts';
-import { clipToLine, importSounds } from '../datasets/sounds/import-sounds.ts';
-import type { SoundInput, SoundReport, SoundSource } from '../datasets/sounds/types.ts';
+import { soundSource } from '../datasets/sound/clips.ts';
+import { clipToLine, importSounds } from '../datasets/sound/import-sounds.ts';
+import type { SoundInput, SoundReport, SoundSource } from '../datasets/sound/types.ts';
 import { UserError } from '../common/errors.ts';
 import { filesUnder, writeOut } from './files.ts';
 

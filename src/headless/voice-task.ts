@@ -1,6 +1,6 @@
 import { loraTensorData, readPeftFolder } from '../adapters/peft.ts';
-import type { Message } from '../datasets/rows.ts';
-import { importFiles } from '../datasets/import/import.ts';
+import type { Message } from '../datasets/voice/rows.ts';
+import { importFiles } from '../datasets/voice/import/import.ts';
 import type { Device } from '../engine/device.ts';
 import { UserError } from '../common/errors.ts';
 import { readPreparedBatch } from '../tasks/voice/examples.ts';

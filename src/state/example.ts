@@ -4,11 +4,11 @@ import type { JsonObject, ProjectRecord } from '../storage/records.ts';
 import type { Task } from '../common/task.ts';
 import type { NamedFile } from '../common/named-file.ts';
 import { embeddedBase } from '../worker/protocol.ts';
-import { data } from './data.svelte.ts';
-import { pictures } from './pictures.svelte.ts';
+import { data } from './voice/dataset.svelte.ts';
+import { pictures } from './look/dataset.svelte.ts';
 import { openProject } from './project.svelte.ts';
 import { projects } from './projects.svelte.ts';
-import { sounds } from './sounds.svelte.ts';
+import { sounds } from './sound/dataset.svelte.ts';
 
 /** Tasks for which a small base and an example come with the page. */
 export const WITH_EXAMPLE: readonly Task[] = ['voice', 'look', 'sound'];

@@ -1,7 +1,7 @@
 import type { Task } from '../common/task.ts';
 import type { PlanAnswer } from '../worker/protocol.ts';
 import { formatBytes, formatDuration } from './format.ts';
-import { TASK_WORDS } from './task-words.ts';
+import { TASK_WORDS } from './task-labels.ts';
 
 export interface Fit {
   verdict: 'fits' | 'tight' | 'too large' | 'unknown';

@@ -1,5 +1,5 @@
 import type { GpuReport } from '../worker/protocol.ts';
-import { describeGpu, type GpuWords } from './gpu-words.ts';
+import { describeGpu, type GpuWords } from './gpu-labels.ts';
 import { errorMessage, modelWorker, onWorkerEvent } from './workers.ts';
 
 /** What the graphics card is, in words. */

@@ -7,7 +7,7 @@ import type { Task } from '../common/task.ts';
 import { announcer } from './announcer.svelte.ts';
 import { formatLoss, plural } from './format.ts';
 import { lockedRuns } from './locks.ts';
-import { TASK_WORDS } from './task-words.ts';
+import { TASK_WORDS } from './task-labels.ts';
 import { errorMessage, onWorkerEvent } from './workers.ts';
 
 export interface ProjectCard {

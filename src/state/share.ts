@@ -2,7 +2,7 @@ import { zipFolder } from '../common/zip.ts';
 import type { RunRecord } from '../storage/records.ts';
 import { EMBEDDED_BASE } from '../worker/protocol.ts';
 import { bases } from './base.svelte.ts';
-import { modelCard } from './model-card.ts';
+import { modelCard } from './voice/card.ts';
 import { openProject } from './project.svelte.ts';
 import { modelWorker } from './workers.ts';
 

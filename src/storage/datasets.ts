@@ -1,4 +1,4 @@
-import { rowLength, type TrainingRow } from '../datasets/rows.ts';
+import { rowLength, type TrainingRow } from '../datasets/voice/rows.ts';
 import { database, keysOf } from './database.ts';
 import { withStorageErrors } from './errors.ts';
 import type { DatasetRecord, RowChunkRecord } from './records.ts';

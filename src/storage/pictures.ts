@@ -1,4 +1,4 @@
-import type { PictureRow } from '../datasets/pictures/types.ts';
+import type { PictureRow } from '../datasets/look/types.ts';
 import { database, keysOf } from './database.ts';
 import { withStorageErrors } from './errors.ts';
 import type { DatasetRecord, PictureFileRecord } from './records.ts';

@@ -1,7 +1,7 @@
 import type { Task } from '../common/task.ts';
-import type { FileReport, SkipCounts, SkippedExample, TrainingRow } from '../datasets/rows.ts';
-import type { PictureReport, PictureRow } from '../datasets/pictures/types.ts';
-import type { Clip, SoundFile, SoundReport, Waveform } from '../datasets/sounds/types.ts';
+import type { FileReport, SkipCounts, SkippedExample, TrainingRow } from '../datasets/voice/rows.ts';
+import type { PictureReport, PictureRow } from '../datasets/look/types.ts';
+import type { Clip, SoundFile, SoundReport, Waveform } from '../datasets/sound/types.ts';
 
 /**
  * What IndexedDB keeps. Recipes and adapter configurations are kept as plain JSON: the layers above own their shape
@@ -9,8 +9,6 @@ import type { Clip, SoundFile, SoundReport, Waveform } from '../datasets/sounds/
  */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
-
-/** What a project teaches. */
 
 /** What the first step asks: would words do? */
 export interface AskRecord {

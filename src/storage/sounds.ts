@@ -1,4 +1,4 @@
-import type { Clip, SoundFile, Waveform } from '../datasets/sounds/types.ts';
+import type { Clip, SoundFile, Waveform } from '../datasets/sound/types.ts';
 import { database, keysOf } from './database.ts';
 import { withStorageErrors } from './errors.ts';
 import type { DatasetRecord, SoundFileRecord } from './records.ts';

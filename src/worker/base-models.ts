@@ -60,7 +60,7 @@ const EMBEDDED: Readonly<Record<string, Embedded>> = {
 };
 
 /** What a base of another task does, as the person meets it. */
-function isAnother(model: Model, wanted: string): UserError {
+function wrongKindError(model: Model, wanted: string): UserError {
   const does =
     model instanceof VoiceModel ? 'is a chat model' : model instanceof LookModel ? 'draws pictures' : 'plays music';
   return new UserError(`This base ${does}. Choose ${wanted} under Base.`);
@@ -68,17 +68,17 @@ function isAnother(model: Model, wanted: string): UserError {
 
 export function asVoice(model: Model): VoiceModel {
   if (model instanceof VoiceModel) return model;
-  throw isAnother(model, 'a chat model');
+  throw wrongKindError(model, 'a chat model');
 }
 
 export function asLook(model: Model): LookModel {
   if (model instanceof LookModel) return model;
-  throw isAnother(model, 'one that draws pictures');
+  throw wrongKindError(model, 'one that draws pictures');
 }
 
 export function asSound(model: Model): SoundModel {
   if (model instanceof SoundModel) return model;
-  throw isAnother(model, 'one that plays music');
+  throw wrongKindError(model, 'one that plays music');
 }
 
 async function openFolder(baseId: string, pageUrl: string): Promise<{ folder: ModelFolder; task: Task }> {

@@ -1,7 +1,7 @@
 import { proxy } from 'comlink';
-import { CurationHistory, findDuplicates, searchRows, type Operation } from '../datasets/curation.ts';
-import { ImportError, importFiles, importPasted, type ImportOptions } from '../datasets/import/import.ts';
-import { qualityLine, type QualityLine } from '../datasets/quality.ts';
+import { CurationHistory, findDuplicates, searchRows, type Operation } from '../datasets/voice/curation.ts';
+import { ImportError, importFiles, importPasted, type ImportOptions } from '../datasets/voice/import/import.ts';
+import { qualityLine, type QualityLine } from '../datasets/voice/quality.ts';
 import {
   rowLength,
   rowToLine,
@@ -9,7 +9,7 @@ import {
   type ImportResult,
   type SkipReason,
   type TrainingRow,
-} from '../datasets/rows.ts';
+} from '../datasets/voice/rows.ts';
 import { UserError } from '../common/errors.ts';
 import { importBase, type IncomingFile } from '../storage/bases.ts';
 import { chunkRows, getDataset, readChunks, updateRows, writeDataset } from '../storage/datasets.ts';
@@ -18,8 +18,8 @@ import { getProject } from '../storage/projects.ts';
 import type { BaseRecord, DatasetRecord } from '../storage/records.ts';
 import type { Task } from '../common/task.ts';
 import { errorMessage, isAbort } from './errors.ts';
-import { PictureHost } from './picture-host.ts';
-import { SoundHost } from './sound-host.ts';
+import { PictureHost } from './look/host.ts';
+import { SoundHost } from './sound/host.ts';
 
 /** Skipped things kept for showing; their counts are complete. */
 const MOST_EXAMPLES = 60;

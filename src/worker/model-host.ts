@@ -5,9 +5,9 @@ import { PickedFolder } from '../storage/folders.ts';
 import { getProject, getSetting } from '../storage/projects.ts';
 import { getRun, readCheckpoint } from '../storage/runs.ts';
 import type { ProjectRecord } from '../storage/records.ts';
-import type { TrainingRow } from '../datasets/rows.ts';
+import type { TrainingRow } from '../datasets/voice/rows.ts';
 import { readLookAdapter } from '../adapters/look-files.ts';
-import { encodePng } from '../datasets/pictures/png.ts';
+import { encodePng } from '../datasets/look/png.ts';
 import type { LoraConfig } from '../adapters/lora-config.ts';
 import type { PlanReport } from '../training/plan-report.ts';
 import { parseRecipe } from '../training/recipe.ts';
@@ -34,8 +34,8 @@ import {
   type WorkerListener,
 } from './protocol.ts';
 import { asLook, asSound, asVoice, baseName, loadModel, type Model } from './base-models.ts';
-import { pictureSources } from './picture-sources.ts';
-import { soundSources } from './sound-sources.ts';
+import { pictureSources } from './look/sources.ts';
+import { soundSources } from './sound/sources.ts';
 import { projectLora, sampledPrompts, speedSetting, RunSession } from './run-session.ts';
 import type { RunSettings, Trainable } from './run-session.ts';
 

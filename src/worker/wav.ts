@@ -1,4 +1,4 @@
-import { WAV_HEADER, wavBytes } from '../datasets/sounds/wav.ts';
+import { WAV_HEADER, wavBytes } from '../datasets/sound/wav.ts';
 
 /** As wavBytes. */
 export const encodeWav = (channels: readonly Float32Array[], sampleRate: number): Blob =>

@@ -6,7 +6,7 @@ import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { toTensor } from '../../src/datasets/pictures/to-tensor.ts';
+import { toTensor } from '../../src/datasets/look/to-tensor.ts';
 import { ort } from '../../tools/vite-plugin-ort.ts';
 import { openBrowser, serveApp } from '../support/browser.ts';
 import type { TestBrowser } from '../support/browser.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { chartRows, chartSummary, chartTable, smooth } from '../../src/app/parts/chart-data.ts';
 import { sparkline } from '../../src/app/parts/sparkline.ts';
-import { modelCard } from '../../src/state/model-card.ts';
+import { modelCard } from '../../src/state/voice/card.ts';
 import { newProject, type RunRecord } from '../../src/storage/records.ts';
 
 const steps = Array.from({ length: 60 }, (_, i) => ({

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { contextMeter } from '../../src/state/context-meter.ts';
 import { judge } from '../../src/state/fit.ts';
 import { formatDuration, formatLoss, formatRate, plural } from '../../src/state/format.ts';
-import { describeGpu } from '../../src/state/gpu-words.ts';
+import { describeGpu } from '../../src/state/gpu-labels.ts';
 import { modelFiles } from '../../src/state/pick-folder.ts';
 import { parseRoute } from '../../src/state/routes.ts';
 import { scoreLine, signTest } from '../../src/state/score.ts';

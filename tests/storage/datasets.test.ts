@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { TrainingRow } from '../../src/datasets/rows.ts';
+import type { TrainingRow } from '../../src/datasets/voice/rows.ts';
 import { chunkRows, rechunk } from '../../src/storage/datasets.ts';
 
 const row = (text: string): TrainingRow => ({ kind: 'text', text });

@@ -1,10 +1,10 @@
 /** The worker of tests/app/pictures.test.ts: what the data worker does with pictures, asked from outside. */
-import { browserDecoder } from '../../src/datasets/pictures/browser-decoder.ts';
-import { importPictures } from '../../src/datasets/pictures/import-pictures.ts';
-import { sniffPicture } from '../../src/datasets/pictures/sniff.ts';
-import { toTensor } from '../../src/datasets/pictures/to-tensor.ts';
-import type { Crop, Pixels } from '../../src/datasets/pictures/types.ts';
-import type { SourceFile } from '../../src/datasets/import/source.ts';
+import { browserDecoder } from '../../src/datasets/look/browser-decoder.ts';
+import { importPictures } from '../../src/datasets/look/import-pictures.ts';
+import { sniffPicture } from '../../src/datasets/look/sniff.ts';
+import { toTensor } from '../../src/datasets/look/to-tensor.ts';
+import type { Crop, Pixels } from '../../src/datasets/look/types.ts';
+import type { SourceFile } from '../../src/datasets/voice/import/source.ts';
 
 const read = async (address: string): Promise<Uint8Array<ArrayBuffer>> =>
   new Uint8Array(await (await fetch(address)).arrayBuffer());
@@ -92,7 +92,7 @@ const tasks = {
 
   /** Captions of the pictures at some addresses by the model in a folder. */
   async describe({ files, folder, addresses }: { files: string[]; folder: string; addresses: string[] }) {
-    const { openCaptioner } = await import('../../src/datasets/pictures/captioner.ts');
+    const { openCaptioner } = await import('../../src/datasets/look/captioner.ts');
     const { ortRuntime } = await import('../../src/datasets/ort-runtime.ts');
     const model = { folder: { files, read: (path: string) => read(`${folder}/${path}`) } };
     const captioner = await openCaptioner({ model, runtime: ortRuntime });

@@ -1,8 +1,8 @@
 /** Pictures for tests, encoded by sharp: real files of every kind, and the odd ones. */
 import sharp from 'sharp';
 import type { Sharp } from 'sharp';
-import type { SourceFile } from '../../src/datasets/import/source.ts';
-import type { Pixels } from '../../src/datasets/pictures/types.ts';
+import type { SourceFile } from '../../src/datasets/voice/import/source.ts';
+import type { Pixels } from '../../src/datasets/look/types.ts';
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 

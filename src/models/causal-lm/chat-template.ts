@@ -1,7 +1,7 @@
 import { Template } from '@huggingface/jinja';
 import { UserError } from '../../common/errors.ts';
-import type { Message } from '../../datasets/rows.ts';
-import { isTrained } from '../../datasets/rows.ts';
+import type { Message } from '../../datasets/voice/rows.ts';
+import { isTrained } from '../../datasets/voice/rows.ts';
 
 /**
  * What messages become for a model without a chat template, where that is asked for:

@@ -1,6 +1,6 @@
 import { ByteFallbackDecoder, SequenceDecoder, Tokenizer as TokenizerModel } from '@huggingface/tokenizers';
 import { UserError } from '../../common/errors.ts';
-import type { Message, TrainingRow } from '../../datasets/rows.ts';
+import type { Message, TrainingRow } from '../../datasets/voice/rows.ts';
 import { ChatTemplate, PLAIN_TEMPLATE } from './chat-template.ts';
 import type { CharSpan } from './chat-template.ts';
 import type { ModelFolder } from '../files/folder.ts';

@@ -1,8 +1,8 @@
-import { maskFromPixels, maskToPixels, masksAll } from '../../datasets/pictures/masks.ts';
-import { encodePng } from '../../datasets/pictures/png.ts';
-import { byteRaster, resample, rgbRaster } from '../../datasets/pictures/resample.ts';
-import type { Area } from '../../datasets/pictures/resample.ts';
-import type { Crop, Pixels } from '../../datasets/pictures/types.ts';
+import { maskFromPixels, maskToPixels, masksAll } from '../../datasets/look/masks.ts';
+import { encodePng } from '../../datasets/look/png.ts';
+import { byteRaster, resample, rgbRaster } from '../../datasets/look/resample.ts';
+import type { Area } from '../../datasets/look/resample.ts';
+import type { Crop, Pixels } from '../../datasets/look/types.ts';
 import type { BundlePicture } from './bundle.ts';
 import type { PictureSource } from './types.ts';
 

@@ -1,4 +1,4 @@
-import type { Pixels } from '../../datasets/pictures/types.ts';
+import type { Pixels } from '../../datasets/look/types.ts';
 import { UserError } from '../../common/errors.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { LookBase } from './base.ts';

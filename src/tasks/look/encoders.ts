@@ -1,4 +1,4 @@
-import type { PictureRow } from '../../datasets/pictures/types.ts';
+import type { PictureRow } from '../../datasets/look/types.ts';
 import type { ProgramPlan } from '../../engine/program.ts';
 import type { SharedArenas } from '../../engine/shared-arenas.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';

@@ -1,8 +1,8 @@
 import { RandomStream } from '../../common/random.ts';
-import { assignBuckets } from '../../datasets/pictures/buckets.ts';
-import { maskFromPixels, maskToLatents } from '../../datasets/pictures/masks.ts';
-import { toTensor } from '../../datasets/pictures/to-tensor.ts';
-import type { PictureRow } from '../../datasets/pictures/types.ts';
+import { assignBuckets } from '../../datasets/look/buckets.ts';
+import { maskFromPixels, maskToLatents } from '../../datasets/look/masks.ts';
+import { toTensor } from '../../datasets/look/to-tensor.ts';
+import type { PictureRow } from '../../datasets/look/types.ts';
 import { splitHeldOut } from '../../common/order.ts';
 import { UserError } from '../../common/errors.ts';
 import type { Recipe } from '../../training/recipe.ts';

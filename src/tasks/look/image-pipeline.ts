@@ -1,5 +1,5 @@
-import { fromTensor } from '../../datasets/pictures/to-tensor.ts';
-import type { Pixels } from '../../datasets/pictures/types.ts';
+import { fromTensor } from '../../datasets/look/to-tensor.ts';
+import type { Pixels } from '../../datasets/look/types.ts';
 import { UserError } from '../../common/errors.ts';
 import { Program } from '../../engine/program.ts';
 import type { ProgramPlan } from '../../engine/program.ts';

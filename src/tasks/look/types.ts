@@ -1,4 +1,4 @@
-import type { PictureRow, Pixels } from '../../datasets/pictures/types.ts';
+import type { PictureRow, Pixels } from '../../datasets/look/types.ts';
 import type { RunEvent } from '../../training/training-loop.ts';
 
 export type { TaskCache as LookCache } from '../cache.ts';

@@ -1,5 +1,5 @@
 import { splitHeldOut } from '../../common/order.ts';
-import type { SoundSource } from '../../datasets/sounds/types.ts';
+import type { SoundSource } from '../../datasets/sound/types.ts';
 import { UserError } from '../../common/errors.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { TextState } from './batch.ts';

@@ -1,7 +1,7 @@
 import type { LoraConfig } from '../../adapters/lora-config.ts';
 import { initLora } from '../../adapters/init.ts';
 import type { Adapter } from '../../adapters/peft.ts';
-import type { SoundBlock, SoundSource } from '../../datasets/sounds/types.ts';
+import type { SoundBlock, SoundSource } from '../../datasets/sound/types.ts';
 import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../common/errors.ts';
 import { SharedArenas } from '../../engine/shared-arenas.ts';

@@ -1,5 +1,5 @@
-import { joinedChannels } from '../../datasets/sounds/mix.ts';
-import type { SoundBlock } from '../../datasets/sounds/types.ts';
+import { joinedChannels } from '../../datasets/sound/mix.ts';
+import type { SoundBlock } from '../../datasets/sound/types.ts';
 import { UserError } from '../../common/errors.ts';
 import { channelCodebooks } from '../../models/musicgen/delay.ts';
 import type { Recipe } from '../../training/recipe.ts';

@@ -1,4 +1,4 @@
-import type { SoundBlock } from '../../datasets/sounds/types.ts';
+import type { SoundBlock } from '../../datasets/sound/types.ts';
 import type { RunEvent } from '../../training/training-loop.ts';
 
 export type { TaskCache as SoundCache } from '../cache.ts';

@@ -1,4 +1,4 @@
-import type { TrainingRow } from '../../datasets/rows.ts';
+import type { TrainingRow } from '../../datasets/voice/rows.ts';
 import { UserError } from '../../common/errors.ts';
 import { decodeIntegers } from '../../models/files/dtypes.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';

@@ -3,7 +3,7 @@ import { initLora } from '../../adapters/init.ts';
 import type { Adapter } from '../../adapters/peft.ts';
 import { readPeftFolder } from '../../adapters/peft.ts';
 import { RandomStream } from '../../common/random.ts';
-import type { Message, TrainingRow } from '../../datasets/rows.ts';
+import type { Message, TrainingRow } from '../../datasets/voice/rows.ts';
 import type { AdapterBuffers } from '../../engine/adapter-buffers.ts';
 import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../common/errors.ts';

@@ -1,4 +1,4 @@
-import type { Message } from '../../datasets/rows.ts';
+import type { Message } from '../../datasets/voice/rows.ts';
 import type { LoraConfig } from '../../adapters/lora-config.ts';
 import type { RunEvent } from '../../training/training-loop.ts';
 

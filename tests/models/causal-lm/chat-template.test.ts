@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Message } from '../../../src/datasets/rows.ts';
+import type { Message } from '../../../src/datasets/voice/rows.ts';
 import { ChatTemplate } from '../../../src/models/causal-lm/chat-template.ts';
 import { Tokenizer } from '../../../src/models/causal-lm/tokenizer.ts';
 import { fixture, textFolder } from '../../support/disk-folder.ts';

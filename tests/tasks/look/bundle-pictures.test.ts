@@ -1,6 +1,6 @@
 import { unzlibSync } from 'fflate';
 import { expect, test } from 'vitest';
-import type { Pixels, PictureRow } from '../../../src/datasets/pictures/types.ts';
+import type { Pixels, PictureRow } from '../../../src/datasets/look/types.ts';
 import { bundlePicture } from '../../../src/tasks/look/bundle-pictures.ts';
 
 /** Red, green and blue of a PNG whose rows are filtered by Sub. */

@@ -4,7 +4,7 @@ import { parseUnetConfig } from '../../../src/models/stable-diffusion/unet-2d-co
 import type { BatchContext } from '../../../src/tasks/look/batch.ts';
 import { makeBatch, snrWeight } from '../../../src/tasks/look/batch.ts';
 import { fromRows, toRows } from '../../../src/models/layers/feature-rows.ts';
-import type { PictureRow } from '../../../src/datasets/pictures/types.ts';
+import type { PictureRow } from '../../../src/datasets/look/types.ts';
 import type { LookEncoders } from '../../../src/tasks/look/examples.ts';
 import { captionOrders, makeLookExamples, sizedPictures } from '../../../src/tasks/look/examples.ts';
 import type { LookExample, LookExamples } from '../../../src/tasks/look/run-data.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { RandomStream } from '../../../src/common/random.ts';
-import type { SoundSource } from '../../../src/datasets/sounds/types.ts';
+import type { SoundSource } from '../../../src/datasets/sound/types.ts';
 import { parseMusicgenConfig } from '../../../src/models/musicgen/musicgen-config.ts';
 import { parseSoundLora } from '../../../src/tasks/sound/adapter.ts';
 import type { TextState } from '../../../src/tasks/sound/batch.ts';

@@ -1,0 +1,106 @@
+import type { ProjectRecord, RunRecord } from '../../storage/records.ts';
+import { UserError } from '../../common/errors.ts';
+import { parseLookLora } from '../../tasks/look/adapter.ts';
+import { makeKohyaBundle } from '../../tasks/look/bundle.ts';
+import { parseRecipe, warmupSteps } from '../../training/recipe.ts';
+import { EMBEDDED_LOOK } from '../../worker/protocol.ts';
+import { bases } from '../base.svelte.ts';
+import { lookCard } from './card.ts';
+import { pictures } from './dataset.svelte.ts';
+import { openProject } from '../project.svelte.ts';
+import { fileName, zipped } from '../share.ts';
+import { dataWorker, modelWorker } from '../workers.ts';
+
+/** One thing to take away, and where it loads. */
+export interface LookFile {
+  name: string;
+  bytes: Uint8Array<ArrayBuffer>;
+  kind: 'kohya' | 'diffusers' | 'preview';
+}
+
+async function bytesOf(blob: Blob): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(await blob.arrayBuffer());
+}
+
+/** kohya's and diffusers' file of a checkpoint, and the picture that shows beside it in ComfyUI and A1111. */
+export async function exportLookFiles(
+  project: ProjectRecord,
+  run: RunRecord,
+  step: number,
+  preview: Blob | null,
+): Promise<{ files: LookFile[]; card: string }> {
+  await openProject.flush();
+  const name = fileName(project.name);
+  const picture = preview ? await bytesOf(preview) : null;
+  const files = await modelWorker().exportLook(
+    run.baseId,
+    { runId: run.id, step },
+    {
+      name: project.name,
+      triggerWord: openProject.dataset?.words?.triggerWord ?? '',
+      ...(picture ? { preview: picture } : {}),
+    },
+  );
+  const made = [...files].map(([path, bytes]): LookFile => {
+    const diffusers = path.startsWith('pytorch_lora_weights');
+    return { kind: diffusers ? 'diffusers' : 'kohya', name: diffusers ? path : `${name}.safetensors`, bytes };
+  });
+  if (picture) made.push({ kind: 'preview', name: `${name}.preview.png`, bytes: picture });
+  const named = (kind: LookFile['kind']): string | undefined => made.find((file) => file.kind === kind)?.name;
+  const shown = named('preview');
+  const card = lookCard({
+    project,
+    run,
+    step,
+    pictures: openProject.dataset?.rowCount ?? 0,
+    triggerWord: openProject.dataset?.words?.triggerWord ?? '',
+    family: bases.look(run.baseId)?.family ?? 'sd1',
+    baseName: bases.name(run.baseId),
+    repository: null,
+    embedded: run.baseId === EMBEDDED_LOOK,
+    kohyaFile: named('kohya') ?? null,
+    diffusersFile: named('diffusers') ?? '',
+    ...(shown === undefined ? {} : { preview: shown }),
+  });
+  return { files: made, card };
+}
+
+/** Everything in one .zip file, with the model card. */
+export function lookZip(files: readonly LookFile[], card: string): Uint8Array<ArrayBuffer> {
+  const all = files.map((file): [string, Uint8Array] => [file.name, file.bytes]);
+  return zipped(new Map([...all, ['README.md', new TextEncoder().encode(card)]]));
+}
+
+/** A zip that goes on with kohya's sd-scripts on a rented machine; from a checkpoint, or from the beginning. */
+export async function lookBundle(
+  project: ProjectRecord,
+  run: RunRecord,
+  weights: Uint8Array<ArrayBuffer> | null,
+): Promise<Uint8Array<ArrayBuffer>> {
+  await openProject.flush();
+  await bases.load(run.baseId);
+  const info = bases.look(run.baseId);
+  if (!info) throw new UserError(bases.error === '' ? 'This base does not draw.' : bases.error);
+  await pictures.open(project.id);
+  const recipe = parseRecipe(run.recipe, 'look');
+  const embedded = run.baseId === EMBEDDED_LOOK;
+  const files = makeKohyaBundle({
+    name: project.name,
+    pictures: await dataWorker().pictures.bundlePictures(),
+    recipe,
+    lora: parseLookLora(run.adapter),
+    base: {
+      family: info.family,
+      name: embedded ? 'athanor-small-look' : bases.name(run.baseId),
+      repository: null,
+      predictionType: info.predictionType,
+      resolution: info.resolution,
+    },
+    prompts: project.prompts.map((prompt) => ({ prompt, seed: project.look.sampleSeed })),
+    triggerWord: openProject.dataset?.words?.triggerWord ?? '',
+    steps: run.totalSteps,
+    warmupSteps: warmupSteps(recipe, run.totalSteps),
+    ...(weights ? { weights } : {}),
+  });
+  return zipped(files);
+}

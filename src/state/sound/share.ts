@@ -1,0 +1,71 @@
+import type { ProjectRecord, RunRecord } from '../../storage/records.ts';
+import { UserError } from '../../common/errors.ts';
+import { parseSoundLora } from '../../tasks/sound/adapter.ts';
+import { makeSoundBundle } from '../../tasks/sound/bundle.ts';
+import { parseRecipe, warmupSteps } from '../../training/recipe.ts';
+import { EMBEDDED_SOUND } from '../../worker/protocol.ts';
+import { bases } from '../base.svelte.ts';
+import { openProject } from '../project.svelte.ts';
+import { peftFolder, zipped } from '../share.ts';
+import { soundCard, soundPrompt } from './card.ts';
+import { sounds } from './dataset.svelte.ts';
+import { dataWorker } from '../workers.ts';
+
+/** A bundle is made in memory, its clips as WAV. */
+const LONGEST_BUNDLE = 2 * 3600;
+const SAMPLE = 'sample.wav';
+
+/** The PEFT folder of a checkpoint with its model card, and a sound that lets it be heard where there is one. */
+export async function exportSound(
+  project: ProjectRecord,
+  run: RunRecord,
+  step: number,
+  sample: Blob | null,
+): Promise<Map<string, Uint8Array>> {
+  const { dataset } = openProject;
+  const card = soundCard({
+    project,
+    run,
+    step,
+    clips: dataset?.rowCount ?? 0,
+    seconds: dataset?.seconds ?? 0,
+    triggerWord: dataset?.words?.triggerWord ?? '',
+    baseName: bases.name(run.baseId),
+    embedded: run.baseId === EMBEDDED_SOUND,
+    ...(sample ? { sample: SAMPLE } : {}),
+  });
+  const others = new Map(sample ? [[SAMPLE, new Uint8Array(await sample.arrayBuffer())]] : []);
+  return peftFolder(run, step, card, others);
+}
+
+/** A zip that trains the same sound with musicgen-dreamboothing on a rented machine. */
+export async function soundBundle(project: ProjectRecord, run: RunRecord): Promise<Uint8Array<ArrayBuffer>> {
+  await openProject.flush();
+  if ((openProject.dataset?.seconds ?? 0) > LONGEST_BUNDLE) {
+    throw new UserError(
+      'A bundle of more than two hours of music does not fit into the memory of a page. Leave some clips out under Data.',
+    );
+  }
+  await bases.load(run.baseId);
+  const info = bases.sound(run.baseId);
+  if (!info) throw new UserError(bases.error === '' ? 'This base does not compose.' : bases.error);
+  await sounds.open(project.id);
+  const recipe = parseRecipe(run.recipe, 'sound');
+  const triggerWord = openProject.dataset?.words?.triggerWord ?? '';
+  const files = makeSoundBundle({
+    name: project.name,
+    clips: await dataWorker().sounds.bundleClips(info.sampleRate, info.channels === 2 ? 2 : 1),
+    recipe,
+    lora: parseSoundLora(run.adapter),
+    base: {
+      name: run.baseId === EMBEDDED_SOUND ? 'athanor-small-sound' : bases.name(run.baseId),
+      repository: null,
+      channels: info.channels,
+    },
+    prompt: soundPrompt({ project, triggerWord }),
+    triggerWord,
+    steps: run.totalSteps,
+    warmupSteps: warmupSteps(recipe, run.totalSteps),
+  });
+  return zipped(files);
+}
