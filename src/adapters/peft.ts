@@ -83,9 +83,46 @@ export interface PeftReading {
   prefix?: string;
 }
 
-/** The module of a tensor's name in PEFT's file: `peftTensorName` undone. Throws for a name that is none. */
-export function moduleOfTensor(name: string): string {
-  return splitName(name, 'a saved run', true).module;
+/** An adapter tensor under PEFT's name, as files have it. */
+export interface NamedTensor {
+  name: string;
+  shape: readonly number[];
+  values: Float32Array<ArrayBuffer>;
+}
+
+/**
+ * The adapter that these tensors make up, in their order: modules, ranks, kernels and embeddings follow from names and shapes.
+ * Throws UserError for a name that is no adapter tensor's and where A or B of a module is missing.
+ */
+export function adapterOfTensors(config: LoraConfig, tensors: Iterable<NamedTensor>): Adapter {
+  const where = 'a saved run';
+  const modules = new Map<string, Partial<Record<LoraPart, NamedTensor>> & { embedding?: true }>();
+  for (const tensor of tensors) {
+    const { module, part, embedding } = splitName(tensor.name, where, true);
+    const parts = modules.get(module) ?? { ...(embedding && { embedding }) };
+    parts[part] = tensor;
+    modules.set(module, parts);
+  }
+  const adapter: Adapter = { config, tensors: new Map() };
+  for (const [module, { A, B, magnitude, embedding }] of modules) {
+    const [r, inFeatures, ...kernel] = A?.shape ?? [];
+    const outFeatures = B?.shape[0];
+    if (!A || !B || r === undefined || inFeatures === undefined || outFeatures === undefined)
+      throw new UserError(
+        `The saved run lacks a part of the adapter of ${quoteValue(module)}. Use another checkpoint.`,
+      );
+    adapter.tensors.set(module, {
+      A: A.values,
+      B: B.values,
+      ...(magnitude && { magnitude: magnitude.values }),
+      r,
+      inFeatures,
+      outFeatures,
+      ...(kernel.length === 2 && { kernel: kernel as [number, number] }),
+      ...(embedding && { embedding }),
+    });
+  }
+  return adapter;
 }
 
 /**

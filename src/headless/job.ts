@@ -1,16 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { parseLoraConfig } from '../adapters/lora-config.ts';
 import type { LoraConfig } from '../adapters/lora-config.ts';
 import { UserError } from '../common/errors.ts';
-import { parseLookLora } from '../tasks/look/adapter.ts';
-import { parseSoundLora } from '../tasks/sound/adapter.ts';
+import { PARSE_LORA } from '../tasks/lora-parsers.ts';
 import { parseRecipe } from '../training/recipe.ts';
 import { TASKS } from '../common/task.ts';
 import type { Recipe } from '../training/recipe.ts';
 import type { Task } from '../common/task.ts';
-
-const PARSE_LORA = { voice: parseLoraConfig, look: parseLookLora, sound: parseSoundLora };
 
 /** A job file, its paths resolved against its own folder. */
 export interface Job {

@@ -2,32 +2,18 @@
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readPeftFolder } from '../adapters/peft.ts';
-import { importFiles } from '../datasets/voice/import/import.ts';
-import { importPictures, pictureToLine } from '../datasets/look/import-pictures.ts';
-import { rowsToJsonl } from '../datasets/voice/rows.ts';
-import { Device } from '../engine/device.ts';
 import { UserError } from '../common/errors.ts';
-import { readJson } from '../models/files/folder.ts';
-import { isJsonObject } from '../common/json.ts';
+import { TASKS } from '../common/task.ts';
+import { Device } from '../engine/device.ts';
 import { writeSafetensors } from '../models/files/safetensors.ts';
-import type { TensorData } from '../models/files/safetensors.ts';
-import { runComponent as runLookComponent } from '../tasks/look/component.ts';
-import { LookModel } from '../tasks/look/model.ts';
-import { runComponent as runSoundComponent } from '../tasks/sound/component.ts';
-import { SoundModel } from '../tasks/sound/model.ts';
-import { runComponent as runVoiceComponent } from '../tasks/voice/component.ts';
-import { VoiceModel } from '../tasks/voice/model.ts';
-import { NodeFolder, folderOf, sourceFiles, writeOut } from './files.ts';
+import { kindOf, taskOfFolder } from '../tasks/kinds.ts';
+import { NodeFolder, folderOf, writeOut } from './files.ts';
 import { openNodeGpu } from './gpu.ts';
-import type { Job } from './job.ts';
+import { importInto } from './import.ts';
 import { readJob } from './job.ts';
-import { openLook, readAdapter } from './look-task.ts';
-import { nodePictureDecoder, pictureSourceFiles } from './pictures.ts';
-import { importSoundFiles } from './sounds.ts';
-import type { HeadlessTask } from './task.ts';
-import { openSound, readSoundAdapter } from './sound-task.ts';
-import { openVoice } from './voice-task.ts';
+import type { HeadlessModel } from './kind.ts';
+import { HEADLESS_KINDS } from './kinds.ts';
+import { HeadlessTask, readAdapter } from './task.ts';
 
 const USAGE = `usage:
   headless train JOB.json --out DIR [--gradients FILE.safetensors]
@@ -50,14 +36,10 @@ async function openDevice(): Promise<Device> {
   return Device.open(gpu, family === 'cpu' || family === 'gpu' ? { family } : {});
 }
 
-const OPENERS = { voice: openVoice, look: openLook, sound: openSound };
-
-const openTask = (job: Job, device: Device): Promise<HeadlessTask> => OPENERS[job.task](job, device);
-
 async function train(path: string, out: string, gradients: string | undefined): Promise<void> {
   const job = readJob(path);
   const device = await openDevice();
-  const task = await openTask(job, device);
+  const task = await HeadlessTask.open(job, device);
   mkdirSync(out, { recursive: true });
   const metrics = join(out, 'metrics.jsonl');
   writeFileSync(metrics, '');
@@ -119,7 +101,7 @@ function readVersion(): string {
 
 async function generate(path: string, out: string): Promise<void> {
   const job = readJob(path);
-  const task = await openTask(job, await openDevice());
+  const task = await HeadlessTask.open(job, await openDevice());
   const { files, printed } = await task.generate();
   writeOut(out, files);
   print(printed);
@@ -139,34 +121,13 @@ async function run(path: string, { component, adapter, precision, options, ...fi
   const device = await openDevice();
   const input = folderOf(files.in);
   const settings = precision === undefined ? {} : { precision };
-  let outputs: TensorData[];
-  if (await isSoundFolder(folder)) {
-    const model = await SoundModel.load(device, folder, settings);
-    if (adapter !== undefined) await model.useAdapter(await readSoundAdapter(adapter));
-    outputs = await runSoundComponent(model, component, input.folder, input.file);
-  } else if (isVoiceFolder(folder)) {
-    const model = await VoiceModel.load(device, folder, settings);
-    if (adapter !== undefined) await model.useAdapter(await readPeftFolder(new NodeFolder(adapter)));
-    outputs = await runVoiceComponent(model, component, input.folder, input.file);
-  } else {
-    const model = await LookModel.load(device, folder, settings);
-    if (adapter !== undefined) await model.useAdapter(await readAdapter(adapter));
-    outputs = await runLookComponent(model, component, input.folder, input.file, jsonObject(options, '--options'));
-  }
+  const task = await taskOfFolder(folder);
+  const model = (await kindOf(task).load(device, folder, settings)) as HeadlessModel;
+  if (adapter !== undefined) await model.useAdapter(await readAdapter(task, adapter, model));
+  const given = jsonObject(options, '--options');
+  const outputs = await HEADLESS_KINDS[task].runComponent(model, component, input.folder, input.file, given);
   writeFileSync(files.out, writeSafetensors(outputs));
   print({ outputs: outputs.map(({ name, shape }) => ({ name, shape })) });
-}
-
-/** A music model says so in its configuration. */
-async function isSoundFolder(folder: NodeFolder): Promise<boolean> {
-  if (!isVoiceFolder(folder)) return false;
-  const config = await readJson(folder, 'config.json');
-  return isJsonObject(config) && config['model_type'] === 'musicgen';
-}
-
-/** A language model has its configuration at the top; an image model has a folder for each part, or one checkpoint. */
-function isVoiceFolder({ files }: NodeFolder): boolean {
-  return files.includes('config.json') && !files.includes('model_index.json') && !files.includes('unet/config.json');
 }
 
 function jsonObject(text: string | undefined, what: string): Record<string, unknown> {
@@ -181,38 +142,15 @@ function jsonObject(text: string | undefined, what: string): Record<string, unkn
 
 async function plan(path: string): Promise<void> {
   const job = readJob(path);
-  const task = await openTask(job, await openDevice());
+  const task = await HeadlessTask.open(job, await openDevice());
   print(await task.plan());
 }
 
-async function importData(task: string, files: string[], out: string): Promise<void> {
+async function importData(name: string, files: string[], out: string): Promise<void> {
   if (files.length === 0) throw new UserError(`No files to import.\n${USAGE}`);
-  if (task === 'look') return importLook(files, out);
-  if (task === 'sound') {
-    print(await importSoundFiles(files, out));
-    return;
-  }
-  if (task !== 'voice') throw new UserError(`Importing for the task “${task}” is not supported yet.`);
-  const { rows, report } = await importFiles(files.flatMap(sourceFiles));
-  writeOut(out, [
-    ['report.json', `${JSON.stringify(report, null, 2)}\n`],
-    ['rows.jsonl', rowsToJsonl(rows)],
-  ]);
-  print(report);
-}
-
-/** Stable Diffusion 1.5's sizes: what a look's base is where none is named. */
-const IMPORT_RESOLUTION = 512;
-
-async function importLook(files: string[], out: string): Promise<void> {
-  const { rows, report } = await importPictures(pictureSourceFiles(files), nodePictureDecoder, {
-    buckets: { resolution: IMPORT_RESOLUTION },
-  });
-  writeOut(out, [
-    ['report.json', `${JSON.stringify(report, null, 2)}\n`],
-    ['pictures.jsonl', rows.map((row) => `${pictureToLine(row)}\n`).join('')],
-  ]);
-  print(report);
+  const task = TASKS.find((known) => known === name);
+  if (!task) throw new UserError(`Importing for the task “${name}” is not supported. Supported: ${TASKS.join(', ')}.`);
+  print(await importInto(task, files, out));
 }
 
 async function main(): Promise<void> {
@@ -232,6 +170,10 @@ async function main(): Promise<void> {
   });
   const [command, ...rest] = positionals;
   const { out, gradients } = values;
+  if (values.persona !== undefined)
+    throw new UserError(
+      '--persona chooses whose lines are learnt from a chat export, and chat exports are not read yet. Leave it out.',
+    );
   if (command === 'train') return train(need(rest[0], 'JOB.json'), need(out, '--out'), gradients);
   if (command === 'generate') return generate(need(rest[0], 'JOB.json'), need(out, '--out'));
   if (command === 'run') {

@@ -1,75 +1,85 @@
-import type { Adapter, LoraTensors } from '../adapters/peft.ts';
+import { existsSync, statSync } from 'node:fs';
+import type { Adapter } from '../adapters/peft.ts';
 import { UserError } from '../common/errors.ts';
+import type { Task } from '../common/task.ts';
+import type { Device } from '../engine/device.ts';
 import type { TensorData } from '../models/files/safetensors.ts';
-import type { LookTrainingEvent } from '../tasks/look/types.ts';
-import type { SoundTrainingEvent } from '../tasks/sound/types.ts';
-import type { TrainingEvent } from '../tasks/voice/types.ts';
-import type { RunRequest } from '../training/run-plan.ts';
-import type { NodeFolder } from './files.ts';
-import { folderOf } from './files.ts';
+import type { PlanReport } from '../training/plan-report.ts';
+import type { TaskEvent, TaskModel } from '../tasks/task-model.ts';
+import { kindOf } from '../tasks/kinds.ts';
+import { NodeFolder, folderOf } from './files.ts';
 import type { Job } from './job.ts';
+import type { Files, HeadlessModel } from './kind.ts';
+import { HEADLESS_KINDS } from './kinds.ts';
 
-export type Files = Iterable<readonly [string, Uint8Array | string]>;
-
-type Events = AsyncGenerator<TrainingEvent | LookTrainingEvent | SoundTrainingEvent>;
-
-/** A job's task with its base on the device: what the commands of the runner ask of every task. */
-export interface HeadlessTask {
-  /** @param awaitEachStepUntil up to this step each ends before the next begins, so that its gradients can be read */
-  train(awaitEachStepUntil: number): Promise<Events>;
-  /** Gradient of every adapter tensor of the last step, under the adapter file's names. */
-  gradients(): Promise<TensorData[]>;
-  /** The trained adapter's files, by name. */
-  adapterFiles(): Promise<Files>;
-  plan(): Promise<unknown>;
-  /** Generates as the job says: the files, and what is printed. */
-  generate(): Promise<{ files: Files; printed: unknown }>;
+/** An adapter from a folder, or from a file where the kind has such. */
+export async function readAdapter(task: Task, path: string, model: TaskModel): Promise<Adapter> {
+  if (existsSync(path) && statSync(path).isDirectory())
+    return kindOf(task).readAdapter(new NodeFolder(path), undefined, model);
+  const { folder, file } = folderOf(path);
+  return kindOf(task).readAdapter(folder, file, model);
 }
 
-/** A model of any task that learns from `Data`. */
-interface LearningModel<Data> {
-  train(options: Data & RunRequest): Events;
-  plan(options: Data & Pick<RunRequest, 'recipe' | 'adapter'>): unknown;
-  currentGradients(): Promise<Map<string, LoraTensors>>;
-}
+/** A job with its base on the device. */
+export class HeadlessTask {
+  readonly #job: Job;
+  readonly #model: HeadlessModel;
+  /** The adapter that a run goes on from, and that generates. */
+  readonly #from: Adapter | undefined;
 
-export interface Learning<Data> {
-  model: LearningModel<Data>;
-  /** The adapter that a run goes on from. */
-  from: Adapter | undefined;
-  /** Reads what the job's `data` names: a file of prepared batches, or anything that an import takes. */
-  prepared: (folder: NodeFolder, file: string) => Promise<Data>;
-  imported: (path: string) => Promise<Data>;
-  /** A module's tensors under the adapter file's names. */
-  named: (module: string, tensors: LoraTensors) => TensorData[];
-}
-
-/** The part of a task that is the same whatever is learnt. */
-export function learningTask<Data extends object>(
-  job: Job,
-  { model, from, prepared, imported, named }: Learning<Data>,
-): Pick<HeadlessTask, 'train' | 'gradients' | 'plan'> {
-  async function data(): Promise<Data> {
-    if (job.data === undefined) throw new UserError('The job names no data.');
-    if (!job.data.endsWith('.safetensors')) return imported(job.data);
-    const { folder, file } = folderOf(job.data);
-    return prepared(folder, file);
+  private constructor(job: Job, model: HeadlessModel, from: Adapter | undefined) {
+    this.#job = job;
+    this.#model = model;
+    this.#from = from;
   }
-  return {
-    async train(awaitEachStepUntil) {
-      return model.train({
-        ...(await data()),
-        recipe: job.recipe,
-        adapter: job.lora,
-        awaitEachStepUntil,
-        ...(from && { from }),
-      });
-    },
-    async gradients() {
-      return [...(await model.currentGradients())].flatMap(([module, tensors]) => named(module, tensors));
-    },
-    async plan() {
-      return model.plan({ ...(await data()), recipe: job.recipe, adapter: from?.config ?? job.lora });
-    },
-  };
+
+  static async open(job: Job, device: Device): Promise<HeadlessTask> {
+    const folder = new NodeFolder(job.base);
+    const model = (await kindOf(job.task).load(device, folder, { precision: job.precision })) as HeadlessModel;
+    return new HeadlessTask(
+      job,
+      model,
+      job.from === undefined ? undefined : await readAdapter(job.task, job.from, model),
+    );
+  }
+
+  get #kind() {
+    return HEADLESS_KINDS[this.#job.task];
+  }
+
+  async #data(): Promise<object> {
+    const { data } = this.#job;
+    if (data === undefined) throw new UserError('The job names no data.');
+    if (!data.endsWith('.safetensors')) return this.#kind.imported(this.#model, data, this.#job);
+    const { folder, file } = folderOf(data);
+    return this.#kind.prepared(this.#model, folder, file, this.#job);
+  }
+
+  /** @param awaitEachStepUntil up to this step each ends before the next begins, so that its gradients can be read */
+  async train(awaitEachStepUntil: number): Promise<AsyncGenerator<TaskEvent>> {
+    const { recipe, lora: adapter } = this.#job;
+    const from = this.#from;
+    return this.#model.train({ ...(await this.#data()), recipe, adapter, awaitEachStepUntil, ...(from && { from }) });
+  }
+
+  /** Gradient of every adapter tensor of the last step, under the adapter file's names. */
+  async gradients(): Promise<TensorData[]> {
+    return [...(await this.#model.currentGradients())].flatMap(([name, tensors]) => this.#kind.named(name, tensors));
+  }
+
+  /** The trained adapter's files, by name. */
+  adapterFiles(): Promise<Files> {
+    return this.#kind.adapterFiles(this.#model, this.#job);
+  }
+
+  async plan(): Promise<PlanReport> {
+    const { recipe, lora } = this.#job;
+    return this.#model.plan({ ...(await this.#data()), recipe, adapter: this.#from?.config ?? lora });
+  }
+
+  /** Generates as the job says: the files, and what is printed. */
+  async generate(): Promise<{ files: Files; printed: unknown }> {
+    await this.#model.useAdapter(this.#from ?? null);
+    return this.#kind.generate(this.#model, this.#job);
+  }
 }

@@ -1,21 +1,9 @@
 import { deleteBase, listBases } from '../storage/bases.ts';
 import type { BaseRecord } from '../storage/records.ts';
 import type { Task } from '../common/task.ts';
-import type { LookInfo } from '../tasks/look/types.ts';
-import type { ModelInfo } from '../tasks/voice/types.ts';
-import {
-  EMBEDDED_BASE,
-  EMBEDDED_LOOK,
-  EMBEDDED_LOOK_NAME,
-  EMBEDDED_NAME,
-  EMBEDDED_SOUND,
-  EMBEDDED_SOUND_NAME,
-  taskOf,
-  type BaseInfo,
-  type LoadedBase,
-  type PlanAnswer,
-  type SoundInfo,
-} from '../worker/protocol.ts';
+import type { TaskInfo } from '../tasks/task-model.ts';
+import { embeddedBase } from '../worker/embedded-bases.ts';
+import type { LoadedBase, PlanAnswer } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { openProject } from './project.svelte.ts';
 import { callback, dataWorker, errorMessage, modelWorker, onWorkerEvent } from './workers.ts';
@@ -63,24 +51,10 @@ class Bases {
     return this.#loaded;
   }
 
-  #info(baseId: string | null, task: Task): BaseInfo | undefined {
+  /** What the loaded base says of itself where it is this one and of this kind; else undefined. */
+  info(baseId: string | null, task: Task): TaskInfo | undefined {
     const loaded = this.#loaded;
-    return loaded && loaded.baseId === baseId && taskOf(loaded.info) === task ? loaded.info : undefined;
-  }
-
-  /** What the loaded base says of itself where it is this one and speaks; else undefined. */
-  voice(baseId: string | null): ModelInfo | undefined {
-    return this.#info(baseId, 'voice') as ModelInfo | undefined;
-  }
-
-  /** The same of a base that draws. */
-  look(baseId: string | null): LookInfo | undefined {
-    return this.#info(baseId, 'look') as LookInfo | undefined;
-  }
-
-  /** The same of a base that composes. */
-  sound(baseId: string | null): SoundInfo | undefined {
-    return this.#info(baseId, 'sound') as SoundInfo | undefined;
+    return loaded && loaded.baseId === baseId && loaded.info.task === task ? loaded.info : undefined;
   }
 
   get loading(): { baseId: string; fraction: number } | null {
@@ -109,10 +83,11 @@ class Bases {
 
   name(baseId: string | null): string {
     if (baseId === null) return '';
-    if (baseId === EMBEDDED_BASE) return EMBEDDED_NAME;
-    if (baseId === EMBEDDED_LOOK) return EMBEDDED_LOOK_NAME;
-    if (baseId === EMBEDDED_SOUND) return EMBEDDED_SOUND_NAME;
-    return this.#list.find((base) => base.id === baseId)?.name ?? 'a base that is no longer here';
+    return (
+      embeddedBase(baseId)?.name ??
+      this.#list.find((base) => base.id === baseId)?.name ??
+      'a base that is no longer here'
+    );
   }
 
   async refresh(): Promise<void> {

@@ -3,7 +3,7 @@ import { saveProject } from '../storage/projects.ts';
 import type { JsonObject, ProjectRecord } from '../storage/records.ts';
 import type { Task } from '../common/task.ts';
 import type { NamedFile } from '../common/named-file.ts';
-import { embeddedBase } from '../worker/protocol.ts';
+import { EMBEDDED } from '../worker/embedded-bases.ts';
 import { data } from './voice/dataset.svelte.ts';
 import { pictures } from './look/dataset.svelte.ts';
 import { openProject } from './project.svelte.ts';
@@ -36,7 +36,7 @@ async function createProject(task: Task, { title, description, prompts }: Exampl
   const project = await projects.create(task, title);
   await saveProject({
     ...project,
-    baseId: embeddedBase(task),
+    baseId: EMBEDDED[task].id,
     recipe,
     adapter,
     prompts,

@@ -1,29 +1,15 @@
 import { getProject, saveProject } from '../storage/projects.ts';
 import { getDataset } from '../storage/datasets.ts';
-import type {
-  AskRecord,
-  DatasetRecord,
-  Json,
-  JsonObject,
-  LookRecord,
-  ProjectRecord,
-  SoundRecord,
-} from '../storage/records.ts';
+import type { AskRecord, DatasetRecord, Json, JsonObject, ProjectRecord } from '../storage/records.ts';
 import type { Task } from '../common/task.ts';
-import { parseLoraConfig, type LoraConfig } from '../adapters/lora-config.ts';
-import { parseLookLora } from '../tasks/look/adapter.ts';
-import { parseSoundLora } from '../tasks/sound/adapter.ts';
+import type { LoraConfig } from '../adapters/lora-config.ts';
+import { PARSE_LORA } from '../tasks/lora-parsers.ts';
 import { parseRecipe, type Recipe } from '../training/recipe.ts';
 import { announcer } from './announcer.svelte.ts';
 import { errorMessage } from './workers.ts';
 
 /** Typing is written down after this pause, everything else at once; a call of the worker does not wait for it. */
 const SAVE_MS = 250;
-
-/** An adapter's configuration with the defaults of its task. */
-function parseAdapter(task: Task, fields: JsonObject): LoraConfig {
-  return { voice: parseLoraConfig, look: parseLookLora, sound: parseSoundLora }[task](fields);
-}
 
 /** The project that is open. Every change is kept at once, so that a reload loses nothing. */
 class OpenProject {
@@ -71,9 +57,9 @@ class OpenProject {
   readonly adapter: LoraConfig = $derived.by(() => {
     const task = this.#project?.task ?? 'voice';
     try {
-      return parseAdapter(task, this.#project?.adapter ?? {});
+      return PARSE_LORA[task](this.#project?.adapter ?? {});
     } catch {
-      return parseAdapter(task, {});
+      return PARSE_LORA[task]({});
     }
   });
 
@@ -112,14 +98,6 @@ class OpenProject {
     if (this.#project) this.update({ ask: { ...this.#project.ask, ...fields } }, typing);
   }
 
-  updateLook(fields: Partial<LookRecord>): void {
-    if (this.#project) this.update({ look: { ...this.#project.look, ...fields } });
-  }
-
-  updateSound(fields: Partial<SoundRecord>): void {
-    if (this.#project) this.update({ sound: { ...this.#project.sound, ...fields } });
-  }
-
   /** Sets one field of the recipe; UserError where it is out of range. The default is kept as "not set". */
   setRecipe(name: keyof Recipe, value: Json): void {
     if (!this.#project) return;
@@ -131,7 +109,7 @@ class OpenProject {
   setAdapter(name: keyof LoraConfig, value: Json): void {
     if (!this.#project) return;
     const adapter = { ...this.#project.adapter, [name]: value };
-    parseAdapter(this.#project.task, adapter);
+    PARSE_LORA[this.#project.task](adapter);
     this.update({ adapter });
   }
 

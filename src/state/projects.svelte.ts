@@ -50,10 +50,11 @@ async function describe(project: ProjectRecord, alive: ReadonlySet<string>): Pro
   const [run] = await listRuns(project.id);
   if (run) {
     const training = alive.has(project.id);
-    const { steps, pictures } = await readHistory(run.id);
+    const { steps, samples } = await readHistory(run.id);
     const every = Math.max(1, Math.ceil(steps.length / CURVE_POINTS));
     const curve = steps.filter((_, i) => i % every === 0).map((point) => point.loss);
-    const picture = pictures.at(-1)?.tuned ?? (await firstPicture(project));
+    const last = samples.at(-1)?.tuned;
+    const picture = last instanceof Blob && last.type.startsWith('image/') ? last : await firstPicture(project);
     return { project, state: runState(run, training), training, curve, picture };
   }
   const dataset = project.datasetId ? await getDataset(project.datasetId) : undefined;

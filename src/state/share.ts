@@ -1,6 +1,6 @@
 import { zipFolder } from '../common/zip.ts';
 import type { RunRecord } from '../storage/records.ts';
-import { EMBEDDED_BASE } from '../worker/protocol.ts';
+import { embeddedBase } from '../worker/embedded-bases.ts';
 import { bases } from './base.svelte.ts';
 import { modelCard } from './voice/card.ts';
 import { openProject } from './project.svelte.ts';
@@ -27,7 +27,7 @@ export async function peftFolder(
   others: ReadonlyMap<string, Uint8Array> = new Map(),
 ): Promise<Map<string, Uint8Array>> {
   await openProject.flush();
-  const files = await modelWorker().exportAdapter(run.baseId, { runId: run.id, step });
+  const files = await modelWorker().exportFiles({ runId: run.id, step }, { name: openProject.project?.name ?? '' });
   return new Map([...files, ...others, ['README.md', new TextEncoder().encode(card)]]);
 }
 
@@ -42,7 +42,7 @@ export function exportFolder(run: RunRecord, step: number): Promise<Map<string, 
     rowCount: dataset?.rowCount ?? 0,
     characters: dataset?.characters ?? 0,
     baseName: bases.name(run.baseId),
-    embedded: run.baseId === EMBEDDED_BASE,
+    embedded: embeddedBase(run.baseId) !== undefined,
   });
   return peftFolder(run, step, card);
 }

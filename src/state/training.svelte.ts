@@ -1,13 +1,5 @@
 import { deleteRun, listCheckpoints, listRuns, readHistory } from '../storage/runs.ts';
-import type {
-  CheckpointInfo,
-  EvaluationPoint,
-  PictureSamplePoint,
-  RunRecord,
-  SamplePoint,
-  SoundSamplePoint,
-  StepPoint,
-} from '../storage/records.ts';
+import type { CheckpointInfo, EvaluationPoint, RunRecord, SamplePoint, StepPoint } from '../storage/records.ts';
 import type { RunPhase, WorkerEvent } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { formatLoss } from './format.ts';
@@ -21,7 +13,7 @@ const RECENT_STEPS = 20;
 /** A screen reader hears of the progress this often. */
 const SAY_MS = 30_000;
 
-/** What a look or a sound does before its first step. */
+/** What is made ready before the first step. */
 export type Preparation = Pick<Extract<WorkerEvent, { type: 'prepare' }>, 'what' | 'done' | 'total'>;
 
 /** The newest run of the open project: live, or as it was kept. */
@@ -32,8 +24,6 @@ class Training {
   #steps = $state.raw<readonly StepPoint[]>([]);
   #evaluations = $state.raw<readonly EvaluationPoint[]>([]);
   #samples = $state.raw<readonly SamplePoint[]>([]);
-  #pictures = $state.raw<readonly PictureSamplePoint[]>([]);
-  #sounds = $state.raw<readonly SoundSamplePoint[]>([]);
   #preparation = $state.raw<Preparation | null>(null);
   #checkpoints = $state.raw<readonly CheckpointInfo[]>([]);
   /** The base of each run. */
@@ -58,8 +48,6 @@ class Training {
           if (event.steps.length > 0) this.#steps = [...this.#steps, ...event.steps];
           if (event.evaluations.length > 0) this.#evaluations = [...this.#evaluations, ...event.evaluations];
           if (event.samples.length > 0) this.#samples = [...this.#samples, ...event.samples];
-          if (event.pictures?.length) this.#pictures = [...this.#pictures, ...event.pictures];
-          if (event.sounds?.length) this.#sounds = [...this.#sounds, ...event.sounds];
           break;
         case 'prepare':
           if (event.runId === this.#run?.id) this.#preparation = event;
@@ -99,17 +87,7 @@ class Training {
     return this.#samples;
   }
 
-  /** What was drawn along the way, in order. */
-  get pictures(): readonly PictureSamplePoint[] {
-    return this.#pictures;
-  }
-
-  /** What was composed along the way, in order. */
-  get sounds(): readonly SoundSamplePoint[] {
-    return this.#sounds;
-  }
-
-  /** What is being made ready before the first step of a look or a sound; null once it runs. */
+  /** What is being made ready before the first step; null once it runs. */
   get preparation(): Preparation | null {
     return this.#phase === 'preparing' ? this.#preparation : null;
   }
@@ -183,8 +161,6 @@ class Training {
         this.#steps = [];
         this.#evaluations = [];
         this.#samples = [];
-        this.#pictures = [];
-        this.#sounds = [];
         this.#preparation = null;
       }
       this.#run = run;
@@ -225,8 +201,6 @@ class Training {
     this.#steps = [];
     this.#evaluations = [];
     this.#samples = [];
-    this.#pictures = [];
-    this.#sounds = [];
     this.#preparation = null;
     this.#checkpoints = [];
     this.#error = '';
@@ -243,8 +217,6 @@ class Training {
         this.#steps = history.steps;
         this.#evaluations = history.evaluations;
         this.#samples = history.samples;
-        this.#pictures = history.pictures;
-        this.#sounds = history.sounds;
       }
       await this.#loadCheckpoints();
     } catch (error) {
@@ -275,8 +247,6 @@ class Training {
       this.#steps = upTo(this.#steps);
       this.#evaluations = upTo(this.#evaluations);
       this.#samples = upTo(this.#samples);
-      this.#pictures = upTo(this.#pictures);
-      this.#sounds = upTo(this.#sounds);
     }
     try {
       await modelWorker().train({

@@ -1,4 +1,4 @@
-import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
+import { openDB, type DBSchema, type IDBPDatabase, type IDBPObjectStore, type StoreNames } from 'idb';
 import { storageError } from './errors.ts';
 import type {
   BaseRecord,
@@ -11,6 +11,7 @@ import type {
   ProjectRecord,
   RowChunkRecord,
   RunRecord,
+  SamplePoint,
   SoundFileRecord,
   SoundRowsRecord,
 } from './records.ts';
@@ -34,7 +35,18 @@ interface Schema extends DBSchema {
 export type Database = IDBPDatabase<Schema>;
 
 const NAME = 'athanor';
-const VERSION = 3;
+const VERSION = 4;
+
+/** Before version 4 what was drawn and composed along the way had lists of its own. */
+async function joinSamples(
+  store: IDBPObjectStore<Schema, StoreNames<Schema>[], 'metrics', 'versionchange'>,
+): Promise<void> {
+  type Older = MetricsRecord & { pictures?: SamplePoint[]; sounds?: SamplePoint[] };
+  for (let cursor = await store.openCursor(); cursor; cursor = await cursor.continue()) {
+    const { pictures = [], sounds = [], ...record }: Older = cursor.value;
+    await cursor.update({ ...record, samples: [...record.samples, ...pictures, ...sounds] });
+  }
+}
 
 let opened: Promise<Database> | null = null;
 
@@ -44,7 +56,7 @@ let opened: Promise<Database> | null = null;
  */
 export function database(): Promise<Database> {
   opened ??= openDB<Schema>(NAME, VERSION, {
-    upgrade(db, from) {
+    async upgrade(db, from, _to, change) {
       if (from < 1) {
         db.createObjectStore('projects', { keyPath: 'id' });
         db.createObjectStore('datasets', { keyPath: 'id' }).createIndex('project', 'projectId');
@@ -64,6 +76,7 @@ export function database(): Promise<Database> {
         db.createObjectStore('soundRows', { keyPath: 'datasetId' });
         db.createObjectStore('soundFiles', { keyPath: ['datasetId', 'id'] });
       }
+      if (from > 0 && from < 4) await joinSamples(change.objectStore('metrics'));
     },
     blocking(_current, _blocked, event) {
       (event.target as IDBDatabase).close();

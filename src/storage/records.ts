@@ -31,18 +31,6 @@ export interface VoteCounts {
   worse: number;
 }
 
-/** What only a look has. */
-export interface LookRecord {
-  /** Seed of the pictures drawn along the way. */
-  sampleSeed: number;
-}
-
-/** What only a sound has. */
-export interface SoundRecord {
-  /** Seed of the sounds composed along the way. */
-  sampleSeed: number;
-}
-
 export interface ProjectRecord {
   id: string;
   task: Task;
@@ -60,8 +48,8 @@ export interface ProjectRecord {
   /** A real person's way of speaking, likeness or music is taught: the page and the model card say what that asks for. */
   realPerson: boolean;
   votes: VoteCounts;
-  look: LookRecord;
-  sound: SoundRecord;
+  /** Seed of what is made along the way, where it is drawn from one. */
+  sampleSeed: number;
 }
 
 /** A data set without its rows, which lie in chunks of their own. */
@@ -170,29 +158,16 @@ export interface EvaluationPoint {
   loss: number;
 }
 
-export interface SamplePoint {
+/**
+ * A prompt answered along the way by the base and by what it had become, on the same seed where one is drawn: texts, or files
+ * (PNG of a look, WAV of a sound).
+ */
+export interface SamplePoint<T extends string | Blob = string | Blob> {
   step: number;
   prompt: string;
-  base: string;
-  tuned: string;
-}
-
-/** A prompt drawn on the way by the base and by what it had become, on the same seed; both PNG. */
-export interface PictureSamplePoint {
-  step: number;
-  prompt: string;
-  seed: number;
-  base: Blob;
-  tuned: Blob;
-}
-
-/** A prompt composed on the way by the base and by what it had become, on the same seed; both WAV. */
-export interface SoundSamplePoint {
-  step: number;
-  prompt: string;
-  seed: number;
-  base: Blob;
-  tuned: Blob;
+  seed?: number;
+  base: T;
+  tuned: T;
 }
 
 /** A piece of a run's history, appended as it happens. */
@@ -202,18 +177,12 @@ export interface MetricsRecord {
   steps: StepPoint[];
   evaluations: EvaluationPoint[];
   samples: SamplePoint[];
-  /** Of a look; absent in records of voices. */
-  pictures?: PictureSamplePoint[];
-  /** Of a sound. */
-  sounds?: SoundSamplePoint[];
 }
 
 export interface RunHistory {
   steps: StepPoint[];
   evaluations: EvaluationPoint[];
   samples: SamplePoint[];
-  pictures: PictureSamplePoint[];
-  sounds: SoundSamplePoint[];
 }
 
 /** A checkpoint without its bytes, which lie apart: lists must not read them. */
@@ -256,26 +225,20 @@ export function newProject(id: string, task: Task, name: string, now: number): P
     prompts: [],
     realPerson: false,
     votes: { better: 0, same: 0, worse: 0 },
-    look: emptyLook(),
-    sound: emptySound(),
+    sampleSeed: 1,
   };
 }
 
-export function emptyLook(): LookRecord {
-  return { sampleSeed: 1 };
-}
-
-export function emptySound(): SoundRecord {
-  return { sampleSeed: 1 };
+/** What older versions of the page wrote in place of `sampleSeed`. */
+interface OlderProject extends Partial<ProjectRecord> {
+  look?: { sampleSeed?: number };
+  sound?: { sampleSeed?: number };
 }
 
 /** A project as the database has it, with what older versions of the page did not write yet. */
 export function readProject(record: ProjectRecord): ProjectRecord {
-  const known: Partial<ProjectRecord> = record;
-  return {
-    ...record,
-    task: known.task ?? 'voice',
-    look: { ...emptyLook(), ...known.look },
-    sound: { ...emptySound(), ...known.sound },
-  };
+  const { look, sound, ...known }: OlderProject = record;
+  const task = known.task ?? 'voice';
+  const older = task === 'look' ? look : sound;
+  return { ...record, ...known, task, sampleSeed: known.sampleSeed ?? older?.sampleSeed ?? 1 };
 }

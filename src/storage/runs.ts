@@ -31,24 +31,23 @@ export async function readHistory(runId: string): Promise<RunHistory> {
     steps: records.flatMap((record) => record.steps),
     evaluations: records.flatMap((record) => record.evaluations),
     samples: records.flatMap((record) => record.samples),
-    pictures: records.flatMap((record) => record.pictures ?? []),
-    sounds: records.flatMap((record) => record.sounds ?? []),
   };
 }
 
-/** What the pictures and sounds made along the way take. */
+const sizeOf = (made: string | Blob): number => (typeof made === 'string' ? 0 : made.size);
+
+/** What the files made along the way take. */
 export async function sampleFileBytes(runId: string): Promise<number> {
-  const { pictures, sounds } = await readHistory(runId);
-  return [...pictures, ...sounds].reduce((sum, { base, tuned }) => sum + base.size + tuned.size, 0);
+  const { samples } = await readHistory(runId);
+  return samples.reduce((sum, { base, tuned }) => sum + sizeOf(base) + sizeOf(tuned), 0);
 }
 
-/** Forgets the pictures and sounds made along the way; the rest of the run stays. */
+/** Forgets the files made along the way; the rest of the run stays. */
 export async function deleteSampleFiles(runId: string): Promise<void> {
   const write = (await database()).transaction('metrics', 'readwrite');
   for (const record of await write.store.getAll(keysOf(runId))) {
-    if (record.pictures?.length || record.sounds?.length) {
-      await write.store.put({ ...record, pictures: [], sounds: [] });
-    }
+    const texts = record.samples.filter(({ base }) => typeof base === 'string');
+    if (texts.length < record.samples.length) await write.store.put({ ...record, samples: texts });
   }
   await write.done;
 }
@@ -68,8 +67,6 @@ export async function rewindHistory(runId: string, step: number): Promise<number
         steps: upTo(record.steps),
         evaluations: upTo(record.evaluations),
         samples: upTo(record.samples),
-        ...(record.pictures ? { pictures: upTo(record.pictures) } : {}),
-        ...(record.sounds ? { sounds: upTo(record.sounds) } : {}),
       }),
     ),
     write.done,

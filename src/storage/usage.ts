@@ -36,7 +36,7 @@ export async function storageUsage(): Promise<StorageUsage> {
     let made = 0;
     for (const run of await listRuns(id)) {
       for (const checkpoint of await listCheckpoints(run.id)) bytes += checkpoint.size;
-      if (project.task !== 'voice') made += await sampleFileBytes(run.id);
+      made += await sampleFileBytes(run.id);
     }
     if (bytes > 0) items.push({ kind: 'checkpoints', id, name, bytes });
     if (made > 0) items.push({ kind: 'samples', id, name, bytes: made });

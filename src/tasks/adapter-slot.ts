@@ -1,21 +1,21 @@
 import type { LoraConfig } from '../adapters/lora-config.ts';
 import type { LoraLayout } from '../adapters/layout.ts';
 import type { Adapter, LoraTensors } from '../adapters/peft.ts';
-import { matchAdapter, moduleOfTensor } from '../adapters/peft.ts';
+import { matchAdapter } from '../adapters/peft.ts';
 import type { AdaptableModule, LoraTarget } from '../adapters/targets.ts';
-import { loraTarget } from '../adapters/targets.ts';
 import { AdapterBuffers } from '../engine/adapter-buffers.ts';
 import type { Device } from '../engine/device.ts';
+import type { WeightSlices } from '../engine/weights.ts';
 import { UserError } from '../common/errors.ts';
 import type { AdapterHook } from '../models/layers/builder.ts';
-import type { RunState } from '../training/checkpoint.ts';
 
 /** What an adapter is put beside. */
-export interface AdaptableBase {
+export interface AdaptableBase extends WeightSlices {
   readonly device: Device;
   readonly modules: readonly AdaptableModule[];
   /** A layout for these modules, traced through a forward pass so that every tensor has its place. */
   layout(targets: readonly LoraTarget[], lora: LoraConfig, training: boolean): LoraLayout;
+  destroy(): void;
 }
 
 export interface ActiveAdapter {
@@ -87,15 +87,5 @@ export class AdapterSlot {
   async gradients(): Promise<Map<string, LoraTensors>> {
     const { layout, buffers } = this.#need();
     return layout.unpack(await buffers.read('gradients'));
-  }
-
-  /** The adapter inside a checkpoint, without touching the one in use. */
-  ofState(state: RunState): Adapter {
-    const named = new Set(state.layout.map(({ name }) => moduleOfTensor(name)));
-    const targets = this.#base.modules
-      .filter(({ name }) => named.has(name))
-      .map((module) => loraTarget(state.lora, module));
-    const layout = this.#base.layout(targets, state.lora, false);
-    return { config: state.lora, tensors: layout.unpack(layout.fromTensorOrder(state.adapter)) };
   }
 }

@@ -2,6 +2,8 @@ import { UserError } from '../common/errors.ts';
 import { parseLoraConfig } from '../adapters/lora-config.ts';
 import type { LoraConfig } from '../adapters/lora-config.ts';
 import type { FlatTensor } from '../adapters/layout.ts';
+import type { Adapter } from '../adapters/peft.ts';
+import { adapterOfTensors } from '../adapters/peft.ts';
 import { MemoryFolder } from '../models/files/folder.ts';
 import { isJsonObject } from '../common/json.ts';
 import { parseSafetensors, writeSafetensors } from '../models/files/safetensors.ts';
@@ -126,6 +128,16 @@ export async function decodeRunState(bytes: Uint8Array<ArrayBuffer>): Promise<Ru
   const size = progress && sizeOf(progress.layout);
   if (!progress || data.some((buffer) => buffer.length !== size)) throw damaged;
   return { ...progress, best, adapter, firstMoment, secondMoment };
+}
+
+/** The adapter as it was at a checkpoint; needs neither the base nor a device. */
+export function adapterOfState({ lora, layout, adapter }: Pick<RunState, 'lora' | 'layout' | 'adapter'>): Adapter {
+  let at = 0;
+  const tensors = layout.map(({ name, shape }) => {
+    const length = shape.reduce((product, dim) => product * dim, 1);
+    return { name, shape, values: adapter.slice(at, (at += length)) };
+  });
+  return adapterOfTensors(lora, tensors);
 }
 
 type Progress = Omit<RunState, 'best' | 'adapter' | 'firstMoment' | 'secondMoment'>;

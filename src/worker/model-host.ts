@@ -1,48 +1,36 @@
-import type { Device } from '../engine/device.ts';
 import { UserError } from '../common/errors.ts';
-import { getDataset, readRows } from '../storage/datasets.ts';
+import type { Task } from '../common/task.ts';
+import type { Device } from '../engine/device.ts';
 import { PickedFolder } from '../storage/folders.ts';
 import { getProject, getSetting } from '../storage/projects.ts';
 import { getRun, readCheckpoint } from '../storage/runs.ts';
 import type { ProjectRecord } from '../storage/records.ts';
-import type { TrainingRow } from '../datasets/voice/rows.ts';
-import { readLookAdapter } from '../adapters/look-files.ts';
-import { encodePng } from '../datasets/look/png.ts';
-import type { LoraConfig } from '../adapters/lora-config.ts';
-import type { PlanReport } from '../training/plan-report.ts';
+import { kindOf } from '../tasks/kinds.ts';
+import type { TaskModel } from '../tasks/task-model.ts';
+import { adapterOfState, decodeRunState } from '../training/checkpoint.ts';
 import { parseRecipe } from '../training/recipe.ts';
-import type { Recipe } from '../training/recipe.ts';
-import type { DrawRequest } from '../tasks/look/types.ts';
-import type { ComposeProgress, ComposeRequest } from '../tasks/sound/types.ts';
-import type { GenerateRequest, TokenPreview } from '../tasks/voice/types.ts';
-import { SoundModel } from '../tasks/sound/model.ts';
-import { VoiceModel } from '../tasks/voice/model.ts';
+import { baseName, loadModel, openBaseFolder, requireTask } from './base-models.ts';
 import { isAbort } from './errors.ts';
 import { openDevice } from './gpu.ts';
+import { WORKER_KINDS } from './kinds.ts';
 import {
   runLock,
-  type AdapterChoice,
-  type DrawProgress,
+  type AppliedAdapter,
+  type ExportRequest,
+  type GenerationRequest,
   type GpuReport,
   type LoadedBase,
-  type LookCalls,
-  type LookChoice,
   type PlanAnswer,
-  type SoundCalls,
   type TrainRequest,
   type WorkerEvent,
   type WorkerListener,
 } from './protocol.ts';
-import { asLook, asSound, asVoice, baseName, loadModel, type Model } from './base-models.ts';
-import { pictureSources } from './look/sources.ts';
-import { soundSources } from './sound/sources.ts';
-import { projectLora, sampledPrompts, speedSetting, RunSession } from './run-session.ts';
-import type { RunSettings, Trainable } from './run-session.ts';
+import { projectLora, RunSession, sampledPrompts, speedSetting, type Trainable } from './run-session.ts';
 
-type Loaded = { baseId: string; model: Model; adapter: string };
+type Loaded = { baseId: string; model: TaskModel; adapter: string };
 
 /** Tells adapters apart; '' is none. */
-function adapterKey(choice: LookChoice): string {
+function adapterKey(choice: AppliedAdapter): string {
   if (!choice) return '';
   if ('given' in choice) return `given ${choice.given.name} ${choice.given.size} ${choice.given.lastModified}`;
   return `${choice.runId}/${choice.step}`;
@@ -52,7 +40,7 @@ function adapterKey(choice: LookChoice): string {
  * The worker's side of the page: holds the device, one loaded base, and at most one run. Calls that need the graphics
  * card wait for each other; during a run they are refused with a sentence, for a run may take hours.
  */
-export class ModelHost implements LookCalls, SoundCalls {
+export class ModelHost {
   #pageUrl = '';
   #listener: WorkerListener = () => undefined;
   #device: Device | null = null;
@@ -61,7 +49,6 @@ export class ModelHost implements LookCalls, SoundCalls {
   #run: RunSession | null = null;
   #queue: Promise<unknown> = Promise.resolve();
   readonly #generations = new Map<number, AbortController>();
-  #rows: { key: string; rows: TrainingRow[] } | null = null;
 
   setup(pageUrl: string, listener: WorkerListener): void {
     this.#pageUrl = pageUrl;
@@ -151,10 +138,7 @@ export class ModelHost implements LookCalls, SoundCalls {
 
   /** Tokens of a text under the loaded base's tokenizer; null where another base, or none, is loaded. */
   countTokens(baseId: string, text: string): number | null | Promise<number> {
-    if (this.#loaded?.baseId !== baseId) return null;
-    const { model } = this.#loaded;
-    if (!(model instanceof VoiceModel)) return model.countTokens(text);
-    return text === '' ? 0 : model.tokenizer.encode(text, { addSpecialTokens: false }).length;
+    return this.#loaded?.baseId === baseId ? this.#loaded.model.countTokens(text) : null;
   }
 
   async #project(projectId: string): Promise<ProjectRecord> {
@@ -163,20 +147,13 @@ export class ModelHost implements LookCalls, SoundCalls {
     return project;
   }
 
-  async #dataset(project: ProjectRecord): Promise<TrainingRow[]> {
-    const record = project.datasetId ? await getDataset(project.datasetId) : undefined;
-    if (!record || record.rowCount === 0)
-      throw new UserError('There is nothing to learn from yet. Add texts or conversations under Data.');
-    const key = `${record.id}/${record.changedAt}`;
-    if (this.#rows?.key !== key) this.#rows = { key, rows: await readRows(record.id) };
-    return this.#rows.rows;
-  }
-
-  /** Exactly which tokens of these rows carry loss. */
-  async preview(projectId: string, rows: TrainingRow[]): Promise<TokenPreview[]> {
-    const project = await this.#project(projectId);
-    if (this.#loaded?.baseId !== project.baseId || !this.#loaded) throw new UserError('Load the base first.');
-    return asVoice(this.#loaded.model).preview(rows);
+  /** Exactly what some of a project's data would be learnt as; of rows, which tokens carry loss. */
+  async preview(projectId: string, items: readonly unknown[]): Promise<readonly unknown[]> {
+    const { baseId, task } = await this.#project(projectId);
+    if (this.#loaded?.baseId !== baseId || !this.#loaded) throw new UserError('Load the base first.');
+    const { model } = this.#loaded;
+    requireTask(model, task);
+    return WORKER_KINDS[task].preview?.(model, items) ?? [];
   }
 
   /** What the project's run would take, before anything is allocated. */
@@ -184,30 +161,19 @@ export class ModelHost implements LookCalls, SoundCalls {
     return this.#exclusive(async () => {
       const project = await this.#project(projectId);
       if (!project.baseId) throw new UserError('Choose a base first.');
+      const { task } = project;
+      const data = await WORKER_KINDS[task].learningData(project);
       const { device, loaded } = await this.#need(project.baseId);
-      const settings = { recipe: parseRecipe(project.recipe, project.task), adapter: projectLora(project) };
-      const samplePrompts = sampledPrompts(project);
-      const plan = await this.#planOf(loaded.model, project, { samplePrompts, ...settings });
+      requireTask(loaded.model, task);
+      const plan = await loaded.model.plan({
+        ...data,
+        recipe: parseRecipe(project.recipe, task),
+        adapter: projectLora(project),
+        samplePrompts: sampledPrompts(project),
+      });
       const speed = await getSetting(speedSetting(device));
       return { plan, measuredFlops: typeof speed === 'number' ? speed : null, isSoftware: device.info.isSoftware };
     });
-  }
-
-  async #planOf(
-    model: Model,
-    project: ProjectRecord,
-    settings: { recipe: Recipe; adapter: LoraConfig; samplePrompts: string[] },
-  ): Promise<PlanReport> {
-    switch (project.task) {
-      case 'voice': {
-        const { samplePrompts: _, ...voice } = settings;
-        return asVoice(model).plan({ rows: await this.#dataset(project), ...voice });
-      }
-      case 'look':
-        return asLook(model).plan({ pictures: await pictureSources(project), ...settings });
-      case 'sound':
-        return asSound(model).plan({ clips: await soundSources(project), ...settings });
-    }
   }
 
   /** Trains until the end, a stop or a failure; what happens on the way comes as events. */
@@ -231,34 +197,14 @@ export class ModelHost implements LookCalls, SoundCalls {
 
   async #prepare(baseId: string, project: ProjectRecord): Promise<Trainable> {
     // What is learnt from is read first: it may be gone, and loading a base takes long.
-    const train = await this.#learning(project);
+    const data = await WORKER_KINDS[project.task].learningData(project);
     const { device, loaded } = await this.#need(baseId);
-    await loaded.model.useAdapter(null);
+    const { model } = loaded;
+    requireTask(model, project.task);
+    await model.useAdapter(null);
     // After the run the model holds what it learnt, which no choice names.
     loaded.adapter = 'trained';
-    return { device, train: (settings) => train(loaded.model, settings) };
-  }
-
-  /** A project's data, as what trains a model on it. */
-  async #learning(
-    project: ProjectRecord,
-  ): Promise<(model: Model, settings: RunSettings) => ReturnType<Trainable['train']>> {
-    switch (project.task) {
-      case 'voice': {
-        const rows = await this.#dataset(project);
-        return (model, settings) => asVoice(model).train({ rows, ...settings });
-      }
-      case 'look': {
-        const pictures = await pictureSources(project);
-        const { sampleSeed } = project.look;
-        return (model, settings) => asLook(model).train({ pictures, sampleSeed, ...settings });
-      }
-      case 'sound': {
-        const clips = await soundSources(project);
-        const { sampleSeed } = project.sound;
-        return (model, settings) => asSound(model).train({ clips, sampleSeed, ...settings });
-      }
-    }
+    return { device, train: (settings) => model.train({ ...data, ...settings }) };
   }
 
   pause(): void {
@@ -278,45 +224,46 @@ export class ModelHost implements LookCalls, SoundCalls {
     return this.#run ? { type: 'run', run: this.#run.record, phase: this.#run.phase } : null;
   }
 
-  /** The model of a checkpoint's base, and the checkpoint. */
-  async #checkpoint(baseId: string, choice: { runId: string; step: number }) {
-    const run = await getRun(choice.runId);
-    const checkpoint = await readCheckpoint(choice.runId, choice.step);
-    if (!run || !checkpoint)
-      throw new UserError(`The checkpoint of step ${choice.step} is no longer on this machine. Choose another one.`);
-    if (run.baseId !== baseId)
-      throw new UserError('This checkpoint was trained on another base. Choose that base first.');
-    const { loaded } = await this.#need(baseId);
-    return { model: loaded.model, checkpoint };
-  }
-
-  async #useAdapter(baseId: string, choice: LookChoice): Promise<void> {
-    const { loaded } = await this.#need(baseId);
-    const key = adapterKey(choice);
-    if (loaded.adapter === key) return;
-    if (choice && 'given' in choice) {
-      const { given } = choice;
-      const model = asLook(loaded.model);
+  async #useAdapter({ model, ...loaded }: Loaded, task: Task, applied: AppliedAdapter): Promise<string> {
+    const key = adapterKey(applied);
+    if (loaded.adapter === key) return key;
+    if (applied && 'given' in applied) {
+      const { given } = applied;
       const folder = new PickedFolder(given.name, new Map([[given.name, given]]));
-      await model.useAdapter(await readLookAdapter(folder, given.name, model.kohyaOptions));
-    } else if (choice) {
-      const { model, checkpoint } = await this.#checkpoint(baseId, choice);
-      await model.useAdapter(await model.adapterOfCheckpoint(checkpoint));
+      await model.useAdapter(await kindOf(task).readAdapter(folder, given.name, model));
+    } else if (applied) {
+      const { checkpoint } = await checkpointOn(loaded.baseId, applied);
+      await model.useAdapter(adapterOfState(await decodeRunState(checkpoint)));
     } else {
-      await loaded.model.useAdapter(null);
+      await model.useAdapter(null);
     }
-    loaded.adapter = key;
+    return key;
   }
 
-  /** Makes something that `cancel` can stop. */
-  async #generation(id: number, work: (signal: AbortSignal) => Promise<void>): Promise<{ whole: boolean }> {
+  /** Makes what is asked for, told piece by piece; `whole` where it ended by itself and was not cancelled. */
+  async generate(
+    { id, task, baseId, adapter, request }: GenerationRequest,
+    onEvent: (event: never) => void,
+  ): Promise<{ whole: boolean }> {
     const abort = new AbortController();
     const { signal } = abort;
     this.#generations.set(id, abort);
     try {
       await this.#exclusive(async () => {
         signal.throwIfAborted();
-        await work(signal);
+        const { loaded } = await this.#need(baseId);
+        const { model } = loaded;
+        requireTask(model, task);
+        loaded.adapter = await this.#useAdapter(loaded, task, adapter);
+        const { encodeEvent } = WORKER_KINDS[task];
+        const tell = onEvent as (event: unknown) => unknown;
+        let told: unknown;
+        for await (const event of model.generate({ ...request, signal })) {
+          signal.throwIfAborted();
+          told = tell(encodeEvent(event));
+        }
+        // Who hears the answer of the call has heard every event before.
+        await told;
       });
       return { whole: true };
     } catch (error) {
@@ -327,86 +274,36 @@ export class ModelHost implements LookCalls, SoundCalls {
     }
   }
 
-  /** Speaks, piece by piece. `id` names the generation for `cancel`; `whole` where it ended by itself. */
-  async generate(
-    id: number,
-    baseId: string,
-    choice: AdapterChoice,
-    request: Omit<GenerateRequest, 'signal'>,
-    onText: (text: string) => void,
-  ): Promise<{ text: string; whole: boolean }> {
-    let text = '';
-    const { whole } = await this.#generation(id, async (signal) => {
-      await this.#useAdapter(baseId, choice);
-      const { loaded } = await this.#need(baseId);
-      for await (const chunk of asVoice(loaded.model).generate({ ...request, signal })) {
-        signal.throwIfAborted();
-        text += chunk.text;
-        if (chunk.text !== '') onText(chunk.text);
-      }
-    });
-    return { text, whole };
-  }
-
   cancel(id: number): void {
     this.#generations.get(id)?.abort();
   }
 
-  /** The PEFT folder of a voice's or sound's checkpoint. */
-  async exportAdapter(baseId: string, choice: { runId: string; step: number }): Promise<Map<string, Uint8Array>> {
-    return this.#exclusive(async () => {
-      const { model, checkpoint } = await this.#checkpoint(baseId, choice);
-      const speaker = model instanceof SoundModel ? model : asVoice(model);
-      return speaker.peftFolder(await speaker.adapterOfCheckpoint(checkpoint), await baseName(baseId));
-    });
-  }
-
-  async compose(
-    id: number,
-    baseId: string,
-    choice: AdapterChoice,
-    request: Omit<ComposeRequest, 'signal'>,
-    onEvent: (event: ComposeProgress) => void,
-  ): Promise<{ whole: boolean }> {
-    return this.#generation(id, async (signal) => {
-      await this.#useAdapter(baseId, choice);
-      const { loaded } = await this.#need(baseId);
-      for await (const event of asSound(loaded.model).compose({ ...request, signal })) {
-        signal.throwIfAborted();
-        onEvent(event);
-      }
-    });
-  }
-
-  async draw(
-    id: number,
-    baseId: string,
-    choice: LookChoice,
-    request: Omit<DrawRequest, 'signal'>,
-    onEvent: (event: DrawProgress) => void,
-  ): Promise<{ whole: boolean }> {
-    return this.#generation(id, async (signal) => {
-      await this.#useAdapter(baseId, choice);
-      const { loaded } = await this.#need(baseId);
-      for await (const event of asLook(loaded.model).draw({ ...request, signal })) {
-        signal.throwIfAborted();
-        if (event.type === 'progress') onEvent(event);
-        else {
-          const { image, seed, pixels } = event;
-          onEvent({ type: 'image', image, seed, width: pixels.width, height: pixels.height, png: encodePng(pixels) });
-        }
-      }
-    });
-  }
-
-  async exportLook(
-    baseId: string,
+  /** The files of a checkpoint's adapter that other tools load, by name; needs no graphics card, and goes on beside a run. */
+  async exportFiles(
     choice: { runId: string; step: number },
-    options: { name: string; triggerWord: string; preview?: Uint8Array<ArrayBuffer> },
+    request: ExportRequest,
   ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-    return this.#exclusive(async () => {
-      const { model, checkpoint } = await this.#checkpoint(baseId, choice);
-      return asLook(model).exportFiles(checkpoint, { ...options, baseName: await baseName(baseId) });
+    const { run, checkpoint } = await readCheckpointOf(choice);
+    const { task } = await this.#project(run.projectId);
+    const facts = { ...request, baseName: await baseName(run.baseId) };
+    return kindOf(task).exportFiles(checkpoint, facts, async () => {
+      return (await openBaseFolder(run.baseId, this.#pageUrl)).folder;
     });
   }
+}
+
+async function readCheckpointOf(choice: { runId: string; step: number }) {
+  const run = await getRun(choice.runId);
+  const checkpoint = await readCheckpoint(choice.runId, choice.step);
+  if (!run || !checkpoint)
+    throw new UserError(`The checkpoint of step ${choice.step} is no longer on this machine. Choose another one.`);
+  return { run, checkpoint };
+}
+
+/** The same, of a run on this base. */
+async function checkpointOn(baseId: string, choice: { runId: string; step: number }) {
+  const found = await readCheckpointOf(choice);
+  if (found.run.baseId !== baseId)
+    throw new UserError('This checkpoint was trained on another base. Choose that base first.');
+  return found;
 }

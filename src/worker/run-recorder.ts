@@ -1,12 +1,5 @@
 import { appendMetrics, saveCheckpoint, saveRun } from '../storage/runs.ts';
-import type {
-  EvaluationPoint,
-  PictureSamplePoint,
-  RunRecord,
-  SamplePoint,
-  SoundSamplePoint,
-  StepPoint,
-} from '../storage/records.ts';
+import type { EvaluationPoint, RunRecord, SamplePoint, StepPoint } from '../storage/records.ts';
 import { errorMessage } from './errors.ts';
 import type { RunPhase, WorkerEvent, WorkerListener } from './protocol.ts';
 
@@ -21,11 +14,9 @@ interface Points {
   steps: StepPoint[];
   evaluations: EvaluationPoint[];
   samples: SamplePoint[];
-  pictures: PictureSamplePoint[];
-  sounds: SoundSamplePoint[];
 }
 
-const noPoints = (): Points => ({ steps: [], evaluations: [], samples: [], pictures: [], sounds: [] });
+const noPoints = (): Points => ({ steps: [], evaluations: [], samples: [] });
 const isEmpty = (points: Points): boolean => Object.values(points).every((list: unknown[]) => list.length === 0);
 
 /** Writes a run down as it happens and tells the page, in pieces neither of them notices. */
@@ -78,16 +69,6 @@ export class RunRecorder {
 
   async sample(point: SamplePoint): Promise<void> {
     this.#untold.samples.push(point);
-    await this.#flush(true);
-  }
-
-  async picture(point: PictureSamplePoint): Promise<void> {
-    this.#untold.pictures.push(point);
-    await this.#flush(true);
-  }
-
-  async sound(point: SoundSamplePoint): Promise<void> {
-    this.#untold.sounds.push(point);
     await this.#flush(true);
   }
 

@@ -4,22 +4,16 @@ import { newId } from '../storage/database.ts';
 import { listRuns, readCheckpoint, rewindHistory } from '../storage/runs.ts';
 import type { JsonObject, ProjectRecord, RunRecord } from '../storage/records.ts';
 import { getSetting, setSetting } from '../storage/projects.ts';
-import { parseLoraConfig } from '../adapters/lora-config.ts';
 import { parseRecipe, recipeToJSON } from '../training/recipe.ts';
 import type { PlanReport } from '../training/plan-report.ts';
 import type { Recipe } from '../training/recipe.ts';
 import type { LoraConfig } from '../adapters/lora-config.ts';
-import { encodePng } from '../datasets/look/png.ts';
-import type { Pixels } from '../datasets/look/types.ts';
-import type { SoundBlock } from '../datasets/sound/types.ts';
-import { parseLookLora } from '../tasks/look/adapter.ts';
-import type { LookTrainingEvent } from '../tasks/look/types.ts';
-import { parseSoundLora } from '../tasks/sound/adapter.ts';
-import type { SoundTrainingEvent } from '../tasks/sound/types.ts';
-import type { TrainingEvent } from '../tasks/voice/types.ts';
+import type { Task } from '../common/task.ts';
+import { PARSE_LORA } from '../tasks/lora-parsers.ts';
+import type { TaskEvent } from '../tasks/task-model.ts';
+import { WORKER_KINDS } from './kinds.ts';
 import { errorMessage, isAbort } from './errors.ts';
 import { RunRecorder } from './run-recorder.ts';
-import { encodeWav } from './wav.ts';
 import { SAMPLED_PROMPTS, type RunPhase, type TrainRequest, type WorkerListener } from './protocol.ts';
 
 /** The device's speed is measured over steps after the first few, which compile and warm up. */
@@ -46,19 +40,11 @@ export interface RunSettings {
   resume?: Uint8Array<ArrayBuffer>;
 }
 
-type TaskEvent = TrainingEvent | LookTrainingEvent | SoundTrainingEvent;
-
 /** A model with its data, ready to be trained. */
 export interface Trainable {
   device: Device;
   train(settings: RunSettings): AsyncGenerator<TaskEvent>;
 }
-
-const pngBlob = (pixels: Pixels): Blob => new Blob([encodePng(pixels)], { type: 'image/png' });
-
-const wavBlob = ({ channels, sampleRate }: SoundBlock): Blob => encodeWav(channels, sampleRate);
-
-const PARSE_LORA = { voice: parseLoraConfig, look: parseLookLora, sound: parseSoundLora };
 
 /** The prompts of a project that are answered along the way. */
 export function sampledPrompts({ prompts }: Pick<ProjectRecord, 'prompts'>): string[] {
@@ -73,14 +59,16 @@ export function projectLora({ task, adapter }: Pick<ProjectRecord, 'task' | 'ada
 /** One run, from the first step or from a checkpoint to its end. */
 export class RunSession {
   readonly #recorder: RunRecorder;
+  readonly #encodeSample: (made: unknown) => string | Blob;
   readonly #stop = new AbortController();
   #gate: { opened: Promise<void>; open: () => void } | null = null;
   #plan: PlanReport | null = null;
   #warmSeconds: number[] = [];
   #lastStep = 0;
 
-  private constructor(recorder: RunRecorder) {
+  private constructor(recorder: RunRecorder, task: Task) {
     this.#recorder = recorder;
+    this.#encodeSample = (made) => WORKER_KINDS[task].encodeSample(made);
   }
 
   get record(): RunRecord {
@@ -99,7 +87,10 @@ export class RunSession {
       const known = (await listRuns(project.id)).find((run) => run.id === runId);
       if (!known) throw new UserError('That run is no longer on this machine. Start a new one.');
       const sequence = await rewindHistory(runId, step);
-      return new RunSession(new RunRecorder({ ...known, status: 'running', step, reason: '' }, sequence, listener));
+      return new RunSession(
+        new RunRecorder({ ...known, status: 'running', step, reason: '' }, sequence, listener),
+        project.task,
+      );
     }
     const now = Date.now();
     const run: RunRecord = {
@@ -122,7 +113,7 @@ export class RunSession {
       seconds: 0,
       tokens: 0,
     };
-    return new RunSession(new RunRecorder(run, 0, listener));
+    return new RunSession(new RunRecorder(run, 0, listener), project.task);
   }
 
   announce(): void {
@@ -174,7 +165,7 @@ export class RunSession {
       device.choices.restore(await getSetting(kernelSetting(device)));
       const events = train({
         recipe: parseRecipe(recorder.run.recipe, project.task),
-        adapter: parseLoraConfig(recorder.run.adapter),
+        adapter: PARSE_LORA[project.task](recorder.run.adapter),
         samplePrompts: sampledPrompts(project),
         signal: this.#stop.signal,
         pause: () => (this.#gate ? this.#waitAtGate() : undefined),
@@ -252,18 +243,14 @@ export class RunSession {
     }
   }
 
-  async #keepSample(event: Extract<TaskEvent, { type: 'sample' }>): Promise<void> {
-    const recorder = this.#recorder;
-    const { step, prompt } = event;
-    if (!('seed' in event)) {
-      await recorder.sample({ step, prompt, base: event.base, tuned: event.tuned });
-    } else if ('channels' in event.base) {
-      const { seed, base, tuned } = event as Extract<SoundTrainingEvent, { type: 'sample' }>;
-      await recorder.sound({ step, prompt, seed, base: wavBlob(base), tuned: wavBlob(tuned) });
-    } else {
-      const { seed, base, tuned } = event as Extract<LookTrainingEvent, { type: 'sample' }>;
-      await recorder.picture({ step, prompt, seed, base: pngBlob(base), tuned: pngBlob(tuned) });
-    }
+  async #keepSample({ step, prompt, seed, base, tuned }: Extract<TaskEvent, { type: 'sample' }>): Promise<void> {
+    await this.#recorder.sample({
+      step,
+      prompt,
+      ...(seed !== undefined && { seed }),
+      base: this.#encodeSample(base),
+      tuned: this.#encodeSample(tuned),
+    });
   }
 
   /** Remembers how fast this device really is, for the estimates of later runs. */

@@ -3,17 +3,10 @@ import { expect, it } from 'vitest';
 import { parseLookLora } from '../../src/tasks/look/adapter.ts';
 import { parseRecipe } from '../../src/training/recipe.ts';
 import { parseSoundLora } from '../../src/tasks/sound/adapter.ts';
-import {
-  EMBEDDED_FILES,
-  EMBEDDED_LOOK_FILES,
-  EMBEDDED_LOOK_PATH,
-  EMBEDDED_PATH,
-  EMBEDDED_SOUND_FILES,
-  EMBEDDED_SOUND_PATH,
-} from '../../src/worker/protocol.ts';
+import { EMBEDDED } from '../../src/worker/embedded-bases.ts';
 
 it('names the files of the small model that lie beside the page', () => {
-  expect(readdirSync(`public/${EMBEDDED_PATH}`).sort()).toEqual([...EMBEDDED_FILES].sort());
+  expect(readdirSync(`public/${EMBEDDED.voice.path}`).sort()).toEqual([...EMBEDDED.voice.files].sort());
 });
 
 it('has an example whose parts the page understands', () => {
@@ -29,10 +22,10 @@ it('has an example whose parts the page understands', () => {
 });
 
 it('names the files of the small look that lie beside the page', () => {
-  const files = readdirSync(`public/${EMBEDDED_LOOK_PATH}`, { recursive: true, encoding: 'utf8' })
+  const files = readdirSync(`public/${EMBEDDED.look.path}`, { recursive: true, encoding: 'utf8' })
     .map((path) => path.replaceAll('\\', '/'))
     .filter((path) => /\.\w+$/.test(path));
-  expect(files.sort()).toEqual([...EMBEDDED_LOOK_FILES].sort());
+  expect(files.sort()).toEqual([...EMBEDDED.look.files].sort());
 });
 
 it('has an example of a look whose parts the page understands', () => {
@@ -51,7 +44,7 @@ it('has an example of a look whose parts the page understands', () => {
 });
 
 it('names the files of the small sound that lie beside the page', () => {
-  expect(readdirSync(`public/${EMBEDDED_SOUND_PATH}`).sort()).toEqual([...EMBEDDED_SOUND_FILES].sort());
+  expect(readdirSync(`public/${EMBEDDED.sound.path}`).sort()).toEqual([...EMBEDDED.sound.files].sort());
 });
 
 it('has an example of a sound whose parts the page understands', () => {

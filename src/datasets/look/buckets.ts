@@ -19,6 +19,11 @@ export interface BucketOptions {
   max?: number;
 }
 
+/** Sizes for training at so many pixels a side: in steps of 64 as usual, finer for models that draw small. */
+export function bucketOptions(resolution: number): BucketOptions {
+  return { resolution, step: resolution >= 256 ? 64 : 16 };
+}
+
 /** What cropping may cost a picture that joins another bucket to be with others. */
 const MERGE_LOSS = 0.08;
 

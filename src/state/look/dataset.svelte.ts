@@ -8,6 +8,7 @@ import type { OnnxModelSource } from '../../worker/onnx-model.ts';
 import { SAMPLED_PROMPTS } from '../../worker/protocol.ts';
 import { announcer } from '../announcer.svelte.ts';
 import { bases } from '../base.svelte.ts';
+import { lookInfo } from './info.ts';
 import { withEntries, withMember } from '../collections.ts';
 import { plural } from '../format.ts';
 import { openProject } from '../project.svelte.ts';
@@ -90,7 +91,7 @@ class Pictures {
   /** Pixels a side that the run would use. */
   get resolution(): number {
     const { project, recipe } = openProject;
-    return recipe.resolution || (bases.look(project?.baseId ?? null)?.resolution ?? USUAL_RESOLUTION);
+    return recipe.resolution || (lookInfo(project?.baseId ?? null)?.resolution ?? USUAL_RESOLUTION);
   }
 
   async open(projectId: string): Promise<void> {

@@ -1,5 +1,6 @@
 import type { DrawRequest, SchedulerName } from '../../tasks/look/types.ts';
-import type { LookChoice } from '../../worker/protocol.ts';
+import type { DrawProgress } from '../../worker/look/kind.ts';
+import type { AppliedAdapter } from '../../worker/protocol.ts';
 import { announcer } from '../announcer.svelte.ts';
 import { bases } from '../base.svelte.ts';
 import { plural } from '../format.ts';
@@ -69,7 +70,7 @@ export class ImageComparison {
   #prompt = $state.raw('');
   #settings = $state.raw<DrawSettings>(DEFAULT_DRAWING);
   #strength = $state.raw(1);
-  #choice = $state.raw<LookChoice>(null);
+  #choice = $state.raw<AppliedAdapter>(null);
   #given = $state.raw<readonly File[]>([]);
   #blind = $state.raw(false);
   #drawings = $state.raw<readonly Drawing[]>([]);
@@ -96,7 +97,7 @@ export class ImageComparison {
   }
 
   /** What the tuned hand has learnt: a checkpoint, or a file from elsewhere; null where there is only the base. */
-  get choice(): LookChoice {
+  get choice(): AppliedAdapter {
     return this.#choice;
   }
 
@@ -138,7 +139,7 @@ export class ImageComparison {
     this.#strength = strength;
   }
 
-  choose(choice: LookChoice): void {
+  choose(choice: AppliedAdapter): void {
     this.#choice = choice;
   }
 
@@ -257,12 +258,9 @@ export class ImageComparison {
     this.#running = id;
     const began = performance.now();
     const drawn: DrawnPicture[] = [];
-    const { whole } = await modelWorker().draw(
-      id,
-      baseId,
-      this.#choice,
-      request,
-      callback((event) => {
+    const { whole } = await modelWorker().generate(
+      { id, task: 'look', baseId, adapter: this.#choice, request },
+      callback((event: DrawProgress) => {
         // Events may come after the answer of the call.
         if (this.#running !== id) return;
         if (event.type === 'image') {

@@ -3,8 +3,9 @@ import { UserError } from '../../common/errors.ts';
 import { parseLookLora } from '../../tasks/look/adapter.ts';
 import { makeKohyaBundle } from '../../tasks/look/bundle.ts';
 import { parseRecipe, warmupSteps } from '../../training/recipe.ts';
-import { EMBEDDED_LOOK } from '../../worker/protocol.ts';
+import { embeddedBase } from '../../worker/embedded-bases.ts';
 import { bases } from '../base.svelte.ts';
+import { lookInfo } from './info.ts';
 import { lookCard } from './card.ts';
 import { pictures } from './dataset.svelte.ts';
 import { openProject } from '../project.svelte.ts';
@@ -32,8 +33,7 @@ export async function exportLookFiles(
   await openProject.flush();
   const name = fileName(project.name);
   const picture = preview ? await bytesOf(preview) : null;
-  const files = await modelWorker().exportLook(
-    run.baseId,
+  const files = await modelWorker().exportFiles(
     { runId: run.id, step },
     {
       name: project.name,
@@ -54,10 +54,10 @@ export async function exportLookFiles(
     step,
     pictures: openProject.dataset?.rowCount ?? 0,
     triggerWord: openProject.dataset?.words?.triggerWord ?? '',
-    family: bases.look(run.baseId)?.family ?? 'sd1',
+    family: lookInfo(run.baseId)?.family ?? 'sd1',
     baseName: bases.name(run.baseId),
     repository: null,
-    embedded: run.baseId === EMBEDDED_LOOK,
+    embedded: embeddedBase(run.baseId) !== undefined,
     kohyaFile: named('kohya') ?? null,
     diffusersFile: named('diffusers') ?? '',
     ...(shown === undefined ? {} : { preview: shown }),
@@ -79,11 +79,11 @@ export async function lookBundle(
 ): Promise<Uint8Array<ArrayBuffer>> {
   await openProject.flush();
   await bases.load(run.baseId);
-  const info = bases.look(run.baseId);
+  const info = lookInfo(run.baseId);
   if (!info) throw new UserError(bases.error === '' ? 'This base does not draw.' : bases.error);
   await pictures.open(project.id);
   const recipe = parseRecipe(run.recipe, 'look');
-  const embedded = run.baseId === EMBEDDED_LOOK;
+  const embedded = embeddedBase(run.baseId) !== undefined;
   const files = makeKohyaBundle({
     name: project.name,
     pictures: await dataWorker().pictures.bundlePictures(),
@@ -96,7 +96,7 @@ export async function lookBundle(
       predictionType: info.predictionType,
       resolution: info.resolution,
     },
-    prompts: project.prompts.map((prompt) => ({ prompt, seed: project.look.sampleSeed })),
+    prompts: project.prompts.map((prompt) => ({ prompt, seed: project.sampleSeed })),
     triggerWord: openProject.dataset?.words?.triggerWord ?? '',
     steps: run.totalSteps,
     warmupSteps: warmupSteps(recipe, run.totalSteps),

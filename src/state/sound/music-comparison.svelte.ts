@@ -1,8 +1,10 @@
 import { joinedChannels } from '../../datasets/sound/mix.ts';
-import type { AdapterChoice, ComposeRequest } from '../../worker/protocol.ts';
+import type { ComposeProgress, ComposeRequest } from '../../tasks/sound/types.ts';
+import type { AdapterChoice } from '../../worker/protocol.ts';
 import { encodeWav } from '../../worker/wav.ts';
 import { announcer } from '../announcer.svelte.ts';
 import { bases } from '../base.svelte.ts';
+import { soundInfo } from './info.ts';
 import { plural } from '../format.ts';
 import type { Compared, Side } from '../sides.ts';
 import { StreamPlayback } from './stream-playback.ts';
@@ -149,7 +151,7 @@ export class MusicComparison {
 
   /** What the base itself proposes takes the place of what was never changed. */
   adopt(): void {
-    const info = bases.sound(openProject.project?.baseId ?? null);
+    const info = soundInfo(openProject.project?.baseId ?? null);
     if (!info) return;
     const { guidance_scale: guidance, top_k: topK, temperature } = info.generation;
     const before = this.#settings;
@@ -255,12 +257,9 @@ export class MusicComparison {
         : null;
     this.#pieces = stream;
     this.#progress = { hand, fraction: 0, secondsLeft: NaN, there: 0, heard: false };
-    const { whole } = await modelWorker().compose(
-      id,
-      baseId,
-      this.#choice,
-      request,
-      callback((event) => {
+    const { whole } = await modelWorker().generate(
+      { id, task: 'sound', baseId, adapter: this.#choice, request },
+      callback((event: ComposeProgress) => {
         // Events may come after the answer of the call.
         if (this.#running !== id || !this.#progress) return;
         if (event.type === 'piece') {

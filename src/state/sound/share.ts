@@ -3,8 +3,9 @@ import { UserError } from '../../common/errors.ts';
 import { parseSoundLora } from '../../tasks/sound/adapter.ts';
 import { makeSoundBundle } from '../../tasks/sound/bundle.ts';
 import { parseRecipe, warmupSteps } from '../../training/recipe.ts';
-import { EMBEDDED_SOUND } from '../../worker/protocol.ts';
+import { embeddedBase } from '../../worker/embedded-bases.ts';
 import { bases } from '../base.svelte.ts';
+import { soundInfo } from './info.ts';
 import { openProject } from '../project.svelte.ts';
 import { peftFolder, zipped } from '../share.ts';
 import { soundCard, soundPrompt } from './card.ts';
@@ -31,7 +32,7 @@ export async function exportSound(
     seconds: dataset?.seconds ?? 0,
     triggerWord: dataset?.words?.triggerWord ?? '',
     baseName: bases.name(run.baseId),
-    embedded: run.baseId === EMBEDDED_SOUND,
+    embedded: embeddedBase(run.baseId) !== undefined,
     ...(sample ? { sample: SAMPLE } : {}),
   });
   const others = new Map(sample ? [[SAMPLE, new Uint8Array(await sample.arrayBuffer())]] : []);
@@ -47,7 +48,7 @@ export async function soundBundle(project: ProjectRecord, run: RunRecord): Promi
     );
   }
   await bases.load(run.baseId);
-  const info = bases.sound(run.baseId);
+  const info = soundInfo(run.baseId);
   if (!info) throw new UserError(bases.error === '' ? 'This base does not compose.' : bases.error);
   await sounds.open(project.id);
   const recipe = parseRecipe(run.recipe, 'sound');
@@ -58,7 +59,7 @@ export async function soundBundle(project: ProjectRecord, run: RunRecord): Promi
     recipe,
     lora: parseSoundLora(run.adapter),
     base: {
-      name: run.baseId === EMBEDDED_SOUND ? 'athanor-small-sound' : bases.name(run.baseId),
+      name: embeddedBase(run.baseId)?.fileName ?? bases.name(run.baseId),
       repository: null,
       channels: info.channels,
     },

@@ -1,8 +1,10 @@
 import type { Message } from '../../datasets/voice/rows.ts';
 import type { GenerateRequest } from '../../tasks/voice/types.ts';
 import type { AdapterChoice } from '../../worker/protocol.ts';
+import type { GenerateChunk } from '../../tasks/voice/types.ts';
 import { announcer } from '../announcer.svelte.ts';
 import { bases } from '../base.svelte.ts';
+import { voiceInfo } from './info.ts';
 import { openProject } from '../project.svelte.ts';
 import { countVote, shownOrder, type Vote } from '../votes.ts';
 import { callback, errorMessage, modelWorker } from '../workers.ts';
@@ -165,7 +167,7 @@ export class ChatComparison {
 
   #request(column: ColumnId, turn: number, seed: number): Omit<GenerateRequest, 'signal'> {
     const { do_sample, temperature, top_k, top_p, max_new_tokens } = this.#sampling;
-    const chat = bases.voice(openProject.project?.baseId ?? null)?.hasChatTemplate ?? true;
+    const chat = voiceInfo(openProject.project?.baseId ?? null)?.hasChatTemplate ?? true;
     const background = column === 'prompt' ? (openProject.project?.ask.background.trim() ?? '') : '';
     return {
       ...(chat
@@ -227,21 +229,17 @@ export class ChatComparison {
         i === turn ? { ...past, answers: { ...past.answers, [column]: { text, done } } } : past,
       );
     };
-    const { text, whole } = await modelWorker().generate(
-      id,
-      baseId,
-      // Strength 0 is the base alone, so the adapter need not be taken out and put in again.
-      this.#checkpoint,
-      this.#request(column, turn, seed),
-      callback((piece: string) => {
-        // The last pieces may come after the answer of the call, which holds them already.
-        if (done) return;
-        said += piece;
+    // Strength 0 is the base alone, so the adapter need not be taken out and put in again.
+    const request = this.#request(column, turn, seed);
+    const { whole } = await modelWorker().generate(
+      { id, task: 'voice', baseId, adapter: this.#checkpoint, request },
+      callback(({ text }: GenerateChunk) => {
+        said += text;
         put(said);
       }),
     );
     done = true;
-    put(text);
+    put(said);
     this.#speaking = null;
     return whole;
   }

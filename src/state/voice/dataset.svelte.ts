@@ -273,10 +273,10 @@ class Data {
       await openProject.flush();
       if (project.baseId === null) throw new UserError('Choose a base first: its tokenizer decides.');
       await modelWorker().load(project.baseId);
-      const previews = await modelWorker().preview(
+      const previews = (await modelWorker().preview(
         project.id,
         rows.map(({ row }) => row),
-      );
+      )) as readonly TokenPreview[];
       if (turn !== this.#turn) return;
       this.#previews = new Map(rows.map(({ index }, i) => [index, previews[i] ?? { tokens: [] }]));
     } catch (error) {

@@ -3,7 +3,7 @@ import { UserError } from '../../common/errors.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { LookBase } from './base.ts';
 import type { ImagePipeline } from './image-pipeline.ts';
-import type { PictureSource, PrepareEvent } from './types.ts';
+import type { PictureSource, LookPrepareEvent } from './types.ts';
 
 /** Seeds of class pictures begin here, far from those that people choose. */
 const FIRST_SEED = 900_000;
@@ -37,7 +37,7 @@ export async function* drawClassPictures(
   base: LookBase,
   recipe: Recipe,
   signal: AbortSignal | undefined,
-): AsyncGenerator<PrepareEvent, PictureSource[]> {
+): AsyncGenerator<LookPrepareEvent, PictureSource[]> {
   const prompt = recipe.class_prompt.trim();
   if (prompt === '')
     throw new UserError(

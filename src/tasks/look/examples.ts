@@ -8,7 +8,7 @@ import { UserError } from '../../common/errors.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { LookExample, LookExamples, Moments } from './run-data.ts';
 import type { TextState } from './text.ts';
-import type { LookCache, PictureSource, PrepareEvent } from './types.ts';
+import type { LookCache, PictureSource, LookPrepareEvent } from './types.ts';
 
 /** Orders of a caption's parts that are kept; enough that none is learnt by heart. */
 const CAPTION_ORDERS = 8;
@@ -114,7 +114,7 @@ export async function* makeLookExamples(
   recipe: Recipe,
   encoders: LookEncoders,
   { cache, signal }: { cache?: LookCache | undefined; signal?: AbortSignal | undefined } = {},
-): AsyncGenerator<PrepareEvent, LookExamples> {
+): AsyncGenerator<LookPrepareEvent, LookExamples> {
   if (pictures.length === 0) throw new UserError('There is nothing to learn from yet. Add pictures under Data.');
   const all = [...pictures, ...priors];
   const captions = [...new Set(all.flatMap(({ row }) => captionOrders(row.caption, recipe))), ''];

@@ -1,5 +1,5 @@
 import type { PictureRow, Pixels } from '../../datasets/look/types.ts';
-import type { RunEvent } from '../../training/training-loop.ts';
+import type { PrepareEvent, TaskEvent, TaskInfo } from '../task-model.ts';
 
 export type { TaskCache as LookCache } from '../cache.ts';
 
@@ -7,22 +7,17 @@ export type SchedulerName =
   'DDIMScheduler' | 'EulerDiscreteScheduler' | 'EulerAncestralDiscreteScheduler' | 'DPMSolverMultistepScheduler';
 
 /** What the page shows about a loaded image base. */
-export interface LookInfo {
+export interface LookInfo extends TaskInfo {
   task: 'look';
   /** Stable Diffusion's generations share their file formats: sd1 (and its small kin), sd2, sdxl. */
   family: 'sd1' | 'sd2' | 'sdxl';
-  parameters: number;
   /** Pixels a side that the base was trained for. */
   resolution: number;
   /** Pixels of one latent, a side. */
   latentFactor: number;
   predictionType: 'epsilon' | 'v_prediction';
-  /** Storage dtype of the UNet on the GPU. */
-  precision: string;
   /** Tokens of a prompt, start and end included. */
   promptTokens: number;
-  /** Names that LoRA's target_modules may hold for the UNet. */
-  targetModules: readonly string[];
 }
 
 /** Drawing as diffusers' pipelines name it. */
@@ -53,14 +48,9 @@ export type DrawEvent =
   | { type: 'image'; image: number; seed: number; pixels: Pixels };
 
 /** Pictures and captions become latents and text states, and class pictures are drawn, before the first step. */
-export interface PrepareEvent {
-  type: 'prepare';
-  what: 'latents' | 'captions' | 'class pictures';
-  done: number;
-  total: number;
-}
+export type LookPrepareEvent = PrepareEvent<'latents' | 'captions' | 'class pictures'>;
 
-export type LookTrainingEvent = PrepareEvent | RunEvent<{ prompt: string; seed: number; base: Pixels; tuned: Pixels }>;
+export type LookTrainingEvent = TaskEvent<Pixels>;
 
 /** A picture of a data set: its row, and its pixels when they are asked for. */
 export interface PictureSource {

@@ -1,20 +1,19 @@
 import type { LoraConfig } from '../../adapters/lora-config.ts';
+import type { LoraLayout } from '../../adapters/layout.ts';
+import type { LoraTarget } from '../../adapters/targets.ts';
 import { initLora } from '../../adapters/init.ts';
 import type { Adapter } from '../../adapters/peft.ts';
 import type { SoundBlock, SoundSource } from '../../datasets/sound/types.ts';
 import type { Device } from '../../engine/device.ts';
+import type { PreparedRun } from '../adapted-model.ts';
+import { AdaptedModel } from '../adapted-model.ts';
+import type { PlanRequest, PrepareEvent, TaskModel } from '../task-model.ts';
 import { UserError } from '../../common/errors.ts';
 import { SharedArenas } from '../../engine/shared-arenas.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
-import type { RunState } from '../../training/checkpoint.ts';
-import { decodeRunState } from '../../training/checkpoint.ts';
-import type { PlanReport } from '../../training/plan-report.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { RunData } from '../../training/training-loop.ts';
-import { TrainingLoop } from '../../training/training-loop.ts';
-import type { SeededRunRequest } from '../../training/run-plan.ts';
-import { planTuned } from '../../training/run-plan.ts';
-import { PeftModel } from '../adapted-model.ts';
+import type { RunPlan, SeededRunRequest } from '../../training/run-plan.ts';
 import { doraMagnitudes } from '../dora.ts';
 import type { LoadSoundOptions } from './base.ts';
 import { SoundBase } from './base.ts';
@@ -30,7 +29,7 @@ import { preparedRunData } from './prepared.ts';
 import type { SoundExamples } from './run-data.ts';
 import { mostFrames, paddedSteps, soundRunData } from './run-data.ts';
 import { TextEncoder, paddedLength } from './text-encoder.ts';
-import type { ComposeProgress, ComposeRequest, SoundInfo, SoundPrepareEvent, SoundTrainingEvent } from './types.ts';
+import type { ComposeProgress, ComposeRequest, SoundInfo } from './types.ts';
 
 /** What is learnt from: clips of a data set, or the rows of a prepared batch file. */
 export type SoundLearningData = { clips: readonly SoundSource[] } | { prepared: PreparedRows };
@@ -38,13 +37,14 @@ export type SoundLearningData = { clips: readonly SoundSource[] } | { prepared: 
 export type SoundTrainOptions = SoundLearningData & SeededRunRequest;
 
 /** A music model on the device: it composes, is trained, and gives its adapter away. One thing at a time. */
-export class SoundModel extends PeftModel {
-  readonly base: SoundBase;
+export class SoundModel
+  extends AdaptedModel<SoundBase, SoundLearningData, SoundBlock>
+  implements TaskModel<SoundLearningData, ComposeRequest, ComposeProgress, SoundBlock>
+{
   #player: MusicGenerator | undefined;
 
   private constructor(base: SoundBase) {
     super(base);
-    this.base = base;
   }
 
   /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
@@ -71,7 +71,7 @@ export class SoundModel extends PeftModel {
   }
 
   /** Composes and plays as it goes; the adapter, where there is one, is applied at `strength`. */
-  async *compose(request: ComposeRequest): AsyncGenerator<ComposeProgress, Composed> {
+  async *generate(request: ComposeRequest): AsyncGenerator<ComposeProgress, Composed> {
     return yield* this.#plays().play(request);
   }
 
@@ -80,13 +80,14 @@ export class SoundModel extends PeftModel {
     return this.#plays().whole(prompt, request);
   }
 
-  /** The adapter that a run begins with. */
-  async #start({ from, adapter: config, recipe }: SoundTrainOptions, resume: RunState | undefined): Promise<Adapter> {
-    if (resume) return this.adapter.ofState(resume);
-    if (from) return from;
-    const tensors = initLora(this.base.targets(config), config, recipe.seed);
+  protected override async initialAdapter(config: LoraConfig, { seed }: Recipe): Promise<Adapter> {
+    const tensors = initLora(this.base.targets(config), config, seed);
     if (config.use_dora) await doraMagnitudes(this.base.folder.checkpoints[0]!, tensors);
     return { config, tensors };
+  }
+
+  protected override targets(adapter: LoraConfig): LoraTarget[] {
+    return this.base.targets(adapter);
   }
 
   /** Frames that a clip of so many seconds is encoded into, and learnt from at a time. */
@@ -138,19 +139,11 @@ export class SoundModel extends PeftModel {
     };
   }
 
-  /** What a run would take, without allocating anything. */
-  async plan(
-    options: SoundLearningData & {
-      recipe: Recipe;
-      adapter: LoraConfig;
-      samplePrompts?: string[];
-      memoryBudget?: number;
-    },
-  ): Promise<PlanReport> {
-    const { recipe, adapter, memoryBudget, samplePrompts = [] } = options;
+  protected override async planOf(options: SoundLearningData & PlanRequest): Promise<(layout: LoraLayout) => RunPlan> {
+    const { recipe, memoryBudget, samplePrompts = [] } = options;
     this.#requireData(options);
-    const layout = this.base.layout(this.base.targets(adapter), adapter, true);
-    return planSound(this.base, layout, recipe, await this.#facts(options, recipe, samplePrompts, memoryBudget)).report;
+    const facts = await this.#facts(options, recipe, samplePrompts, memoryBudget);
+    return (layout) => planSound(this.base, layout, recipe, facts);
   }
 
   #requireData(data: SoundLearningData): void {
@@ -158,16 +151,10 @@ export class SoundModel extends PeftModel {
       throw new UserError('There is nothing to learn from yet. Add music under Data.');
   }
 
-  /** Trains; ending the iteration early keeps what was learnt so far. */
-  async *train(options: SoundTrainOptions): AsyncGenerator<SoundTrainingEvent> {
-    const { recipe, signal, pause, awaitEachStepUntil, samplePrompts = [], sampleSeed = 0 } = options;
-    const { device } = this.base;
+  protected override async *prepare(options: SoundTrainOptions): AsyncGenerator<PrepareEvent, PreparedRun<SoundBlock>> {
+    const { recipe, signal, samplePrompts = [], sampleSeed = 0 } = options;
     this.#requireData(options);
-    const resume = options.resume && (await decodeRunState(options.resume));
-    const start = await this.#start(options, resume);
     const facts = await this.#facts(options, recipe, samplePrompts, options.memoryBudget);
-    this.adapter.drop();
-    device.resetPeak();
     let data: RunData;
     if ('clips' in options) {
       const examples = yield* this.#encoded(options.clips, recipe, signal);
@@ -175,33 +162,20 @@ export class SoundModel extends PeftModel {
       facts.batchesPerEpoch = Math.max(1, data.count / recipe.per_device_train_batch_size);
       facts.evaluates = data.heldOut.length > 0;
     } else data = preparedRunData(this.base, options.prepared, recipe);
-    const held = trainingParts(facts.samples !== undefined);
-    await this.base.keepOnly(held);
-    const { layout, buffers } = await this.adapter.activate(start, true);
-    const planned = () => planSound(this.base, layout, recipe, facts);
-    const plan = await planTuned(device, options.tune, planned);
-    const player =
-      facts.samples && new MusicGenerator(this.base, this.adapter, { arenas: plan.arenas, ...facts.samples });
-    const run = new TrainingLoop<{ prompt: string; seed: number; base: SoundBlock; tuned: SoundBlock }>({
-      device,
-      weights: this.base,
-      layout,
-      adapter: buffers,
-      plan,
-      recipe,
-      lora: start.config,
+    const { samples } = facts;
+    await this.base.keepOnly(trainingParts(samples !== undefined));
+    return {
       data,
-      resume,
-      signal,
-      pause,
-      awaitEachStepUntil,
-      sample: player && (() => player.samples(samplePrompts, recipe, sampleSeed)),
-    });
-    try {
-      yield* run.events();
-    } finally {
-      player?.destroy();
-    }
+      plan: (layout) => planSound(this.base, layout, recipe, facts),
+      sampler: async ({ arenas }) => {
+        if (!samples) return undefined;
+        const generator = new MusicGenerator(this.base, this.adapter, { arenas, ...samples });
+        return {
+          samples: () => generator.samples(samplePrompts, recipe, sampleSeed),
+          destroy: () => generator.destroy(),
+        };
+      },
+    };
   }
 
   /** Codes and text states of clips. */
@@ -209,7 +183,7 @@ export class SoundModel extends PeftModel {
     clips: readonly SoundSource[],
     recipe: Recipe,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<SoundPrepareEvent, SoundExamples> {
+  ): AsyncGenerator<PrepareEvent, SoundExamples> {
     const { base } = this;
     const { decoder, audio } = base.config;
     const textLengths = await Promise.all(clips.map(async ({ words }) => paddedLength(await this.countTokens(words))));
@@ -229,11 +203,5 @@ export class SoundModel extends PeftModel {
       codec.release();
       arenas.destroy();
     }
-  }
-
-  destroy(): void {
-    this.adapter.drop();
-    this.dropPrograms();
-    this.base.destroy();
   }
 }

@@ -1,13 +1,11 @@
 import type { SoundBlock } from '../../datasets/sound/types.ts';
-import type { RunEvent } from '../../training/training-loop.ts';
+import type { PrepareEvent, TaskEvent, TaskInfo } from '../task-model.ts';
 
 export type { TaskCache as SoundCache } from '../cache.ts';
 
 /** What the page shows about a loaded music base. */
-export interface SoundInfo {
+export interface SoundInfo extends TaskInfo {
   task: 'sound';
-  /** Of text encoder, audio codec and decoder together. */
-  parameters: number;
   /** Samples a second of what it composes. */
   sampleRate: number;
   /** 1, or 2 for stereo. */
@@ -18,10 +16,6 @@ export interface SoundInfo {
   frameRate: number;
   /** The longest sound in one go. */
   longestSeconds: number;
-  /** Storage dtype of the decoder on the GPU. */
-  precision: string;
-  /** Names that LoRA's target_modules may hold. */
-  targetModules: readonly string[];
   /** What the base's own generation_config.json proposes. */
   generation: { guidance_scale: number; top_k: number; temperature: number };
 }
@@ -51,12 +45,6 @@ export type ComposeProgress =
   | { type: 'piece'; from: number; sampleRate: number; channels: Float32Array<ArrayBuffer>[] };
 
 /** Sounds become codes and words become text states before the first step. */
-export interface SoundPrepareEvent {
-  type: 'prepare';
-  what: 'codes' | 'captions';
-  done: number;
-  total: number;
-}
+export type SoundPrepareEvent = PrepareEvent<'codes' | 'captions'>;
 
-export type SoundTrainingEvent =
-  SoundPrepareEvent | RunEvent<{ prompt: string; seed: number; base: SoundBlock; tuned: SoundBlock }>;
+export type SoundTrainingEvent = TaskEvent<SoundBlock>;

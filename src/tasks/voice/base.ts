@@ -4,6 +4,7 @@ import { resolveTargets } from '../../adapters/targets.ts';
 import { LoraLayout } from '../../adapters/layout.ts';
 import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../common/errors.ts';
+import type { BufferSlice } from '../../engine/kernels/kernel.ts';
 import { ProgramPlan } from '../../engine/program.ts';
 import { WeightStore } from '../../engine/weights.ts';
 import type { DecoderConfig } from '../../models/causal-lm/decoder-config.ts';
@@ -111,6 +112,10 @@ export class VoiceBase {
     return layout;
   }
 
+  slice(key: string): BufferSlice {
+    return this.weights.slice(key);
+  }
+
   planOf(graph: Parameters<typeof ProgramPlan.of>[0]): ProgramPlan {
     return ProgramPlan.of(graph, this.device.target, this.device.bindingLimit);
   }
@@ -121,6 +126,7 @@ export class VoiceBase {
     for (const { shape } of checkpoint.tensors.values())
       parameters += shape.reduce((product, size) => product * size, 1);
     return {
+      task: 'voice',
       modelType: config.modelType,
       parameters,
       hiddenSize: config.hiddenSize,

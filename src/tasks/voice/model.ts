@@ -1,7 +1,8 @@
 import type { LoraConfig } from '../../adapters/lora-config.ts';
+import type { LoraLayout } from '../../adapters/layout.ts';
+import type { LoraTarget } from '../../adapters/targets.ts';
 import { initLora } from '../../adapters/init.ts';
 import type { Adapter } from '../../adapters/peft.ts';
-import { readPeftFolder } from '../../adapters/peft.ts';
 import { RandomStream } from '../../common/random.ts';
 import type { Message, TrainingRow } from '../../datasets/voice/rows.ts';
 import type { AdapterBuffers } from '../../engine/adapter-buffers.ts';
@@ -11,14 +12,13 @@ import type { AdapterHook } from '../../models/layers/builder.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import { Tokenizer } from '../../models/causal-lm/tokenizer.ts';
 import { parsePrecision } from '../../models/files/precision.ts';
-import { decodeRunState } from '../../training/checkpoint.ts';
 import type { Recipe } from '../../training/recipe.ts';
-import { TrainingLoop } from '../../training/training-loop.ts';
-import type { RunRequest } from '../../training/run-plan.ts';
-import { planTuned } from '../../training/run-plan.ts';
+import type { RunPlan, SeededRunRequest } from '../../training/run-plan.ts';
 import { generationHook } from '../adapter-slot.ts';
 import { VoiceBase } from './base.ts';
-import { PeftModel } from '../adapted-model.ts';
+import type { PreparedRun } from '../adapted-model.ts';
+import { AdaptedModel } from '../adapted-model.ts';
+import type { LoadOptions, PlanRequest, PrepareEvent, Sample, TaskModel } from '../task-model.ts';
 import { doraMagnitudes } from '../dora.ts';
 import type { Examples } from './examples.ts';
 import { makeExamples, runData, tokenRows } from './examples.ts';
@@ -28,32 +28,26 @@ import { IGNORED } from './packing.ts';
 import { planTraining } from './plan.ts';
 import { greedy, sampleToken } from '../sampling.ts';
 import { checkSampling } from './check-sampling.ts';
-import type { GenerateChunk, GenerateRequest, ModelInfo, PlanReport, TokenPreview, TrainingEvent } from './types.ts';
-
-export interface LoadOptions {
-  /** stored (as in the file), f32, bf16 or f16. */
-  precision?: string;
-  onProgress?: (fraction: number) => void;
-  signal?: AbortSignal;
-}
+import type { GenerateChunk, GenerateRequest, ModelInfo, TokenPreview } from './types.ts';
 
 /** What is learnt from: rows of a data set, or a prepared batch file already read. */
 export type LearningData = { rows: readonly TrainingRow[] } | { examples: Examples };
 
-export type TrainOptions = LearningData & RunRequest;
+export type TrainOptions = LearningData & SeededRunRequest;
 
 /** Length of the samples along the way. */
 const SAMPLE_TOKENS = 48;
 
 /** A chat model on the device: it talks, is trained, and gives its adapter away. One thing at a time. */
-export class VoiceModel extends PeftModel {
-  readonly base: VoiceBase;
+export class VoiceModel
+  extends AdaptedModel<VoiceBase, LearningData, string>
+  implements TaskModel<LearningData, GenerateRequest, GenerateChunk, string>
+{
   readonly #tokenizer: Tokenizer | undefined;
   #generator: TextGenerator | undefined;
 
   private constructor(base: VoiceBase, tokenizer: Tokenizer | undefined) {
     super(base);
-    this.base = base;
     this.#tokenizer = tokenizer;
   }
 
@@ -92,9 +86,9 @@ export class VoiceModel extends PeftModel {
     this.#generator = undefined;
   }
 
-  /** Puts an adapter (a PEFT folder, or one already read) beside the base, or takes it away. */
-  override async useAdapter(adapter: ModelFolder | Adapter | null): Promise<void> {
-    await super.useAdapter(!adapter || 'config' in adapter ? adapter : await readPeftFolder(adapter));
+  /** Tokens of a text by itself, without those that the tokenizer puts around it. */
+  async countTokens(text: string): Promise<number> {
+    return text === '' ? 0 : this.tokenizer.encode(text, { addSpecialTokens: false }).length;
   }
 
   /** Which tokens of each row carry loss. */
@@ -169,7 +163,7 @@ export class VoiceModel extends PeftModel {
     return this.tokenizer.hasChatTemplate ? { messages: [{ role: 'user', content: prompt }] } : { prompt };
   }
 
-  #talks({ samplePrompts = [] }: { samplePrompts?: string[] }, recipe: Recipe): SampleLength[] {
+  #sampleLengths({ samplePrompts = [], recipe }: Pick<PlanRequest, 'samplePrompts' | 'recipe'>): SampleLength[] {
     if (recipe.sample_steps === 0) return [];
     return samplePrompts.map((prompt) => {
       const asked = this.#asked(prompt);
@@ -195,67 +189,54 @@ export class VoiceModel extends PeftModel {
     );
   }
 
-  /** What a run would take, without allocating anything. */
-  plan(
-    options: LearningData & { recipe: Recipe; adapter: LoraConfig; samplePrompts?: string[]; memoryBudget?: number },
-  ): PlanReport {
-    const { recipe, adapter, memoryBudget } = options;
-    const layout = this.base.layout(this.base.targets(adapter), adapter, true);
-    const examples = this.#examples(options, recipe);
-    const sampleBytes = generationBytes(
-      this.base.graphOptions(generationHook(layout)),
-      this.base.device,
-      this.#talks(options, recipe),
-    );
-    return planTraining(this.base, layout, recipe, examples, { budget: memoryBudget, sampleBytes }).report;
+  protected override targets(adapter: LoraConfig): LoraTarget[] {
+    return this.base.targets(adapter);
   }
 
-  /** Trains; ending the iteration early keeps what was learnt so far. */
-  async *train(options: TrainOptions): AsyncGenerator<TrainingEvent> {
-    const { recipe, signal, pause, samplePrompts = [] } = options;
-    const resume = options.resume && (await decodeRunState(options.resume));
+  /** Plans a run over these examples, with samples of these lengths. */
+  #planner(
+    { recipe, memoryBudget }: PlanRequest,
+    examples: Examples,
+    lengths: readonly SampleLength[],
+  ): (layout: LoraLayout) => RunPlan {
+    const { base } = this;
+    return (layout) =>
+      planTraining(base, layout, recipe, examples, {
+        budget: memoryBudget,
+        sampleBytes: generationBytes(base.graphOptions(generationHook(layout)), base.device, lengths),
+      });
+  }
+
+  protected override async planOf(options: LearningData & PlanRequest): Promise<(layout: LoraLayout) => RunPlan> {
+    return this.#planner(options, this.#examples(options, options.recipe), this.#sampleLengths(options));
+  }
+
+  // eslint-disable-next-line require-yield -- rows become tokens at once: there is nothing to tell
+  protected override async *prepare(
+    options: LearningData & SeededRunRequest,
+  ): AsyncGenerator<PrepareEvent, PreparedRun<string>> {
+    const { recipe, samplePrompts = [] } = options;
     const examples = this.#examples(options, recipe);
-    const start = resume
-      ? this.adapter.ofState(resume)
-      : (options.from ?? (await this.#initialAdapter(options.adapter, recipe.seed)));
-    const lora = start.config;
-    const { layout, buffers } = await this.adapter.activate(start, true);
-    const talks = this.#talks(options, recipe);
-    const sampleBytes = generationBytes(this.base.graphOptions(this.hook), this.base.device, talks);
-    const planned = () =>
-      planTraining(this.base, layout, recipe, examples, { budget: options.memoryBudget, sampleBytes });
-    const { device } = this.base;
-    const plan = await planTuned(device, options.tune, planned);
-    await this.#speaker().prepare(talks);
-    const run = new TrainingLoop({
-      device,
-      weights: this.base.weights,
-      layout,
-      adapter: buffers,
-      plan,
-      recipe,
-      lora,
+    const lengths = this.#sampleLengths(options);
+    return {
       data: runData(examples, recipe),
-      resume,
-      signal,
-      pause,
-      awaitEachStepUntil: options.awaitEachStepUntil,
-      sample: talks.length > 0 ? () => this.#samples(samplePrompts, recipe.seed) : undefined,
-    });
-    yield* run.events();
+      plan: this.#planner(options, examples, lengths),
+      sampler: async () => {
+        if (lengths.length === 0) return undefined;
+        await this.#speaker().prepare(lengths);
+        return { samples: () => this.#samples(samplePrompts, recipe.seed), destroy: () => this.dropPrograms() };
+      },
+    };
   }
 
-  async #initialAdapter(config: LoraConfig, seed: number): Promise<Adapter> {
+  protected override async initialAdapter(config: LoraConfig, { seed }: Recipe): Promise<Adapter> {
     const tensors = initLora(this.base.targets(config), config, seed);
     if (config.use_dora) await doraMagnitudes(this.base.checkpoint, tensors);
     return { config, tensors };
   }
 
   /** Base and tuned on the same prompts, by likeliest token, so that a change is the training's. */
-  async *#samples(
-    prompts: readonly string[],
-    seed: number,
-  ): AsyncGenerator<{ prompt: string; base: string; tuned: string }> {
+  async *#samples(prompts: readonly string[], seed: number): AsyncGenerator<Sample<string>> {
     for (const prompt of prompts) {
       const say = async (strength: number): Promise<string> => {
         const asked = this.#asked(prompt);
@@ -272,10 +253,5 @@ export class VoiceModel extends PeftModel {
       };
       yield { prompt, base: await say(0), tuned: await say(1) };
     }
-  }
-
-  destroy(): void {
-    this.adapter.drop();
-    this.base.destroy();
   }
 }

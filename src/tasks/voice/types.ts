@@ -1,22 +1,18 @@
 import type { Message } from '../../datasets/voice/rows.ts';
 import type { LoraConfig } from '../../adapters/lora-config.ts';
-import type { RunEvent } from '../../training/training-loop.ts';
+import type { TaskEvent, TaskInfo } from '../task-model.ts';
 
 /** What the page shows about a loaded base. */
-export interface ModelInfo {
+export interface ModelInfo extends TaskInfo {
+  task: 'voice';
   /** transformers' model_type: llama, qwen2, qwen3. */
   modelType: string;
-  parameters: number;
   hiddenSize: number;
   layers: number;
   vocabSize: number;
   /** Tokens the model can attend to (max_position_embeddings). */
   contextLength: number;
-  /** Storage dtype of the weights on the GPU. */
-  precision: string;
   hasChatTemplate: boolean;
-  /** Names that LoRA's target_modules may hold for this architecture, e.g. q_proj. */
-  targetModules: readonly string[];
 }
 
 /** Generation as transformers names it. Exactly one of prompt and messages is given. */
@@ -42,7 +38,7 @@ export interface GenerateChunk {
   tokenIds: number[];
 }
 
-export type TrainingEvent = RunEvent<{ prompt: string; base: string; tuned: string }>;
+export type TrainingEvent = TaskEvent<string>;
 
 /** Where one token of a training row carries loss. */
 export interface TokenPreview {

@@ -1,5 +1,5 @@
 import type { NamedFile } from '../../common/named-file.ts';
-import type { BucketOptions } from '../../datasets/look/buckets.ts';
+import { bucketOptions } from '../../datasets/look/buckets.ts';
 import { browserDecoder } from '../../datasets/look/browser-decoder.ts';
 import { withTriggerWord } from '../../datasets/look/captions.ts';
 import { importPictures, PictureImportError, type PictureFiles } from '../../datasets/look/import-pictures.ts';
@@ -49,11 +49,6 @@ export interface PictureImportOutcome {
   report: PictureReport | null;
   /** Why nothing was kept; empty where something was. */
   failure: string;
-}
-
-/** Sizes for training at so many pixels a side: in steps of 64 as usual, finer for models that draw small. */
-export function bucketOptions(resolution: number): BucketOptions {
-  return { resolution, step: resolution >= 256 ? 64 : 16 };
 }
 
 type Session = {

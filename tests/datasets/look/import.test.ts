@@ -8,7 +8,7 @@ import type { PictureFiles, PictureImportOptions } from '../../../src/datasets/l
 import { sniffPicture } from '../../../src/datasets/look/sniff.ts';
 import type { PictureDecoder, PictureRow } from '../../../src/datasets/look/types.ts';
 import { UserError } from '../../../src/common/errors.ts';
-import { nodePictureDecoder, pictureSourceFiles } from '../../../src/headless/pictures.ts';
+import { nodePictureDecoder, pictureSourceFiles } from '../../../src/headless/look/pictures.ts';
 import type { SourceFile } from '../../../src/datasets/voice/import/source.ts';
 import { errorMessage } from '../../../src/worker/errors.ts';
 import {

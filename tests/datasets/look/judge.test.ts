@@ -14,7 +14,7 @@ import {
 import { countAdvice, pictureQuality } from '../../../src/datasets/look/quality.ts';
 import { scaledPixels } from '../../../src/datasets/look/resample.ts';
 import type { PictureRow, Pixels } from '../../../src/datasets/look/types.ts';
-import { nodePictureDecoder } from '../../../src/headless/pictures.ts';
+import { nodePictureDecoder } from '../../../src/headless/look/pictures.ts';
 import { sniffPicture } from '../../../src/datasets/look/sniff.ts';
 import { encoded, paint, scene, seeded, toSharp } from '../../support/pictures.ts';
 

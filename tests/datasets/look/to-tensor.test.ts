@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { nodePictureDecoder } from '../../../src/headless/pictures.ts';
+import { nodePictureDecoder } from '../../../src/headless/look/pictures.ts';
 import { reducedSize, resample, rgbRaster } from '../../../src/datasets/look/resample.ts';
 import { sniffPicture } from '../../../src/datasets/look/sniff.ts';
 import { areaInPixels, fromTensor, toTensor } from '../../../src/datasets/look/to-tensor.ts';

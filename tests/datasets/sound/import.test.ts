@@ -11,7 +11,8 @@ import { soundQuality } from '../../../src/datasets/sound/quality.ts';
 import type { SoundInput } from '../../../src/datasets/sound/types.ts';
 import { clipWords, DEFAULT_SOUND_WORDS, fillSoundTemplate } from '../../../src/datasets/sound/words.ts';
 import { UserError } from '../../../src/common/errors.ts';
-import { importSoundFiles, soundInputs, soundsOf } from '../../../src/headless/sounds.ts';
+import { importInto } from '../../../src/headless/import.ts';
+import { soundInputs, soundsOf } from '../../../src/headless/sound/sounds.ts';
 import { A_MINOR, C_MAJOR, endlessWav, fixture, fixtureBytes, make, sine, song, soundInput, wav } from './material.ts';
 import type { Samples } from './material.ts';
 
@@ -391,7 +392,7 @@ describe('the headless import', () => {
       ['b.mp3', 'deep/a.json', 'deep/a.wav'].map((name) => `${basename(folder)}/${name}`),
     );
     const out = join(folder, 'out');
-    const report = await importSoundFiles([folder], out);
+    const report = await importInto('sound', [folder], out);
     expect(JSON.parse(readFileSync(join(out, 'report.json'), 'utf8'))).toEqual(JSON.parse(JSON.stringify(report)));
     const lines = readFileSync(join(out, 'clips.jsonl'), 'utf8').trim().split('\n');
     expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([

@@ -318,7 +318,7 @@ describe('a device that is too small', () => {
       vi.restoreAllMocks();
       expect(device.allocatedBytes).toBe(0);
       const model = await VoiceModel.load(device, tinyFolder({ seed }));
-      const planned = model.plan({ examples: randomExamples(seed), recipe: quickRecipe(), adapter: LORA });
+      const planned = await model.plan({ examples: randomExamples(seed), recipe: quickRecipe(), adapter: LORA });
       // The adapter still finds room, the step no more.
       const pop = vi.spyOn(device.gpu, 'popErrorScope');
       pop

@@ -110,7 +110,9 @@ describe.each(FAMILIES)('greedy generation, %s family', (family) => {
     const model = await VoiceModel.load(await familyDevice(family), diskFolder(join(FIXTURES, name, 'base')));
     try {
       for (const which of family === 'gpu' ? (['adapter'] as const) : (['base', 'adapter'] as const)) {
-        await model.useAdapter(which === 'base' ? null : diskFolder(join(FIXTURES, name, 'adapter-init')));
+        await model.useAdapter(
+          which === 'base' ? null : await readPeftFolder(diskFolder(join(FIXTURES, name, 'adapter-init'))),
+        );
         const { device, weights } = model.base;
         const generator = new TextGenerator(device, model.base.graphOptions(model.hook), weights, model.adapterBuffers);
         try {

@@ -149,7 +149,7 @@ describe('samples along the way', () => {
         samplePrompts: ['a', 'b b b b'],
       };
       const quiet = await trained(model, { ...options, samplePrompts: [] });
-      const planned = model.plan({ ...options, adapter: quiet.adapter.config });
+      const planned = await model.plan({ ...options, adapter: quiet.adapter.config });
       await model.useAdapter(null);
       expect(planned.sampleBytes).toBeGreaterThan(0);
       const held = new Set<number>();

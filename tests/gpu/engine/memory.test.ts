@@ -56,7 +56,7 @@ describe.each(FAMILIES)('memory and bits, %s family', (family) => {
       expect(before).toBe(model.base.weights.bytes);
       const examples = randomExamples(seed, { heldOut });
       const options = { examples, adapter, recipe: quickRecipe({ max_steps: steps, ...fields }) };
-      const planned = model.plan(options);
+      const planned = await model.plan(options);
       expect(device.allocatedBytes, 'planning allocates nothing').toBe(before);
       const { frozenBytes, adapterBytes, activationBytes, workspaceBytes, ioBytes } = planned;
       expect(frozenBytes + adapterBytes + activationBytes + workspaceBytes + ioBytes).toBe(planned.totalBytes);
@@ -93,14 +93,14 @@ describe.each(FAMILIES)('memory and bits, %s family', (family) => {
     const totals: number[] = [];
     const checkpoints: (Uint8Array | undefined)[] = [];
     const reports: PlanReport[] = [];
-    const kept = model.plan({ examples, adapter, recipe });
-    const least = model.plan({ examples, adapter, recipe, memoryBudget: 1 });
+    const kept = await model.plan({ examples, adapter, recipe });
+    const least = await model.plan({ examples, adapter, recipe, memoryBudget: 1 });
     expect(kept.recomputedBlocks).toBe(0);
     expect(least.recomputedBlocks).toBe(layers);
     expect(least.totalBytes, note).toBeLessThan(kept.totalBytes);
     expect(least.activationBytes).toBeLessThan(kept.activationBytes);
     // A budget between the two takes as few blocks as fit it.
-    const middle = model.plan({ examples, adapter, recipe, memoryBudget: kept.totalBytes - 1 });
+    const middle = await model.plan({ examples, adapter, recipe, memoryBudget: kept.totalBytes - 1 });
     expect(middle.recomputedBlocks).toBeGreaterThan(0);
     expect(middle.recomputedBlocks).toBeLessThanOrEqual(layers);
     expect(middle.totalBytes).toBeLessThan(kept.totalBytes);

@@ -18,7 +18,7 @@ describe('pictures from words as diffusers’ pipelines draw them', () => {
     try {
       const latents = Float32Array.from(tensors.get('latents')!.values);
       const request: DrawRequest = { ...fixture<DrawRequest>(`${name}/drawing.json`), latents };
-      for await (const event of model.draw(request)) {
+      for await (const event of model.generate(request)) {
         if (event.type !== 'image') continue;
         const { width, height, data } = event.pixels;
         expect([1, height, width, 3]).toEqual(tensors.get('picture')!.shape);

@@ -9,7 +9,7 @@ test('a sound is heard while it is composed, in pieces without gaps that are tho
   try {
     const { frameRate, frameSamples } = model.base;
     const frames = Math.round(request.seconds * frameRate);
-    const composing = model.compose({ prompt: 'slow drums', ...request });
+    const composing = model.generate({ prompt: 'slow drums', ...request });
     const events: ComposeProgress[] = [];
     let next = await composing.next();
     for (; !next.done; next = await composing.next()) events.push(next.value);
@@ -38,13 +38,13 @@ test('a sound is heard while it is composed, in pieces without gaps that are tho
 test('what cannot be composed is refused, and a stop is a stop', async () => {
   const model = await loadBase('sound-mono', 'cpu');
   try {
-    const first = (fields: object) => model.compose({ prompt: '', ...request, ...fields }).next();
+    const first = (fields: object) => model.generate({ prompt: '', ...request, ...fields }).next();
     await expect(first({ seconds: 0.01 })).rejects.toThrow('too short');
     await expect(first({ seconds: 1e5 })).rejects.toThrow(/at most \d+ seconds/);
     await expect(first({ temperature: 0 })).rejects.toThrow('temperature');
     await expect(first({ top_k: 1.5 })).rejects.toThrow('top_k');
     const stop = new AbortController();
-    const composing = model.compose({ prompt: '', ...request, signal: stop.signal });
+    const composing = model.generate({ prompt: '', ...request, signal: stop.signal });
     expect((await composing.next()).value).toMatchObject({ type: 'progress', done: 0 });
     stop.abort();
     await expect(

@@ -3,7 +3,7 @@ import { dragCrop, moveCrop, CROP_EDGES } from '../../../src/state/look/crop.ts'
 import { lookFiles } from '../../../src/state/pick-folder.ts';
 import { suggestPrompts, suggestWord } from '../../../src/state/look/captions.ts';
 import { samplesAt } from '../../../src/state/samples.ts';
-import { emptyLook, newProject, readProject, type ProjectRecord } from '../../../src/storage/records.ts';
+import { newProject, readProject, type ProjectRecord } from '../../../src/storage/records.ts';
 
 const picked = (name: string, paths: string[]) => ({
   name,
@@ -129,13 +129,13 @@ describe('words for a look', () => {
 describe('what is kept', () => {
   it('reads projects of the first version as voices', () => {
     const old: Partial<ProjectRecord> = { ...newProject('p', 'voice', 'Old', 1) };
-    delete old.look;
+    delete old.sampleSeed;
     delete old.task;
     expect(readProject(old as ProjectRecord)).toEqual(newProject('p', 'voice', 'Old', 1));
-    expect(readProject({ ...newProject('p', 'look', 'New', 1), look: { sampleSeed: 9 } }).look).toEqual({
-      ...emptyLook(),
-      sampleSeed: 9,
-    });
+    const { sampleSeed: _, ...look } = newProject('p', 'look', 'New', 1);
+    const older = { ...look, look: { sampleSeed: 9 }, sound: { sampleSeed: 3 } } as unknown as ProjectRecord;
+    expect(readProject(older)).toEqual({ ...look, sampleSeed: 9 });
+    expect(readProject({ ...older, task: 'sound' }).sampleSeed).toBe(3);
   });
 
   it('shows the samples of the moment that is exported', () => {

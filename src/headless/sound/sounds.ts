@@ -2,11 +2,12 @@
 import { statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { soundSource } from '../datasets/sound/clips.ts';
-import { clipToLine, importSounds } from '../datasets/sound/import-sounds.ts';
-import type { SoundInput, SoundReport, SoundSource } from '../datasets/sound/types.ts';
-import { UserError } from '../common/errors.ts';
-import { filesUnder, writeOut } from './files.ts';
+import { soundSource } from '../../datasets/sound/clips.ts';
+import { clipToLine, importSounds } from '../../datasets/sound/import-sounds.ts';
+import type { SoundInput, SoundReport, SoundSource } from '../../datasets/sound/types.ts';
+import { UserError } from '../../common/errors.ts';
+import { filesUnder } from '../files.ts';
+import type { Files } from '../kind.ts';
 
 /** A file of the disk; it is only open while it is read from. */
 export function soundFileInput(path: string, name = basename(path)): SoundInput {
@@ -36,15 +37,11 @@ export function soundInputs(paths: readonly string[]): SoundInput[] {
   return filesUnder(paths).map(({ path, name }) => soundFileInput(path, name));
 }
 
-/** What dropping these files on the page gives, written as report.json and clips.jsonl (the clips that are kept). */
-export async function importSoundFiles(paths: readonly string[], out: string): Promise<SoundReport> {
+/** What dropping these files on the page gives: the report, and clips.jsonl of the clips that are kept. */
+export async function importSoundFiles(paths: readonly string[]): Promise<{ report: SoundReport; files: Files }> {
   const { clips, report } = await importSounds(soundInputs(paths));
   const kept = clips.filter((clip) => clip.kept);
-  writeOut(out, [
-    ['report.json', `${JSON.stringify(report, null, 2)}\n`],
-    ['clips.jsonl', kept.map((clip) => `${clipToLine(clip)}\n`).join('')],
-  ]);
-  return report;
+  return { report, files: [['clips.jsonl', kept.map((clip) => `${clipToLine(clip)}\n`).join('')]] };
 }
 
 /**

@@ -2,11 +2,11 @@
 import { createReadStream, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import sharp from 'sharp';
-import type { SourceFile } from '../datasets/voice/import/source.ts';
-import { reducedSize } from '../datasets/look/resample.ts';
-import { MOST_PIXELS, turnedSize } from '../datasets/look/sniff.ts';
-import type { PictureDecoder } from '../datasets/look/types.ts';
-import { filesUnder } from './files.ts';
+import type { SourceFile } from '../../datasets/voice/import/source.ts';
+import { reducedSize } from '../../datasets/look/resample.ts';
+import { MOST_PIXELS, turnedSize } from '../../datasets/look/sniff.ts';
+import type { PictureDecoder } from '../../datasets/look/types.ts';
+import { filesUnder } from '../files.ts';
 
 // No picture is decoded twice; kept ones would only take memory.
 sharp.cache(false);

@@ -1,0 +1,6 @@
+import type { LookInfo } from '../../tasks/look/types.ts';
+import { bases } from '../base.svelte.ts';
+
+/** What the loaded base says of itself where it is this one and a look's; else undefined. */
+export const lookInfo = (baseId: string | null): LookInfo | undefined =>
+  bases.info(baseId, 'look') as LookInfo | undefined;

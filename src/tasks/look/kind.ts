@@ -1,0 +1,43 @@
+import { DIFFUSERS_FILE, writeDiffusersLora } from '../../adapters/diffusers-lora.ts';
+import { writeKohyaLora } from '../../adapters/kohya-lora.ts';
+import { readLookAdapter } from '../../adapters/look-files.ts';
+import { UserError } from '../../common/errors.ts';
+import { NoiseSchedule } from '../../models/schedulers/noise-schedule.ts';
+import { DiffusionCheckpoint } from '../../models/stable-diffusion/checkpoint.ts';
+import { adapterOfState, decodeRunState } from '../../training/checkpoint.ts';
+import type { Kind } from '../kind.ts';
+import { LookModel } from './model.ts';
+
+export const lookKind: Kind<LookModel> = {
+  task: 'look',
+  does: 'draws pictures',
+  wanted: 'one that draws pictures',
+  recognises: async ({ files }) =>
+    files.includes('model_index.json') ||
+    files.includes('unet/config.json') ||
+    (!files.includes('config.json') && files.some((file) => file.endsWith('.safetensors'))),
+  load: (device, folder, options) => LookModel.load(device, folder, options),
+  /** kohya's file and diffusers'. */
+  async exportFiles(checkpoint, { name, baseName, triggerWord = '', preview }, base) {
+    const state = await decodeRunState(checkpoint);
+    const adapter = adapterOfState(state);
+    if (adapter.config.use_dora)
+      throw new UserError(
+        'An adapter trained with DoRA has no file that the drawing programs read alike. Train it without.',
+      );
+    const { family, unet, schedulerConfig, resolution } = await DiffusionCheckpoint.open(await base());
+    const facts = {
+      name,
+      base: { name: baseName },
+      predictionType: NoiseSchedule.fromConfig(schedulerConfig).predictionType,
+      resolution: state.recipe.resolution || resolution,
+      triggerPhrase: triggerWord,
+      ...(preview && { preview: { type: 'image/png' as const, bytes: preview } }),
+    };
+    return new Map([
+      ['kohya.safetensors', await writeKohyaLora(adapter, family, { layersPerBlock: unet.layersPerBlock[0]!, facts })],
+      [DIFFUSERS_FILE, writeDiffusersLora(adapter)],
+    ]);
+  },
+  readAdapter: (folder, file, model) => readLookAdapter(folder, file, model.kohyaOptions),
+};

@@ -1,0 +1,22 @@
+import { readPeftFolder } from '../../adapters/peft.ts';
+import { isJsonObject } from '../../common/json.ts';
+import { readJson } from '../../models/files/folder.ts';
+import { adapterOfState, decodeRunState } from '../../training/checkpoint.ts';
+import { peftFolder } from '../adapted-model.ts';
+import type { Kind } from '../kind.ts';
+import { SoundModel } from './model.ts';
+
+export const soundKind: Kind<SoundModel> = {
+  task: 'sound',
+  does: 'plays music',
+  wanted: 'one that plays music',
+  async recognises(folder) {
+    if (!folder.files.includes('config.json') || folder.files.includes('model_index.json')) return false;
+    const config = await readJson(folder, 'config.json');
+    return isJsonObject(config) && config['model_type'] === 'musicgen';
+  },
+  load: (device, folder, options) => SoundModel.load(device, folder, options),
+  exportFiles: async (checkpoint, { baseName }) =>
+    peftFolder(adapterOfState(await decodeRunState(checkpoint)), baseName),
+  readAdapter: (folder) => readPeftFolder(folder, { embeddings: true }),
+};
