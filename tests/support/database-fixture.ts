@@ -44,10 +44,7 @@ export function fixtureRecords<T>(fixture: DatabaseFixture, store: string): T[] 
   return found.records.map(({ value }) => untagged(value) as T);
 }
 
-/**
- * The value that was tagged. Stands on its own feet, as `restoreDatabase` does, for it also runs inside of a page: neither may
- * use anything from this file.
- */
+/** The value that was tagged. This and the functions below run inside of a page too: they use nothing from around them. */
 export function untagged(given: Tagged): unknown {
   const bytesOf = (base64: unknown): Uint8Array<ArrayBuffer> =>
     Uint8Array.from(atob(base64 as string), (character) => character.charCodeAt(0));
@@ -82,17 +79,30 @@ export function untagged(given: Tagged): unknown {
   return plain(given);
 }
 
+/** Deletes a database of this place; connections that give way to newer ones are closed by it. */
+export function deleteDatabase(name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.deleteDatabase(name);
+    request.onsuccess = () => resolve();
+    request.onerror = () => reject(request.error ?? new Error(`The database ${name} could not be deleted.`));
+  });
+}
+
 /**
- * Makes the fixture's database in this place at the fixture's version; one of the same name is deleted first. `source` is
- * `untagged` as text where this function was carried into a page.
+ * Makes the fixture's database in this place at the fixture's version; one of the same name is deleted first. `decode` and
+ * `remove` are given where this function was carried into a page alone.
  */
-export async function restoreDatabase(fixture: DatabaseFixture, decode: (given: Tagged) => unknown = untagged) {
+export async function restoreDatabase(
+  fixture: DatabaseFixture,
+  decode: (given: Tagged) => unknown = untagged,
+  remove: (name: string) => Promise<void> = deleteDatabase,
+): Promise<void> {
   const done = <R>(request: IDBRequest<R>): Promise<R> =>
     new Promise((resolve, reject) => {
       request.onsuccess = () => resolve(request.result);
       request.onerror = () => reject(request.error);
     });
-  await done(indexedDB.deleteDatabase(fixture.name));
+  await remove(fixture.name);
   const opening = indexedDB.open(fixture.name, fixture.version);
   opening.onupgradeneeded = () => {
     for (const { name, keyPath, autoIncrement, indexes } of fixture.stores) {
@@ -137,11 +147,17 @@ export async function restoreFiles(files: DatabaseFixture['files']): Promise<voi
 }
 
 /**
- * Makes a visitor's browser one that was here with an older build: database and files lie there before the page is opened. The
- * browser is then at an address of the page's origin that runs none of its code.
+ * Makes a visitor's browser one that was here with an older build: database and files lie there before the page at `url` is
+ * opened. Leaves the browser at an address of the same origin that runs none of the page's code.
  */
 export async function restoreInPage(page: Page, url: string, fixture: DatabaseFixture): Promise<void> {
-  await page.goto(new URL('icon.svg', url).href);
-  await page.evaluate(`(${restoreDatabase.toString()})(${JSON.stringify(fixture)}, ${untagged.toString()})`);
+  const before = new URL('before', url).href;
+  await page.route(before, (route) =>
+    route.fulfill({ contentType: 'text/html', body: '<!doctype html><link rel="icon" href="data:,">' }),
+  );
+  await page.goto(before);
+  await page.unroute(before);
+  const given = [JSON.stringify(fixture), untagged.toString(), deleteDatabase.toString()];
+  await page.evaluate(`(${restoreDatabase.toString()})(${given.join(', ')})`);
   await page.evaluate(restoreFiles, fixture.files);
 }
