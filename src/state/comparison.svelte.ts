@@ -2,6 +2,7 @@ import { UserError } from '../common/errors.ts';
 import type { LookChoice } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { bases } from './base.svelte.ts';
+import { KeptResults } from './kept-results.ts';
 import { openProject } from './project.svelte.ts';
 import { anySeed } from './seeds.ts';
 import { isBlinded, type Compared, type Side } from './sides.ts';
@@ -51,6 +52,8 @@ interface Making<Settings, Result> {
   readonly choice: Choice;
   /** The running job's id; 0 between two. */
   job: number;
+  /** It stands among what was made. */
+  listed: boolean;
   stopped: boolean;
   /** Another project was opened: nothing of it is wanted any more. */
   dropped: boolean;
@@ -88,8 +91,8 @@ export abstract class Comparison<Settings extends { seed: number }, Request, Res
   #progress = $state.raw<Progress | null>(null);
   #error = $state.raw('');
   #making: Making<Settings, Result> | null = null;
-  /** What the base made is the same as long as nothing but the adapter changes. By base and request, the oldest first. */
-  readonly #ofBase = new Map<string, Result>();
+  /** What the base made is the same as long as nothing but the adapter changes. By base and request. */
+  readonly #ofBase = new KeptResults<Result>(MOST_KEPT);
 
   /** `possible`: who is compared, where it can be. `random` gives numbers in [0, 1). */
   constructor(possible: readonly Side[], random: () => number = Math.random) {
@@ -288,19 +291,20 @@ export abstract class Comparison<Settings extends { seed: number }, Request, Res
       results: {},
       finished: false,
     };
-    return { one, choice: this.choice, job: 0, stopped: false, dropped: false, held: blind ? {} : null };
+    return { one, choice: this.choice, job: 0, listed: false, stopped: false, dropped: false, held: blind ? {} : null };
   }
 
   async #makeAll(making: Making<Settings, Result>, baseId: string): Promise<void> {
     const { one } = making;
     if (!(await bases.load(baseId))) throw new UserError(bases.error);
     if (making.stopped) return;
-    // All requests are made at once: they must not differ because something was undone meanwhile.
-    const requests = new Map(one.order.map((side) => [side, this.request(one, side, this.#made)]));
     const line = one.blind ? shuffled(one.order, this.#random) : one.order;
+    // All requests are made at once: they must not differ because something was undone meanwhile.
+    const requests = line.map((side) => this.request(one, side, this.#made));
     this.#made = [...this.#made, one].slice(-this.most);
+    making.listed = true;
     for (const [place, side] of line.entries()) {
-      const whole = await this.#makeOne(making, side, { place, of: line.length }, baseId, requests.get(side)!);
+      const whole = await this.#makeOne(making, side, { place, of: line.length }, baseId, requests[place]!);
       if (!whole || making.stopped) return;
     }
   }
@@ -352,15 +356,9 @@ export abstract class Comparison<Settings extends { seed: number }, Request, Res
     });
     making.job = 0;
     if (whole && !making.dropped && side !== 'tuned' && newest !== undefined && this.isEnough(newest, one.settings)) {
-      this.#keep(key, newest);
+      this.#ofBase.keep(key, newest);
     }
     return whole;
-  }
-
-  #keep(key: string, result: Result): void {
-    this.#ofBase.delete(key);
-    this.#ofBase.set(key, result);
-    for (const oldest of [...this.#ofBase.keys()].slice(0, -MOST_KEPT)) this.#ofBase.delete(oldest);
   }
 
   #change(id: number, change: (one: Compared<Settings, Result>) => Partial<Compared<Settings, Result>>): void {
@@ -372,13 +370,13 @@ export abstract class Comparison<Settings extends { seed: number }, Request, Res
   }
 
   /** False where nothing came of it. */
-  #finish({ one, held, choice }: Making<Settings, Result>): boolean {
+  #finish({ one, held, choice, listed }: Making<Settings, Result>): boolean {
     // In one change: what is held shows together.
     this.#change(one.id, ({ results }) => ({ results: { ...results, ...held }, finished: true }));
     const made = this.#made.find(({ id }) => id === one.id);
     // It was cleared away meanwhile.
-    if (!made) return true;
-    if (Object.keys(made.results).length === 0) {
+    if (!made && listed) return true;
+    if (!made || Object.keys(made.results).length === 0) {
       this.#made = this.#made.filter(({ id }) => id !== one.id);
       // A file that could not be put beside the base would stand in the way of the next one.
       if (this.#error !== '' && choice && 'given' in choice) {
