@@ -72,7 +72,8 @@ let nextId = 1;
  *
  * Judging blind: which column is whose must not be told by order, time or words.
  * - Nothing is shown or heard before all sides are through, and then all of it at once.
- * - Everything is made anew: what the base made before would come sooner.
+ * - Everything is made anew: what the base made before would come sooner. Base and tuned run through the same programs, at
+ *   strength 0 and at the chosen one, and so take as long for as much.
  * - Chance decides the order of making, and independently of it the order of showing. Were the two the same, whoever knows
  *   that one side is slower could read the columns off the progress; so even the whole course of the making says nothing.
  * - Until then one progress stands for all sides; names, marks and file names wait for the vote (sides.ts).

@@ -49,6 +49,7 @@ class Plain extends Comparison<Settings, Request, string> {
       const call: StubCall = {
         what: 'generate',
         ...job,
+        request: { ...job.request },
         tell: (event) => {
           if (typeof event === 'string') job.show(event);
           else job.report(...(event as [number, number, string[]]));

@@ -11,8 +11,8 @@ export interface StubCall {
   id: number;
   baseId: string;
   choice: unknown;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each kind has its own; tests look into them.
-  request: any;
+  /** Each kind has its own. */
+  request: Record<string, unknown>;
   /** Tells the page an event. */
   tell: (event: unknown) => void;
   /** Ends the call: whole, or stopped; a voice's answer holds its text. */
@@ -36,7 +36,13 @@ export const stub = {
 };
 
 function ask(what: StubCall['what']) {
-  return (id: number, baseId: string, choice: unknown, request: unknown, tell: (event: unknown) => void) =>
+  return (
+    id: number,
+    baseId: string,
+    choice: unknown,
+    request: Record<string, unknown>,
+    tell: (event: unknown) => void,
+  ) =>
     new Promise((resolve, reject) => {
       const call: StubCall = {
         what,
