@@ -1,24 +1,14 @@
 import { UserError } from '../common/errors.ts';
-import type { LookChoice } from '../worker/protocol.ts';
 import { announcer } from './announcer.svelte.ts';
 import { bases } from './base.svelte.ts';
 import { KeptResults } from './kept-results.ts';
+import { givenKey, offersOf, tunedLabel, type Choice, type Offer } from './offers.ts';
 import { openProject } from './project.svelte.ts';
 import { anySeed } from './seeds.ts';
 import { isBlinded, type Compared, type Side } from './sides.ts';
 import { training } from './training.svelte.ts';
 import { countVote, NO_VOTES, shuffled, type Vote } from './votes.ts';
 import { errorMessage, modelWorker } from './workers.ts';
-
-/** What the tuned side has learnt: a checkpoint, or a file from elsewhere; null where there is only the base. */
-export type Choice = LookChoice;
-
-export interface Offer {
-  key: string;
-  /** “step 50”. */
-  name: string;
-  choice: NonNullable<Choice>;
-}
 
 export interface Progress {
   /** Who is at work; null where the person judges blind. */
@@ -171,15 +161,8 @@ export abstract class Comparison<Settings extends { seed: number }, Request, Res
   /** What the tuned side can have learnt: what was taught on the project's base, the newest first, then files from elsewhere. */
   get offers(): readonly Offer[] {
     if (!this.#possible.includes('tuned')) return [];
-    const taught = training.checkpointsOn(openProject.project?.baseId ?? null).map(({ runId, step }) => ({
-      key: `${runId}/${step}`,
-      name: `${runId === training.run?.id ? '' : 'an earlier run, '}step ${step}`,
-      choice: { runId, step },
-    }));
-    return [
-      ...taught,
-      ...this.#given.map((given) => ({ key: `given/${given.name}`, name: given.name, choice: { given } })),
-    ];
+    const taught = training.checkpointsOn(openProject.project?.baseId ?? null);
+    return offersOf(taught, training.run?.id, this.#given);
   }
 
   /** The one that was chosen as long as it is offered, else the first; without any, the base is alone. */
@@ -220,7 +203,7 @@ export abstract class Comparison<Settings extends { seed: number }, Request, Res
   /** Offers a file from elsewhere, and chooses it. */
   addGiven(file: File): void {
     this.#given = [...this.#given.filter(({ name }) => name !== file.name), file];
-    this.#chosen = `given/${file.name}`;
+    this.#chosen = givenKey(file);
   }
 
   /** Begins anew for another project; the same one finds everything as it was. */
@@ -284,7 +267,7 @@ export abstract class Comparison<Settings extends { seed: number }, Request, Res
       prompt,
       settings: this.#settings,
       strength: this.#strength,
-      tunedLabel: !offer ? '' : 'given' in offer.choice ? `With ${offer.name}` : `Tuned, ${offer.name}`,
+      tunedLabel: tunedLabel(offer),
       order: blind ? shuffled(sides, this.#random) : sides,
       blind,
       votable,

@@ -150,7 +150,7 @@ it(
     expect((await keep).suggestedFilename()).toBe('zilo-in-the-desert-1-7.png');
     await second.click();
     await page.getByText(/^Of 2 votes:/).waitFor();
-    const names = await page.locator('article figcaption span:first-child').allInnerTexts();
+    const names = await page.locator('article figcaption > span:first-child').allInnerTexts();
     expect([...names].sort()).toEqual(['Base', `Tuned, step ${STEPS}`]);
     await page.goto(visitor.url);
     expect(visitor.errors).toEqual([]);
