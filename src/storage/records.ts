@@ -240,5 +240,5 @@ export function readProject(record: ProjectRecord): ProjectRecord {
   const { look, sound, ...known }: OlderProject = record;
   const task = known.task ?? 'voice';
   const older = task === 'look' ? look : sound;
-  return { ...record, ...known, task, sampleSeed: known.sampleSeed ?? older?.sampleSeed ?? 1 };
+  return { ...(known as ProjectRecord), task, sampleSeed: known.sampleSeed ?? older?.sampleSeed ?? 1 };
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { unzipSync } from 'fflate';
 import { expect, it } from 'vitest';
+import { watchBlind } from './blind-watch.ts';
 import { fillField, goToStep, oneVisitor } from './visit.ts';
 
 const STEPS = 4;
@@ -117,6 +118,44 @@ it(
     await page.locator('.card img').waitFor();
   },
   MINUTES,
+);
+
+it(
+  'judges blind: nothing tells which picture is whose before the vote, though the base drew the same before',
+  async () => {
+    const { page } = visitor;
+    await page.getByRole('link', { name: 'Zilo' }).click();
+    await goToStep(page, 'Try');
+    await page.getByText('How it is drawn').click();
+    await fillField(page, /num_inference_steps/, '2');
+    await fillField(page, /^Seed/, '7');
+    await page.getByRole('button', { name: 'Draw it' }).click();
+    await page.getByRole('button', { name: 'Tuned is better' }).waitFor({ timeout: 3 * MINUTES });
+    await page.getByRole('button', { name: 'Clear away' }).click();
+    await page.getByRole('button', { name: 'Close this message' }).click();
+    await page.getByLabel(/Judge blind/).check();
+    const notes = await watchBlind(page);
+    await page.getByRole('button', { name: 'Draw it' }).click();
+    const second = page.getByRole('button', { name: 'Drawing 2 is better' });
+    await second.waitFor({ timeout: 3 * MINUTES });
+    await expect.poll(() => page.locator('article img').count()).toBe(2);
+    const seen = await notes();
+    expect(seen.filter((state) => /\b(base|tuned)\b/i.test(state))).toEqual([]);
+    // At no time does one stand there without the other.
+    const waiting = seen.map((state) => state.split('…').length - 1);
+    expect(waiting.every((count) => count === 0 || count === 2)).toBe(true);
+    expect(waiting).toContain(2);
+    const keep = page.waitForEvent('download');
+    await page.getByRole('button', { name: /^Keep it.*Drawing 1/ }).click();
+    expect((await keep).suggestedFilename()).toBe('zilo-in-the-desert-1-7.png');
+    await second.click();
+    await page.getByText(/^Of 2 votes:/).waitFor();
+    const names = await page.locator('article figcaption > span:first-child').allInnerTexts();
+    expect([...names].sort()).toEqual(['Base', `Tuned, step ${STEPS}`]);
+    await page.goto(visitor.url);
+    expect(visitor.errors).toEqual([]);
+  },
+  6 * MINUTES,
 );
 
 it(

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { unzipSync } from 'fflate';
 import { expect, it } from 'vitest';
+import { watchBlind } from './blind-watch.ts';
 import { goToStep, openExample, oneVisitor } from './visit.ts';
 
 const STEPS = 8;
@@ -67,4 +68,68 @@ it(
     expect(await page.locator('.card').innerText()).toMatch(/Taught, loss [\d.]+/);
   },
   MINUTES,
+);
+
+it(
+  'judges blind: nothing tells which answer is whose before the vote, and both come at once',
+  async () => {
+    const { page } = visitor;
+    await page.getByRole('link', { name: 'The lighthouse keeper' }).click();
+    await goToStep(page, 'Try');
+    await page.getByLabel(/Judge blind/).check();
+    await page.getByText('How they choose words').click();
+    await page.getByLabel(/Longest answer/).fill('12');
+    await page.getByLabel(/Longest answer/).blur();
+    const notes = await watchBlind(page);
+    await page.getByLabel('Say something').fill('Who are you?');
+    await page.keyboard.press('Enter');
+    const first = page.getByRole('button', { name: 'Answer 1 is better' });
+    await first.waitFor({ timeout: 2 * MINUTES });
+    const seen = await notes();
+    expect(seen.length).toBeGreaterThan(1);
+    expect(seen.filter((state) => /\b(base|tuned)\b|caret/i.test(state))).toEqual([]);
+    // At no time does one stand there without the other.
+    const waiting = seen.map((state) => state.split('…').length - 1);
+    expect(waiting.every((count) => count === 0 || count === 2)).toBe(true);
+    expect(waiting).toContain(2);
+    expect(await page.locator('.answer h3').allInnerTexts()).toEqual(['Answer 1', 'Answer 2']);
+    await first.click();
+    await page.getByText(/Of 2 votes:/).waitFor();
+    const names = await page.locator('.answer h3').allInnerTexts();
+    expect([...names].sort()).toEqual(['Base', `Tuned, step ${STEPS}`]);
+    // The buttons stand where the answers stand, and the vote is for the one that was clicked.
+    const buttons = page.getByRole('group', { name: /^Your judgement/ }).getByRole('button');
+    const tunedFirst = names[0] !== 'Base';
+    expect(await buttons.allInnerTexts()).toEqual(
+      tunedFirst
+        ? ['Tuned is better', 'The same', 'Base is better']
+        : ['Base is better', 'The same', 'Tuned is better'],
+    );
+    await page
+      .getByText(tunedFirst ? /tuned better 2, same 0, base better 0/ : /tuned better 1, same 0, base better 1/)
+      .waitFor();
+    expect(visitor.errors).toEqual([]);
+  },
+  5 * MINUTES,
+);
+
+it(
+  'lets the base speak alone after it was changed for one on which nothing was taught',
+  async () => {
+    const { page } = visitor;
+    await goToStep(page, 'Base');
+    await page.setInputFiles('input[aria-label="Model folder"]', 'public/embedded/voice');
+    await page.getByRole('heading', { name: 'voice', exact: true }).waitFor({ timeout: MINUTES });
+    await goToStep(page, 'Try');
+    await page.getByText('Nothing was taught on this base, so the base speaks alone.').waitFor({ timeout: MINUTES });
+    await page.getByRole('button', { name: 'Begin anew' }).click();
+    await page.getByLabel('Say something').fill('Who are you?');
+    await page.getByRole('button', { name: 'Say it' }).click();
+    await page.getByRole('button', { name: 'Say it' }).waitFor({ timeout: 2 * MINUTES });
+    expect(await page.locator('.answer h3').allInnerTexts()).toEqual(['Base']);
+    expect(await page.locator('.said').innerText()).toMatch(/\S/);
+    expect(await page.getByRole('alert').count()).toBe(0);
+    expect(visitor.errors).toEqual([]);
+  },
+  5 * MINUTES,
 );

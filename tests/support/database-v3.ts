@@ -3,6 +3,8 @@
 export interface ProjectV3 {
   id: string;
   task: 'voice' | 'look' | 'sound';
+  look: { sampleSeed: number };
+  sound: { sampleSeed: number };
   changedAt: number;
   datasetId: string | null;
   realPerson: boolean;
