@@ -16,6 +16,21 @@ import type { Matrix, Shape, Side, Work } from './work.ts';
 
 type Arrays = Record<string, np.Array>;
 
+/** How the matrices of linear layers lie: [in, out], so that a product takes them as they are, or transformers' [out, in]. */
+export type Layout = 'in-out' | 'out-in';
+
+/** Linear layers but for the word list, which is looked up by row. Norms are vectors. */
+const isLinear = (name: string, { shape }: Matrix): boolean => shape.length === 2 && !name.includes('embed_tokens');
+
+function transposed({ shape, data }: Matrix): Matrix {
+  const [rows, columns] = shape as [number, number];
+  const result = new Float32Array(data.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) result[column * rows + row] = data[row * columns + column]!;
+  }
+  return { shape: [columns, rows], data: result };
+}
+
 /** x [T, D] -> x / rms(x) * weight [D]. */
 function rmsNorm(x: np.Array, weight: np.Array): np.Array {
   const variance = np.mean(np.square(x.ref), -1, { keepdims: true });
@@ -30,17 +45,17 @@ function rotary(x: np.Array, cos: np.Array, sin: np.Array): np.Array {
 }
 
 /** Mean cross-entropy of the next token over the first T - 1 positions, as transformers' Llama with labels = input_ids. */
-function makeLoss(shape: Shape) {
+function makeLoss(shape: Shape, layout: Layout) {
   const { hiddenSize, heads, kvHeads, layers, tokens: length } = shape;
   const size = hiddenSize / heads;
+  const product = (x: np.Array, weight: np.Array): np.Array =>
+    np.matmul(x, layout === 'in-out' ? weight : weight.transpose());
   return (lora: Arrays, frozen: Arrays, inputs: Arrays): np.Array => {
     const take = (from: Arrays, name: string): np.Array => from[name]!.ref;
     const linear = (x: np.Array, path: string): np.Array => {
-      const low = np.matmul(x.ref, take(lora, `base_model.model.${path}.lora_A.weight`).transpose());
-      const delta = np
-        .matmul(low, take(lora, `base_model.model.${path}.lora_B.weight`).transpose())
-        .mul(LORA_ALPHA / RANK);
-      return np.matmul(x, take(frozen, `${path}.weight`).transpose()).add(delta);
+      const low = product(x.ref, take(lora, `base_model.model.${path}.lora_A.weight`));
+      const delta = product(low, take(lora, `base_model.model.${path}.lora_B.weight`)).mul(LORA_ALPHA / RANK);
+      return product(x, take(frozen, `${path}.weight`)).add(delta);
     };
     let x = np.take(take(frozen, 'model.embed_tokens.weight'), take(inputs, 'tokens'), 0);
     for (let i = 0; i < layers; i++) {
@@ -61,8 +76,7 @@ function makeLoss(shape: Shape) {
       x = x.add(linear(gate.mul(linear(middle, `${path}.mlp.up_proj`)), `${path}.mlp.down_proj`));
     }
     x = rmsNorm(x, take(frozen, 'model.norm.weight'));
-    const head = take(frozen, shape.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
-    const logits = np.matmul(x, head.transpose());
+    const logits = product(x, take(frozen, 'lm_head.weight'));
     // Selecting by comparison, not by a one-hot matrix product, which would build V x V.
     const isTarget = np.equal(
       np.arange(shape.vocabSize).reshape([1, shape.vocabSize]),
@@ -82,25 +96,31 @@ interface State {
   v: Arrays;
 }
 
-/** The jax-js side: forward, backward and AdamW in one jitted function. */
-export async function createJaxStep(work: Work): Promise<Side> {
+/** The jax-js side: forward, backward and AdamW in one jitted function, every linear layer in the same layout. */
+export async function createJaxStep(work: Work, layout: Layout): Promise<Side> {
   const available = await init('webgpu');
   if (!available.includes('webgpu')) throw new Error('jax-js found no WebGPU.');
   defaultDevice('webgpu');
   const { shape } = work;
 
   const toArray = ({ data, shape: dims }: Matrix): np.Array => np.array(data, { shape: [...dims] });
-  const toArrays = (from: Map<string, Matrix>): Arrays =>
-    Object.fromEntries([...from].map(([k, matrix]) => [k, toArray(matrix)]));
-  const zerosLike = (from: Map<string, Matrix>): Arrays =>
-    Object.fromEntries(
-      [...from].map(([k, { data, shape: dims }]) => [k, np.array(new Float32Array(data.length), { shape: [...dims] })]),
-    );
+  const laid = (from: Map<string, Matrix>): [string, Matrix][] =>
+    [...from].map(([k, matrix]) => [k, layout === 'in-out' && isLinear(k, matrix) ? transposed(matrix) : matrix]);
+  const toArrays = (from: [string, Matrix][]): Arrays =>
+    Object.fromEntries(from.map(([k, matrix]) => [k, toArray(matrix)]));
+  const zeros = ({ data, shape: dims }: Matrix): Matrix => ({ shape: dims, data: new Float32Array(data.length) });
 
-  const frozen = toArrays(work.weights);
-  let state: State = { lora: toArrays(work.adapter), m: zerosLike(work.adapter), v: zerosLike(work.adapter) };
+  const frozen = toArrays(laid(work.weights));
+  const embedding = work.weights.get('model.embed_tokens.weight')!;
+  // A tied head is looked up by row and multiplied by column: the layout that is multiplied as it lies is a second copy.
+  if (shape.tieWordEmbeddings)
+    frozen['lm_head.weight'] =
+      layout === 'in-out' ? toArray(transposed(embedding)) : frozen['model.embed_tokens.weight']!.ref;
+  const adapter = laid(work.adapter);
+  const zero = adapter.map(([k, matrix]): [string, Matrix] => [k, zeros(matrix)]);
+  let state: State = { lora: toArrays(adapter), m: toArrays(zero), v: toArrays(zero) };
   const inputs = makeInputs(work);
-  const valueAndGradient = valueAndGrad(makeLoss(shape));
+  const valueAndGradient = valueAndGrad(makeLoss(shape, layout));
   const { beta1, beta2, epsilon, weightDecay, learningRate } = ADAMW;
 
   /** correction: [1 / (1 - beta1^t), 1 / sqrt(1 - beta2^t)]. */

@@ -6,7 +6,11 @@ import type { CreateStep, Side } from './work.ts';
 
 installCounters();
 
-const SIDES: Record<string, CreateStep> = { ours: createOurStep, jax: createJaxStep };
+const SIDES: Record<string, CreateStep> = {
+  ours: createOurStep,
+  jax: (work) => createJaxStep(work, 'in-out'),
+  'jax-out-in': (work) => createJaxStep(work, 'out-in'),
+};
 
 export interface Settings {
   shape: string;
@@ -18,6 +22,8 @@ export interface SideResult {
   side: string;
   firstStepSeconds: number;
   stepSeconds: number[];
+  /** Processor seconds that the graphics process took for each of them, in hundredths; null where nobody counts them. */
+  processorSeconds: (number | null)[];
   losses: number[];
   dispatchesPerStep: number;
   submitsPerStep: number;
@@ -59,6 +65,7 @@ async function run({ shape, steps, sides }: Settings): Promise<SideResult[]> {
       side: name,
       firstStepSeconds: 0,
       stepSeconds: [],
+      processorSeconds: [],
       losses: [],
       dispatchesPerStep: 0,
       submitsPerStep: 0,
@@ -71,7 +78,12 @@ async function run({ shape, steps, sides }: Settings): Promise<SideResult[]> {
     running.push({ side, result });
   }
   for (let i = 0; i < steps; i++) {
-    for (const { side, result } of running) result.stepSeconds.push(await timedStep(side, result));
+    for (const { side, result } of running) {
+      const before = await window.athanorGraphicsSeconds();
+      result.stepSeconds.push(await timedStep(side, result));
+      const after = await window.athanorGraphicsSeconds();
+      result.processorSeconds.push(before === null || after === null ? null : after - before);
+    }
   }
   return running.map(({ result }) => result);
 }

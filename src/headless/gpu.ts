@@ -1,4 +1,5 @@
 import { create, globals } from 'webgpu';
+import { pacePolling } from './polling.ts';
 
 // Dawn crashes when these are collected while work is queued, so they live as long as the process.
 const kept: { gpu?: GPU; adapter?: GPUAdapter } = {};
@@ -10,6 +11,7 @@ const kept: { gpu?: GPU; adapter?: GPUAdapter } = {};
 export async function openNodeGpu(): Promise<GPU> {
   if (kept.gpu) return kept.gpu;
   Object.assign(globalThis, globals);
+  pacePolling();
   const gpu = create(['enable-dawn-features=allow_unsafe_apis']);
   const adapter = await gpu.requestAdapter();
   if (!adapter) {
