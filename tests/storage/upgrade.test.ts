@@ -195,7 +195,7 @@ describe('a database of version 3', () => {
     const [kept, ...others] = projects;
     for (const { id } of others) await deleteProject(id);
     const dataset = datasets.find(({ projectId }) => projectId === kept!.id)!;
-    await expectSame(await listProjects(), [kept]);
+    await expectSame(await listProjects(), [present(kept!)]);
     await expectSame(await getDataset(dataset.id), dataset);
     expect(await listRuns(kept!.id)).not.toEqual([]);
     await deleteProject(kept!.id);
