@@ -1,5 +1,6 @@
 import type { TrainingRow } from '../../datasets/voice/rows.ts';
 import { UserError } from '../../common/errors.ts';
+import { IGNORED_LABEL } from '../../common/ignored-label.ts';
 import { decodeIntegers } from '../../models/files/dtypes.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import { parseSafetensors } from '../../models/files/safetensors.ts';
@@ -8,7 +9,7 @@ import type { Recipe } from '../../training/recipe.ts';
 import type { RunData } from '../../training/training-loop.ts';
 import type { Batch } from '../../training/trainer.ts';
 import type { FitReport, PackedSequence, TokenRow } from './packing.ts';
-import { IGNORED, packRows, padRow, padRows, shuffledOrder, splitHeldOut, tokenRanges } from './packing.ts';
+import { packRows, padRow, padRows, shuffledOrder, splitHeldOut, tokenRanges } from './packing.ts';
 
 /** Sequences of one length, ready to be put into batches. */
 export interface Examples {
@@ -97,7 +98,7 @@ export async function readTokenRows(
   const outside = ids.values.find((id) => id < 0 || id >= vocabSize);
   if (outside !== undefined)
     throw new UserError(`${file} holds the token id ${outside}; the base knows 0 to ${vocabSize - 1}.`);
-  const badLabel = labels?.values.find((id) => (id < 0 && id !== IGNORED) || id >= vocabSize);
+  const badLabel = labels?.values.find((id) => (id < 0 && id !== IGNORED_LABEL) || id >= vocabSize);
   if (badLabel !== undefined)
     throw new UserError(`${file} holds the label ${badLabel}; the base knows 0 to ${vocabSize - 1}, and -100.`);
   const sequences = Array.from({ length: rows }, (_, row) => {
@@ -108,7 +109,7 @@ export async function readTokenRows(
       throw new UserError(`Row ${row} of ${file} is not padded on the right.`);
     }
     const inputIds = ids.values.subarray(start, start + used);
-    const rowLabels = labels?.values.subarray(start, start + used) ?? new Int32Array(used).fill(IGNORED);
+    const rowLabels = labels?.values.subarray(start, start + used) ?? new Int32Array(used).fill(IGNORED_LABEL);
     return padRow({ inputIds, labels: rowLabels }, { maxLength: length });
   });
   return { sequences, length };
@@ -136,7 +137,7 @@ export function makeBatch(sequences: readonly PackedSequence[], size: number, le
   const tokens = size * length;
   const inputs = {
     ids: new Uint32Array(tokens),
-    labels: new Int32Array(tokens).fill(IGNORED),
+    labels: new Int32Array(tokens).fill(IGNORED_LABEL),
     positions: new Uint32Array(tokens),
     keyRanges: new Uint32Array(2 * tokens),
     queryRanges: new Uint32Array(2 * tokens),

@@ -2,6 +2,7 @@ import type { LoraConfig } from '../../adapters/lora-config.ts';
 import { initLora } from '../../adapters/init.ts';
 import type { Adapter } from '../../adapters/peft.ts';
 import { readPeftFolder } from '../../adapters/peft.ts';
+import { IGNORED_LABEL } from '../../common/ignored-label.ts';
 import { RandomStream } from '../../common/random.ts';
 import type { Message, TrainingRow } from '../../datasets/voice/rows.ts';
 import type { AdapterBuffers } from '../../engine/adapter-buffers.ts';
@@ -24,7 +25,6 @@ import type { Examples } from './examples.ts';
 import { makeExamples, runData, tokenRows } from './examples.ts';
 import type { SampleLength } from './text-generator.ts';
 import { TextGenerator, generationBytes } from './text-generator.ts';
-import { IGNORED } from './packing.ts';
 import { planTraining } from './plan.ts';
 import { greedy, sampleToken } from '../sampling.ts';
 import { checkSampling } from './check-sampling.ts';
@@ -103,7 +103,7 @@ export class VoiceModel extends PeftModel {
       tokens: Array.from(inputIds, (id, i) => ({
         id,
         text: this.tokenizer.tokenText(id),
-        trained: labels[i] !== IGNORED,
+        trained: labels[i] !== IGNORED_LABEL,
       })),
     }));
   }

@@ -4,11 +4,10 @@
  * rows would give. Nothing is learnt across a segment's end.
  */
 
+import { IGNORED_LABEL } from '../../common/ignored-label.ts';
+
 export { shuffledOrder, splitHeldOut } from '../../common/order.ts';
 export type { HeldOutSplit } from '../../common/order.ts';
-
-/** Labels of this value carry no loss, as in transformers. */
-export const IGNORED = -100;
 
 /** A tokenised row: labels stand at their own token, not shifted, as in transformers. */
 export interface TokenRow {
@@ -24,7 +23,7 @@ export type Segment = readonly [start: number, end: number];
 /** A sequence of L positions; what lies outside the segments is padding. */
 export interface PackedSequence {
   inputIds: Uint32Array<ArrayBuffer>;
-  /** Of each position the token that follows it in its segment, IGNORED where none does or it carries no loss. */
+  /** Of each position the token that follows it in its segment, IGNORED_LABEL where none does or it carries no loss. */
   labels: Int32Array<ArrayBuffer>;
   /** From 0 in each segment; 0 on padding. */
   positions: Uint32Array<ArrayBuffer>;
@@ -71,7 +70,7 @@ function checkLength(maxLength: number): void {
 
 function predictsAnything({ labels }: TokenRow, start: number, end: number): boolean {
   // The first token of a piece is predicted by none.
-  for (let t = start + 1; t < end; t++) if (labels[t] !== IGNORED) return true;
+  for (let t = start + 1; t < end; t++) if (labels[t] !== IGNORED_LABEL) return true;
   return false;
 }
 
@@ -160,7 +159,7 @@ function layOut(
 ): PackedSequence {
   const sequence: PackedSequence = {
     inputIds: new Uint32Array(maxLength).fill(padId),
-    labels: new Int32Array(maxLength).fill(IGNORED),
+    labels: new Int32Array(maxLength).fill(IGNORED_LABEL),
     positions: new Uint32Array(maxLength),
     segments: [],
     rows: [],
@@ -175,9 +174,9 @@ function layOut(
     for (let t = start; t < end; t++, at++) {
       sequence.inputIds[at] = source.inputIds[t] ?? 0;
       sequence.positions[at] = t - start;
-      const next = t + 1 < end ? (source.labels[t + 1] ?? IGNORED) : IGNORED;
+      const next = t + 1 < end ? (source.labels[t + 1] ?? IGNORED_LABEL) : IGNORED_LABEL;
       sequence.labels[at] = next;
-      if (next !== IGNORED) sequence.labelTokens++;
+      if (next !== IGNORED_LABEL) sequence.labelTokens++;
     }
     sequence.segments.push([begin, at]);
     sequence.rows.push(row);
