@@ -10,6 +10,7 @@ import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../common/errors.ts';
 import type { AdapterHook } from '../../models/layers/builder.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
+import type { CausalLmParser } from '../../models/causal-lm/registry.ts';
 import { Tokenizer } from '../../models/causal-lm/tokenizer.ts';
 import { parsePrecision } from '../../models/files/precision.ts';
 import { decodeRunState } from '../../training/checkpoint.ts';
@@ -17,14 +18,13 @@ import type { Recipe } from '../../training/recipe.ts';
 import { TrainingLoop } from '../../training/training-loop.ts';
 import type { RunRequest } from '../../training/run-plan.ts';
 import { planTuned } from '../../training/run-plan.ts';
-import { generationHook } from '../adapter-slot.ts';
 import { VoiceBase } from './base.ts';
 import { PeftModel } from '../adapted-model.ts';
 import { doraMagnitudes } from '../dora.ts';
 import type { Examples } from './examples.ts';
 import { makeExamples, runData, tokenRows } from './examples.ts';
 import type { SampleLength } from './text-generator.ts';
-import { TextGenerator, generationBytes } from './text-generator.ts';
+import { TextGenerator } from './text-generator.ts';
 import { planTraining } from './plan.ts';
 import { greedy, sampleToken } from '../sampling.ts';
 import { checkSampling } from './check-sampling.ts';
@@ -35,6 +35,8 @@ export interface LoadOptions {
   precision?: string;
   onProgress?: (fraction: number) => void;
   signal?: AbortSignal;
+  /** Language models by model_type; default those of the registry. */
+  known?: Readonly<Record<string, CausalLmParser>>;
 }
 
 /** What is learnt from: rows of a data set, or a prepared batch file already read. */
@@ -59,12 +61,7 @@ export class VoiceModel extends PeftModel {
 
   /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
   static async load(device: Device, folder: ModelFolder, options: LoadOptions = {}): Promise<VoiceModel> {
-    const { onProgress, signal } = options;
-    const base = await VoiceBase.load(device, folder, {
-      precision: parsePrecision(options.precision),
-      onProgress,
-      signal,
-    });
+    const base = await VoiceBase.load(device, folder, { ...options, precision: parsePrecision(options.precision) });
     try {
       // Prepared batches need no tokenizer; who asks for it without one gets the reason.
       const tokenizer = folder.files.includes('tokenizer.json') ? await Tokenizer.load(folder) : undefined;
@@ -110,6 +107,10 @@ export class VoiceModel extends PeftModel {
 
   /** Streams a reply. The adapter, where there is one, is applied at `strength` (default 1). */
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateChunk> {
+    yield* this.#reply((this.#generator ??= new TextGenerator(this.base, this.adapter)), request);
+  }
+
+  async *#reply(generator: TextGenerator, request: GenerateRequest): AsyncGenerator<GenerateChunk> {
     checkSampling(request);
     const { tokenizer, base } = this;
     if ((request.prompt === undefined) === (request.messages === undefined))
@@ -123,7 +124,6 @@ export class VoiceModel extends PeftModel {
       );
     }
     const limit = Math.min(request.max_new_tokens, room);
-    const generator = this.#speaker();
     await generator.reserve(ids.length + limit);
     const strength = request.strength ?? 1;
     const random = new RandomStream(request.seed ?? 0, 'generate');
@@ -154,22 +154,12 @@ export class VoiceModel extends PeftModel {
     return this.adapter.hook;
   }
 
-  #speaker(): TextGenerator {
-    const { base } = this;
-    return (this.#generator ??= new TextGenerator(
-      base.device,
-      base.graphOptions(this.hook),
-      base.weights,
-      this.adapter.buffers,
-    ));
-  }
-
   /** What is asked for a sample: a turn of the person where there is a chat template, else the beginning of a text. */
   #asked(prompt: string): { messages: Message[] } | { prompt: string } {
     return this.tokenizer.hasChatTemplate ? { messages: [{ role: 'user', content: prompt }] } : { prompt };
   }
 
-  #talks({ samplePrompts = [] }: { samplePrompts?: string[] }, recipe: Recipe): SampleLength[] {
+  #sampleLengths({ samplePrompts = [] }: { samplePrompts?: string[] }, recipe: Recipe): SampleLength[] {
     if (recipe.sample_steps === 0) return [];
     return samplePrompts.map((prompt) => {
       const asked = this.#asked(prompt);
@@ -202,12 +192,8 @@ export class VoiceModel extends PeftModel {
     const { recipe, adapter, memoryBudget } = options;
     const layout = this.base.layout(this.base.targets(adapter), adapter, true);
     const examples = this.#examples(options, recipe);
-    const sampleBytes = generationBytes(
-      this.base.graphOptions(generationHook(layout)),
-      this.base.device,
-      this.#talks(options, recipe),
-    );
-    return planTraining(this.base, layout, recipe, examples, { budget: memoryBudget, sampleBytes }).report;
+    const samples = this.#sampleLengths(options, recipe);
+    return planTraining(this.base, layout, recipe, examples, { budget: memoryBudget, samples }).report;
   }
 
   /** Trains; ending the iteration early keeps what was learnt so far. */
@@ -220,29 +206,34 @@ export class VoiceModel extends PeftModel {
       : (options.from ?? (await this.#initialAdapter(options.adapter, recipe.seed)));
     const lora = start.config;
     const { layout, buffers } = await this.adapter.activate(start, true);
-    const talks = this.#talks(options, recipe);
-    const sampleBytes = generationBytes(this.base.graphOptions(this.hook), this.base.device, talks);
-    const planned = () =>
-      planTraining(this.base, layout, recipe, examples, { budget: options.memoryBudget, sampleBytes });
+    const samples = this.#sampleLengths(options, recipe);
+    const planned = () => planTraining(this.base, layout, recipe, examples, { budget: options.memoryBudget, samples });
     const { device } = this.base;
     const plan = await planTuned(device, options.tune, planned);
-    await this.#speaker().prepare(talks);
+    const generator = new TextGenerator(this.base, this.adapter, plan.arenas);
     const run = new TrainingLoop({
       device,
-      weights: this.base.weights,
+      weights: this.base,
       layout,
       adapter: buffers,
       plan,
       recipe,
       lora,
-      data: runData(examples, recipe),
+      data: runData(examples, recipe, this.base.lm.keyRanges),
       resume,
       signal,
       pause,
       awaitEachStepUntil: options.awaitEachStepUntil,
-      sample: talks.length > 0 ? () => this.#samples(samplePrompts, recipe.seed) : undefined,
+      sample: samples.length > 0 ? () => this.#samples(generator, samplePrompts, recipe.seed) : undefined,
     });
-    yield* run.events();
+    try {
+      // At once, so that a run that does not fit ends before it begins.
+      await generator.prepare(samples);
+      yield* run.events();
+    } finally {
+      generator.destroy();
+      plan.arenas.destroy();
+    }
   }
 
   async #initialAdapter(config: LoraConfig, seed: number): Promise<Adapter> {
@@ -253,6 +244,7 @@ export class VoiceModel extends PeftModel {
 
   /** Base and tuned on the same prompts, by likeliest token, so that a change is the training's. */
   async *#samples(
+    generator: TextGenerator,
     prompts: readonly string[],
     seed: number,
   ): AsyncGenerator<{ prompt: string; base: string; tuned: string }> {
@@ -260,7 +252,7 @@ export class VoiceModel extends PeftModel {
       const say = async (strength: number): Promise<string> => {
         const asked = this.#asked(prompt);
         let text = '';
-        for await (const chunk of this.generate({
+        for await (const chunk of this.#reply(generator, {
           ...asked,
           max_new_tokens: SAMPLE_TOKENS,
           do_sample: false,

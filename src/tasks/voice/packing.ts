@@ -5,6 +5,8 @@
  */
 
 import { IGNORED_LABEL } from '../../common/ignored-label.ts';
+import type { KeyRange } from '../../models/causal-lm/key-ranges.ts';
+import { firstKey } from '../../models/causal-lm/key-ranges.ts';
 
 export { shuffledOrder, splitHeldOut } from '../../common/order.ts';
 export type { HeldOutSplit } from '../../common/order.ts';
@@ -219,7 +221,7 @@ export function padRow(row: TokenRow, options: PackOptions): PackedSequence {
   return layOut([row], length > 0 ? [{ row: 0, start: 0, end: length }] : [], options);
 }
 
-/** Half-open ranges of each position, for causal attention within segments. */
+/** Half-open ranges of each position, for attention within segments. */
 export interface TokenRanges {
   /** Query t attends the keys [kBegin[t], kEnd[t]). */
   kBegin: Uint32Array<ArrayBuffer>;
@@ -230,10 +232,10 @@ export interface TokenRanges {
 }
 
 /**
- * Attention ranges of a sequence of `length` positions. Segments must follow one another without overlap; a position
- * outside of them attends itself alone, so that its softmax is defined and nothing else sees it.
+ * Attention ranges of a sequence of `length` positions, causal or in a window. Segments must follow one another without
+ * overlap; a position outside of them attends itself alone, so that its softmax is defined and nothing else sees it.
  */
-export function tokenRanges(segments: readonly Segment[], length: number): TokenRanges {
+export function tokenRanges(segments: readonly Segment[], length: number, range: KeyRange = 'causal'): TokenRanges {
   const own = Uint32Array.from({ length }, (_, t) => t);
   const next = Uint32Array.from({ length }, (_, t) => t + 1);
   const ranges: TokenRanges = { kBegin: own.slice(), kEnd: next.slice(), qBegin: own, qEnd: next };
@@ -244,8 +246,15 @@ export function tokenRanges(segments: readonly Segment[], length: number): Token
         `Segment [${String(start)}, ${String(end)}) overlaps another or leaves 0..${String(length)}.`,
       );
     }
-    ranges.kBegin.fill(start, start, end);
-    ranges.qEnd.fill(end, start, end);
+    if (range === 'causal') {
+      ranges.kBegin.fill(start, start, end);
+      ranges.qEnd.fill(end, start, end);
+    } else {
+      for (let t = start; t < end; t++) {
+        ranges.kBegin[t] = start + firstKey(range, t - start);
+        ranges.qEnd[t] = Math.min(end, t + range.window);
+      }
+    }
     before = end;
   }
   return ranges;

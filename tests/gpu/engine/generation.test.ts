@@ -32,10 +32,13 @@ const LONG = { max_position_embeddings: 512, model_type: 'qwen3' };
 
 /** The logits of every position at once, without a cache. */
 async function atOnce(model: VoiceModel, ids: Uint32Array<ArrayBuffer>, strength: number): Promise<Float32Array> {
-  const { device, weights } = model.base;
+  const { device } = model.base;
   const graph = logitsGraph(model.base.graphOptions(model.hook), ids.length);
   const adapter = model.adapterBuffers;
-  const program = await Program.build(device, model.base.planOf(graph), { weights, ...(adapter && { adapter }) });
+  const program = await Program.build(device, model.base.planOf(graph), {
+    weights: model.base,
+    ...(adapter && { adapter }),
+  });
   try {
     const row = padRow({ inputIds: ids, labels: new Int32Array(ids.length) }, { maxLength: ids.length });
     const { ids: tokens, positions, keyRanges } = makeBatch([row], 1, ids.length).inputs;
@@ -56,8 +59,7 @@ async function someAdapter(model: VoiceModel): Promise<Adapter> {
 }
 
 const withGenerator = async <R>(model: VoiceModel, body: (generator: TextGenerator) => Promise<R>): Promise<R> => {
-  const { device, weights } = model.base;
-  const generator = new TextGenerator(device, model.base.graphOptions(model.hook), weights, model.adapterBuffers);
+  const generator = new TextGenerator(model.base, model.adapter);
   try {
     return await body(generator);
   } finally {
