@@ -46,6 +46,8 @@ export interface TinyOptions {
   files?: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
   /** Language models by model_type, in place of the registry's. */
   known?: Readonly<Record<string, CausalLmParser>>;
+  /** Tensors that no forward pass asks for: what tables are made of. */
+  more?: readonly { name: string; shape: readonly number[] }[];
 }
 
 /** The files of a model of random weights, of the size that keeps activations near one. */
@@ -56,10 +58,11 @@ export function tinyFiles({
   edit,
   files,
   known,
+  more = [],
 }: TinyOptions): Map<string, Uint8Array<ArrayBuffer>> {
   const json = { ...TINY, ...config };
   const random = new Random(seed);
-  let tensors = tensorShapes(json, known).map(({ name: tensor, shape }): TensorData => {
+  let tensors = [...tensorShapes(json, known), ...more].map(({ name: tensor, shape }): TensorData => {
     const count = shape.reduce((product, size) => product * size, 1);
     const isNorm = tensor.endsWith('norm.weight');
     const spread = isNorm ? 0.1 : (shape.at(-1) ?? 1) ** -0.5;
