@@ -107,7 +107,7 @@ export async function createOurStep(work: Work): Promise<Side> {
     const buffers = await AdapterBuffers.create(device, layout.flat, true);
     buffers.write('parameters', layout.pack(adapter.tensors));
     const options = { recipe, totalSteps: plan.report.totalSteps };
-    return { trainer: await Trainer.build(device, plan, { weights: base.weights, adapter: buffers }, options), plan };
+    return { trainer: await Trainer.build(device, plan, { weights: base, adapter: buffers }, options), plan };
   }
 
   return {

@@ -76,26 +76,29 @@ export abstract class AdaptedModel<Base extends AdaptableBase, Data extends obje
     const prepared = yield* this.prepare(options, start);
     const { layout, buffers } = await this.adapter.activate(start, true);
     const plan = await planTuned(device, options.tune, () => prepared.plan(layout));
-    const sampler = await prepared.sampler(plan);
-    const loop = new TrainingLoop<Sample<Made>>({
-      device,
-      weights: this.base,
-      layout,
-      adapter: buffers,
-      plan,
-      recipe,
-      lora: start.config,
-      data: prepared.data,
-      resume,
-      signal,
-      pause,
-      awaitEachStepUntil,
-      sample: sampler && (() => sampler.samples()),
-    });
+    let sampler: Sampler<Made> | undefined;
     try {
+      const made = (sampler = await prepared.sampler(plan));
+      const loop = new TrainingLoop<Sample<Made>>({
+        device,
+        weights: this.base,
+        layout,
+        adapter: buffers,
+        plan,
+        recipe,
+        lora: start.config,
+        data: prepared.data,
+        resume,
+        signal,
+        pause,
+        awaitEachStepUntil,
+        sample: made && (() => made.samples()),
+      });
       yield* loop.events();
     } finally {
       sampler?.destroy();
+      // The loop frees them with the rest, unless what samples did not fit and it never began.
+      plan.arenas.destroy();
     }
   }
 

@@ -19,11 +19,16 @@ export class ProgramCache {
     this.#arenas = arenas;
   }
 
-  async get(key: string, plan: () => ProgramPlan, adapter?: AdapterBuffers): Promise<Program> {
+  async get(
+    key: string,
+    plan: () => ProgramPlan,
+    adapter?: AdapterBuffers,
+    states?: ReadonlyMap<string, GPUBuffer>,
+  ): Promise<Program> {
     let program = this.#programs.get(key);
     if (!program) {
       await this.#arenas?.allocate(this.#device);
-      const resources = { weights: this.#weights, ...(adapter && { adapter }) };
+      const resources = { weights: this.#weights, ...(adapter && { adapter }), ...(states && { states }) };
       program = await Program.build(this.#device, plan(), resources, this.#arenas);
       this.#programs.set(key, program);
     }

@@ -4,8 +4,8 @@ import { LoraLayout } from '../../src/adapters/layout.ts';
 import type { LoraTensors } from '../../src/adapters/peft.ts';
 import { FlatLayout } from '../../src/engine/adapter-buffers.ts';
 import { UserError } from '../../src/common/errors.ts';
-import { blockProjections } from '../../src/models/causal-lm/decoder.ts';
-import { parseDecoderConfig } from '../../src/models/causal-lm/registry.ts';
+import { causalLmModules } from '../../src/models/causal-lm/causal-lm.ts';
+import { parseCausalLm } from '../../src/models/causal-lm/registry.ts';
 import { logitsGraph } from '../../src/tasks/voice/graphs.ts';
 import { Random } from '../support/matmul.ts';
 import { TINY, newSeed } from '../support/tiny.ts';
@@ -15,14 +15,11 @@ import type { ConfigJson } from '../support/tiny.ts';
 const STACKING: ConfigJson = { hidden_size: 64, intermediate_size: 128, head_dim: 16 };
 
 function traced(lora: ConfigJson, config: ConfigJson = STACKING) {
-  const parsed = parseDecoderConfig({ ...TINY, ...config });
-  const modules = Array.from({ length: parsed.layers }, (_, layer) =>
-    Object.values(blockProjections(parsed, layer)),
-  ).flat();
+  const lm = parseCausalLm({ ...TINY, ...config });
   const loraConfig = parseLoraConfig(lora);
-  const targets = resolveTargets(loraConfig, modules);
+  const targets = resolveTargets(loraConfig, causalLmModules(lm));
   const layout = new LoraLayout(targets, loraConfig, true);
-  logitsGraph({ config: parsed, dtypeOf: () => 'f32', maxBinding: Infinity, adapter: layout }, 1);
+  logitsGraph({ lm, dtypeOf: () => 'f32', maxBinding: Infinity, adapter: layout }, 1);
   return { layout, targets, loraConfig };
 }
 

@@ -8,8 +8,8 @@ import type { Node, NodeOf, OpName } from '../../src/engine/ops/types.ts';
 import { ProgramPlan } from '../../src/engine/program.ts';
 import type { Tensor } from '../../src/engine/tensor.ts';
 import { byteSize } from '../../src/engine/tensor.ts';
-import { blockProjections } from '../../src/models/causal-lm/decoder.ts';
-import { parseDecoderConfig } from '../../src/models/causal-lm/registry.ts';
+import { causalLmModules } from '../../src/models/causal-lm/causal-lm.ts';
+import { parseCausalLm } from '../../src/models/causal-lm/registry.ts';
 import type { VoiceGraphOptions } from '../../src/tasks/voice/graphs.ts';
 import { lossGraph } from '../../src/tasks/voice/graphs.ts';
 import { TINY } from '../support/tiny.ts';
@@ -30,13 +30,10 @@ const only = <K extends OpName>(graph: Graph, op: K): NodeOf<K>[] =>
   graph.nodes.filter((node: Node) => node.op === op) as unknown as NodeOf<K>[];
 
 function voice(lora: ConfigJson, config: ConfigJson = {}): VoiceGraphOptions {
-  const parsed = parseDecoderConfig({ ...TINY, ...config });
-  const modules = Array.from({ length: parsed.layers }, (_, layer) =>
-    Object.values(blockProjections(parsed, layer)),
-  ).flat();
+  const lm = parseCausalLm({ ...TINY, ...config });
   const loraConfig = parseLoraConfig(lora);
-  const adapter = new LoraLayout(resolveTargets(loraConfig, modules), loraConfig, true);
-  return { config: parsed, dtypeOf: () => 'f32', maxBinding: Infinity, adapter };
+  const adapter = new LoraLayout(resolveTargets(loraConfig, causalLmModules(lm)), loraConfig, true);
+  return { lm, dtypeOf: () => 'f32', maxBinding: Infinity, adapter };
 }
 
 const ALL = { r: 4, target_modules: 'all-linear' };

@@ -2,7 +2,8 @@ import { f32ToBf16 } from '../../src/models/files/dtypes.ts';
 import { MemoryFolder } from '../../src/models/files/folder.ts';
 import { writeSafetensors } from '../../src/models/files/safetensors.ts';
 import type { TensorData } from '../../src/models/files/safetensors.ts';
-import { parseDecoderConfig } from '../../src/models/causal-lm/registry.ts';
+import type { CausalLmParser } from '../../src/models/causal-lm/registry.ts';
+import { CAUSAL_LMS, parseCausalLm } from '../../src/models/causal-lm/registry.ts';
 import { logitsGraph } from '../../src/tasks/voice/graphs.ts';
 import { Random } from './matmul.ts';
 
@@ -28,12 +29,10 @@ export const TINY: ConfigJson = {
 };
 
 /** The tensors that a configuration asks for, with their shapes; what a forward pass declares. */
-export function tensorShapes(config: ConfigJson): { name: string; shape: readonly number[] }[] {
-  const parsed = parseDecoderConfig(config);
-  const graph = logitsGraph({ config: parsed, dtypeOf: () => 'f32', maxBinding: Infinity }, 1);
-  return [...graph.weights.values()].flatMap(({ spec }) =>
-    spec.sources.filter(({ name }) => !name.startsWith('rope.')),
-  );
+export function tensorShapes(config: ConfigJson, known = CAUSAL_LMS): { name: string; shape: readonly number[] }[] {
+  const lm = parseCausalLm(config, known);
+  const graph = logitsGraph({ lm, dtypeOf: () => 'f32', maxBinding: Infinity }, 1);
+  return [...graph.weights.values()].flatMap(({ spec }) => spec.sources.filter(({ name }) => !lm.tables.has(name)));
 }
 
 export interface TinyOptions {
@@ -45,6 +44,10 @@ export interface TinyOptions {
   edit?: (tensors: TensorData[]) => TensorData[];
   /** Further files. */
   files?: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+  /** Language models by model_type, in place of the registry's. */
+  known?: Readonly<Record<string, CausalLmParser>>;
+  /** Tensors that no forward pass asks for: what tables are made of. */
+  more?: readonly { name: string; shape: readonly number[] }[];
 }
 
 /** The files of a model of random weights, of the size that keeps activations near one. */
@@ -54,10 +57,12 @@ export function tinyFiles({
   dtype = 'F32',
   edit,
   files,
+  known,
+  more = [],
 }: TinyOptions): Map<string, Uint8Array<ArrayBuffer>> {
   const json = { ...TINY, ...config };
   const random = new Random(seed);
-  let tensors = tensorShapes(json).map(({ name: tensor, shape }): TensorData => {
+  let tensors = [...tensorShapes(json, known), ...more].map(({ name: tensor, shape }): TensorData => {
     const count = shape.reduce((product, size) => product * size, 1);
     const isNorm = tensor.endsWith('norm.weight');
     const spread = isNorm ? 0.1 : (shape.at(-1) ?? 1) ** -0.5;

@@ -1,7 +1,7 @@
-import { Template } from '@huggingface/jinja';
 import { UserError } from '../../common/errors.ts';
 import type { Message } from '../../datasets/voice/rows.ts';
 import { isTrained } from '../../datasets/voice/rows.ts';
+import { LimitedTemplate } from './limited-template.ts';
 
 /**
  * What messages become for a model without a chat template, where that is asked for:
@@ -55,8 +55,8 @@ const THINK_END = '</think>';
  * puts after the turn whether or not another follows.
  */
 export class ChatTemplate {
-  readonly #template: Template;
-  readonly #marked: ((open: string, close: string) => Template) | null;
+  readonly #template: LimitedTemplate;
+  readonly #marked: ((open: string, close: string) => LimitedTemplate) | null;
   readonly #variables: Readonly<Record<string, string>>;
   readonly #addedTokens: readonly string[];
   readonly #skeletons = new Map<string, Skeleton>();
@@ -97,6 +97,8 @@ export class ChatTemplate {
       try {
         return { messages: attempt, text: this.#run(attempt, generationPrompt) };
       } catch (error) {
+        // A template that does not end is no refusal.
+        if (error instanceof UserError) throw error;
         // The first refusal speaks of the conversation as it was given.
         refusal ||= error instanceof Error ? error.message : String(error);
       }
@@ -214,7 +216,8 @@ export class ChatTemplate {
     let prompt: string;
     try {
       prompt = this.#run(marked.slice(0, message), true);
-    } catch {
+    } catch (error) {
+      if (error instanceof UserError) throw error;
       // E.g. a conversation that the assistant begins: nothing comes before its words.
       return 0;
     }
@@ -262,16 +265,16 @@ export class ChatTemplate {
 }
 
 /** The template library's strip, lstrip and rstrip pass over which characters are to go; templates rely on it. */
-const STRIPPERS: Readonly<Record<string, (text: string, letters: string) => string>> = {
+const STRIPPERS: Readonly<Record<string, (text: string, letters: ReadonlySet<string>) => string>> = {
   strip: (text, letters) => STRIPPERS['lstrip']!(STRIPPERS['rstrip']!(text, letters), letters),
   lstrip: (text, letters) => {
     let start = 0;
-    while (start < text.length && letters.includes(text.charAt(start))) start++;
+    while (start < text.length && letters.has(text.charAt(start))) start++;
     return text.slice(start);
   },
   rstrip: (text, letters) => {
     let end = text.length;
-    while (end > 0 && letters.includes(text.charAt(end - 1))) end--;
+    while (end > 0 && letters.has(text.charAt(end - 1))) end--;
     return text.slice(0, end);
   },
 };
@@ -281,7 +284,7 @@ const STRIP_FUNCTIONS = Object.fromEntries(
     stripName(method),
     (text: unknown, letters: unknown): string => {
       if (typeof text !== 'string' || typeof letters !== 'string') throw new Error(`${method} needs text`);
-      return run(text, letters);
+      return run(text, new Set(letters.split('')));
     },
   ]),
 );
@@ -307,11 +310,9 @@ interface MethodCallee {
   computed: boolean;
 }
 
-function compile(source: string): Template {
+function compile(source: string): LimitedTemplate {
   try {
-    const template = new Template(source);
-    callOwnStrip(template.parsed);
-    return template;
+    return new LimitedTemplate(source, callOwnStrip);
   } catch (error) {
     throw new UserError(
       `The model's chat template cannot be read: ${error instanceof Error ? error.message.slice(0, 200) : 'it is broken'}.`,

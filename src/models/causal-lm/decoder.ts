@@ -1,118 +1,111 @@
 import type { Tensor } from '../../engine/tensor.ts';
 import type { ModelBuilder, Projection } from '../layers/builder.ts';
+import { ropeTable } from '../layers/rope.ts';
+import { cachedAttention } from './attention.ts';
+import type { CacheSize, CausalLm, CausalLmInputs, Table } from './causal-lm.ts';
+import { positionsOf } from './causal-lm.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 
-/** What a forward pass is told about its tokens; u32 [tokens] where nothing else is said, packed rows side by side. */
-export interface DecoderInputs {
-  ids: Tensor;
-  positions: Tensor;
-  /** u32 [tokens, 2]: the keys each token sees, from and up to but not including. */
-  keyRanges: Tensor;
-  /** u32 [tokens, 2]: the tokens that see each key; for gradients. */
-  queryRanges?: Tensor;
-  /** Row of the key/value cache that each token is written to; without it tokens see one another directly. */
-  cacheRows?: Tensor;
-}
+const EMBEDDING = 'model.embed_tokens';
+const HEAD = 'lm_head';
 
-/** Tokens that the key/value caches hold; one more row takes what is padding. */
-export interface CacheSize {
-  tokens: number;
-}
-
-/** The modules of one block, under transformers' names. */
-export function blockProjections(
-  config: DecoderConfig,
-  layer: number,
-): Record<'q' | 'k' | 'v' | 'o' | 'gate' | 'up' | 'down', Projection> {
-  const { hiddenSize, intermediateSize, heads, kvHeads, headDim, qkvBias, outputBias, mlpBias } = config;
-  const attention = `model.layers.${layer}.self_attn`;
-  const mlp = `model.layers.${layer}.mlp`;
-  return {
-    q: { name: `${attention}.q_proj`, inFeatures: hiddenSize, outFeatures: heads * headDim, bias: qkvBias },
-    k: { name: `${attention}.k_proj`, inFeatures: hiddenSize, outFeatures: kvHeads * headDim, bias: qkvBias },
-    v: { name: `${attention}.v_proj`, inFeatures: hiddenSize, outFeatures: kvHeads * headDim, bias: qkvBias },
-    o: { name: `${attention}.o_proj`, inFeatures: heads * headDim, outFeatures: hiddenSize, bias: outputBias },
-    gate: { name: `${mlp}.gate_proj`, inFeatures: hiddenSize, outFeatures: intermediateSize, bias: mlpBias },
-    up: { name: `${mlp}.up_proj`, inFeatures: hiddenSize, outFeatures: intermediateSize, bias: mlpBias },
-    down: { name: `${mlp}.down_proj`, inFeatures: intermediateSize, outFeatures: hiddenSize, bias: mlpBias },
-  };
-}
-
-/** Rows of the rotary tables: more positions than anybody trains or talks here would only cost memory. */
-export const MAX_POSITIONS = 8192;
-
-export const ropeKey = (turn: 'cos' | 'sin'): string => `rope.${turn}`;
+type Turn = 'cos' | 'sin';
+const TURNS: readonly Turn[] = ['cos', 'sin'];
+const ropeKey = (turn: Turn): string => `rope.${turn}`;
 
 function attention(
   b: ModelBuilder,
   config: DecoderConfig,
   layer: number,
   x: Tensor,
-  inputs: DecoderInputs,
+  inputs: CausalLmInputs,
   residual: Tensor,
   cache?: CacheSize,
 ): Tensor {
   const { graph } = b;
-  const { heads, kvHeads, headDim, eps } = config;
-  const { q, k, v, o } = blockProjections(config, layer);
-  const positions = Math.min(config.contextLength, MAX_POSITIONS);
-  const table = (turn: 'cos' | 'sin') =>
-    graph.weight(ropeKey(turn), { dtype: 'f32', sources: [{ name: ropeKey(turn), shape: [positions, headDim / 2] }] });
+  const { hiddenSize, heads, kvHeads, headDim, eps, qkvBias, outputBias } = config;
+  const name = `model.layers.${layer}.self_attn`;
+  const project = (part: string, outFeatures: number): Projection => ({
+    name: `${name}.${part}`,
+    inFeatures: hiddenSize,
+    outFeatures,
+    bias: qkvBias,
+  });
+  const packed = b.projections(x, [
+    project('q_proj', heads * headDim),
+    project('k_proj', kvHeads * headDim),
+    project('v_proj', kvHeads * headDim),
+  ]);
+  const table = (turn: Turn) =>
+    graph.weight(ropeKey(turn), {
+      dtype: 'f32',
+      sources: [{ name: ropeKey(turn), shape: [positionsOf(config), headDim / 2] }],
+    });
   const norms = config.headNorm && {
-    qWeight: b.vector([`model.layers.${layer}.self_attn.q_norm.weight`], [headDim]),
-    kWeight: b.vector([`model.layers.${layer}.self_attn.k_norm.weight`], [headDim]),
+    qWeight: b.vector([`${name}.q_norm.weight`], [headDim]),
+    kWeight: b.vector([`${name}.k_norm.weight`], [headDim]),
   };
-  const packed = b.projections(x, [q, k, v]);
   const qkv = graph.emit(
     'headNormRope',
     { x: packed, positions: inputs.positions, cos: table('cos'), sin: table('sin'), ...norms },
     { heads, kvHeads, headDim, rotaryDim: headDim, eps },
   ).y;
-  const width = 2 * kvHeads * headDim;
-  const kOffset = heads * headDim;
-  let keys = qkv;
-  let first = kOffset;
-  if (inputs.cacheRows && cache) {
-    keys = graph.state(`cache.${layer}`, [cache.tokens + 1, width]);
-    first = 0;
-    graph.emit('scatterRows', { x: qkv, indices: inputs.cacheRows }, { offset: kOffset, width }, { into: keys });
-  }
-  const { keyRanges, queryRanges } = inputs;
-  const { o: heard } = graph.emit(
-    'attention',
-    { q: qkv, k: keys, v: keys, keyRanges, ...(queryRanges && { queryRanges }) },
-    { heads, kvHeads, headDim, scale: headDim ** -0.5, qOffset: 0, kOffset: first, vOffset: first + kvHeads * headDim },
-  );
+  const heard = cachedAttention(b, layer, qkv, { heads, kvHeads, headDim, scale: headDim ** -0.5 }, inputs, cache);
+  const o = { name: `${name}.o_proj`, inFeatures: heads * headDim, outFeatures: hiddenSize, bias: outputBias };
   return b.projections(heard, [o], residual);
 }
 
-/**
- * Llama's block (and its kin): x + attention(norm(x)), then x + down(act(gate) · up) of the norm of that. Returns the final
- * hidden states after the last norm, [tokens, hidden]. Each block is one unit of recomputation.
- */
-export function decoder(b: ModelBuilder, config: DecoderConfig, inputs: DecoderInputs, cache?: CacheSize): Tensor {
+function feedForward(b: ModelBuilder, config: DecoderConfig, layer: number, x: Tensor, residual: Tensor): Tensor {
+  const { hiddenSize, intermediateSize, mlpBias, activation } = config;
+  const project = (part: string, inFeatures: number, outFeatures: number): Projection => ({
+    name: `model.layers.${layer}.mlp.${part}`,
+    inFeatures,
+    outFeatures,
+    bias: mlpBias,
+  });
+  const gateUp = b.projections(x, [
+    project('gate_proj', hiddenSize, intermediateSize),
+    project('up_proj', hiddenSize, intermediateSize),
+  ]);
+  const { y } = b.graph.emit('gatedActivation', { x: gateUp }, { activation, gate: 'first' });
+  return b.projections(y, [project('down_proj', intermediateSize, hiddenSize)], residual);
+}
+
+const embeddingTable = (b: ModelBuilder, { vocabSize, hiddenSize }: DecoderConfig): Tensor =>
+  b.matrix([`${EMBEDDING}.weight`], [vocabSize], hiddenSize);
+
+/** Llama's block (and its kin): x + attention(norm(x)), then x + down(act(gate) · up) of the norm of that. */
+function decoder(b: ModelBuilder, config: DecoderConfig, inputs: CausalLmInputs, cache?: CacheSize): Tensor {
   const { graph } = b;
   const { hiddenSize, eps } = config;
   let x = graph.emit('embedding', { ids: inputs.ids, table: embeddingTable(b, config) }, { scale: 1 }).y;
   for (let layer = 0; layer < config.layers; layer++) {
     x = graph.inBlock(layer, () => {
       const prefix = `model.layers.${layer}`;
-      const { gate, up, down } = blockProjections(config, layer);
       const normed = b.norm(x, `${prefix}.input_layernorm.weight`, hiddenSize, eps);
       const attended = attention(b, config, layer, normed, inputs, x, cache);
       const again = b.norm(attended, `${prefix}.post_attention_layernorm.weight`, hiddenSize, eps);
-      const gateUp = b.projections(again, [gate, up]);
-      const { y } = graph.emit('gatedActivation', { x: gateUp }, { activation: config.activation, gate: 'first' });
-      return b.projections(y, [down], attended);
+      return feedForward(b, config, layer, again, attended);
     });
   }
   return b.norm(x, 'model.norm.weight', hiddenSize, eps);
 }
 
-const embeddingTable = (b: ModelBuilder, { vocabSize, hiddenSize }: DecoderConfig): Tensor =>
-  b.matrix(['model.embed_tokens.weight'], [vocabSize], hiddenSize);
-
-/** The classifier's matrix [vocabulary, hidden]: the embedding itself where they are tied. */
-export function headWeight(b: ModelBuilder, config: DecoderConfig): Tensor {
-  return config.tied ? embeddingTable(b, config) : b.matrix(['lm_head.weight'], [config.vocabSize], config.hiddenSize);
+/** A language model of Llama's kind. */
+export function decoderLm(config: DecoderConfig): CausalLm {
+  const table =
+    (turn: Turn): Table =>
+    ([positions, pairs]) =>
+      ropeTable(config.rope, 2 * pairs!, positions!, turn);
+  return {
+    config,
+    keyRanges: Array.from({ length: config.layers }, () => 'causal'),
+    tables: new Map(TURNS.map((turn) => [ropeKey(turn), table(turn)])),
+    embedding: EMBEDDING,
+    head: HEAD,
+    trace: (b, inputs, cache) => decoder(b, config, inputs, cache),
+    // The embedding itself where they are tied.
+    headWeight: (b) =>
+      config.tied ? embeddingTable(b, config) : b.matrix([`${HEAD}.weight`], [config.vocabSize], config.hiddenSize),
+  };
 }

@@ -1,25 +1,25 @@
 import { UserError } from '../../common/errors.ts';
-import type { DecoderConfig } from './decoder-config.ts';
-import { ConfigReader } from './decoder-config.ts';
-import { llamaConfig } from './llama.ts';
-import { qwen2Config } from './qwen2.ts';
-import { qwen3Config } from './qwen3.ts';
+import { quoteValue } from '../../common/json.ts';
+import { ConfigReader } from '../files/config-reader.ts';
+import type { CausalLm } from './causal-lm.ts';
+import { llama } from './llama.ts';
+import { qwen2 } from './qwen2.ts';
+import { qwen3 } from './qwen3.ts';
+
+/** Makes a language model of its config.json. Throws UserError for what is missing, wrong or not supported. */
+export type CausalLmParser = (reader: ConfigReader) => CausalLm;
 
 /** Language models by transformers' model_type. Adding one is a file beside this and a line here. */
-const DECODERS: Readonly<Record<string, (reader: ConfigReader) => DecoderConfig>> = {
-  llama: llamaConfig,
-  qwen2: qwen2Config,
-  qwen3: qwen3Config,
-};
+export const CAUSAL_LMS: Readonly<Record<string, CausalLmParser>> = { llama, qwen2, qwen3 };
 
 /** @param json the content of config.json */
-export function parseDecoderConfig(json: unknown): DecoderConfig {
-  const reader = new ConfigReader(json);
+export function parseCausalLm(json: unknown, known = CAUSAL_LMS): CausalLm {
+  const reader = new ConfigReader(json, "The base's config.json");
   const type = reader.values['model_type'];
-  const parse = typeof type === 'string' && Object.hasOwn(DECODERS, type) ? DECODERS[type] : undefined;
+  const parse = typeof type === 'string' && Object.hasOwn(known, type) ? known[type] : undefined;
   if (!parse) {
     throw new UserError(
-      `The base is of the kind “${String(type)}”, which is not supported. Supported are ${Object.keys(DECODERS).join(', ')}.`,
+      `The base is of the kind ${quoteValue(type ?? null)}, which is not supported. Supported are ${Object.keys(known).join(', ')}.`,
     );
   }
   return parse(reader);

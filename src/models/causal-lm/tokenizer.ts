@@ -5,11 +5,9 @@ import { ChatTemplate, PLAIN_TEMPLATE } from './chat-template.ts';
 import type { CharSpan } from './chat-template.ts';
 import type { ModelFolder } from '../files/folder.ts';
 import { readJson, readText } from '../files/folder.ts';
+import { IGNORED_LABEL } from '../../common/ignored-label.ts';
 import { isJsonObject } from '../../common/json.ts';
 import { TextStream } from './text-stream.ts';
-
-/** transformers' mark of a token without loss. */
-export const IGNORED_LABEL = -100;
 
 /** Tokens [start, end) of a row that carry loss, and which message they come from (-1 in rows without messages). */
 export interface TrainedSpan {

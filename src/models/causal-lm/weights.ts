@@ -1,33 +1,43 @@
-import type { WeightSpec } from '../../engine/graph.ts';
+import type { Graph, WeightSpec } from '../../engine/graph.ts';
 import { elementCount } from '../../engine/tensor.ts';
 import type { WeightSource } from '../../engine/weights.ts';
-import type { DecoderConfig } from './decoder-config.ts';
-import { ropeKey } from './decoder.ts';
 import type { Checkpoint } from '../files/checkpoint.ts';
 import { DTYPE_BYTES, decodeFloats } from '../files/dtypes.ts';
-import { ropeTable } from '../layers/rope.ts';
-
 import { STORED, encoded } from '../files/precision.ts';
-/** Streams a language model's weights from its checkpoint, and its rotary tables from the processor. */
+import type { CausalLm, ReadStored, Table } from './causal-lm.ts';
+
+/** Streams a language model's weights from its checkpoint, and its tables from the processor. */
 export class CheckpointSource implements WeightSource {
   readonly #checkpoint: Checkpoint;
-  readonly #config: DecoderConfig;
+  readonly #tables: ReadonlyMap<string, Table>;
 
-  constructor(checkpoint: Checkpoint, config: DecoderConfig) {
+  constructor(checkpoint: Checkpoint, { tables }: Pick<CausalLm, 'tables'>) {
     this.#checkpoint = checkpoint;
-    this.#config = config;
+    this.#tables = tables;
   }
+
+  /** Throws UserError where a weight that the graph declares is missing or of another shape. */
+  requireWeights(graph: Graph): void {
+    for (const { spec } of graph.weights.values()) {
+      for (const { name, shape } of spec.sources)
+        if (!this.#tables.has(name)) this.#checkpoint.requireTensor(name, shape);
+    }
+  }
+
+  readonly #stored: ReadStored = (name, shape) => {
+    this.#checkpoint.requireTensor(name, shape);
+    return this.#checkpoint.readFloats(name);
+  };
 
   async *stream(
     name: string,
     shape: readonly number[],
     dtype: WeightSpec['dtype'],
   ): AsyncIterable<Uint8Array<ArrayBuffer>> {
-    for (const turn of ['cos', 'sin'] as const) {
-      if (name === ropeKey(turn)) {
-        yield encoded(ropeTable(this.#config.rope, this.#config.headDim, shape[0]!, turn), 'f32');
-        return;
-      }
+    const table = this.#tables.get(name);
+    if (table) {
+      yield encoded(await table(shape, this.#stored), dtype);
+      return;
     }
     const entry = this.#checkpoint.requireTensor(name, shape);
     if (elementCount(shape) === 0) return;

@@ -1,21 +1,13 @@
 import type { Graph } from '../../engine/graph.ts';
-import type { Expression } from '../../engine/ops/expression.ts';
-import { gelu, geluTanh, operand, quickGelu } from '../../engine/ops/expression.ts';
+import { operand } from '../../engine/ops/expression.ts';
 import type { InputData } from '../../engine/program.ts';
 import type { Tensor } from '../../engine/tensor.ts';
+import type { ActivationName } from '../layers/activations.ts';
+import { ACTIVATIONS, parseActivation } from '../layers/activations.ts';
 import type { ModelBuilder, Projection } from '../layers/builder.ts';
 import { adaptableProjections } from '../layers/builder.ts';
-import { ComponentConfig } from '../files/config-reader.ts';
+import { ConfigReader } from '../files/config-reader.ts';
 import { rangesByImage } from '../layers/ranges.ts';
-
-type TextActivation = 'quick_gelu' | 'gelu' | 'gelu_new' | 'gelu_pytorch_tanh';
-
-const ACTIVATIONS: Readonly<Record<TextActivation, (x: Expression) => Expression>> = {
-  quick_gelu: quickGelu,
-  gelu,
-  gelu_new: geluTanh,
-  gelu_pytorch_tanh: geluTanh,
-};
 
 /** CLIPTextModel, or CLIPTextModelWithProjection (Radford et al., arXiv:2103.00020), as its config.json states it. */
 export interface ClipTextConfig {
@@ -26,7 +18,7 @@ export interface ClipTextConfig {
   heads: number;
   /** Positions: the longest prompt with start and end. */
   maxPositions: number;
-  activation: TextActivation;
+  activation: ActivationName;
   eps: number;
   /** The summary is taken at the first of these; 2, in configurations of 2022, means at the highest id. */
   eosId: number;
@@ -42,7 +34,7 @@ export function parseClipTextConfig(
   json: unknown,
   { withProjection, file = 'text_encoder/config.json' }: { withProjection: boolean; file?: string },
 ): ClipTextConfig {
-  const config = new ComponentConfig(json, file);
+  const config = new ConfigReader(json, file);
   config.expect({ model_type: 'clip_text_model' });
   const hiddenSize = config.size('hidden_size', 512);
   const heads = config.size('num_attention_heads', 8);
@@ -55,7 +47,7 @@ export function parseClipTextConfig(
     layers: config.size('num_hidden_layers', 12),
     heads,
     maxPositions: config.size('max_position_embeddings', 77),
-    activation: config.choice('hidden_act', Object.keys(ACTIVATIONS) as TextActivation[], 'quick_gelu'),
+    activation: parseActivation(config, 'hidden_act', config.values['hidden_act'] ?? 'quick_gelu'),
     eps: config.number('layer_norm_eps', 1e-5),
     eosId: config.number('eos_token_id', 49407),
     projectionDim: withProjection ? config.size('projection_dim', 512) : null,

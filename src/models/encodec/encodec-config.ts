@@ -1,4 +1,4 @@
-import type { ComponentConfig } from '../files/config-reader.ts';
+import type { ConfigReader } from '../files/config-reader.ts';
 
 /** EnCodec (Défossez et al., arXiv:2210.13438) as its config.json states it. */
 export interface EncodecConfig {
@@ -32,7 +32,7 @@ export interface EncodecConfig {
 export type PadMode = 'reflect' | 'constant' | 'replicate';
 
 /** Throws UserError, naming the field, for what is missing, wrong or not supported. */
-export function parseEncodecConfig(config: ComponentConfig): EncodecConfig {
+export function parseEncodecConfig(config: ConfigReader): EncodecConfig {
   config.expect({ model_type: 'encodec', norm_type: 'weight_norm', audio_channels: 1 });
   if (config.flag('normalize', false))
     throw config.wrong('normalize', 'only codecs that leave the loudness as it is are supported');
@@ -80,7 +80,7 @@ export function parseEncodecConfig(config: ComponentConfig): EncodecConfig {
 }
 
 /** Codebooks in the file: as many as the highest bandwidth takes. */
-function quantizers(config: ComponentConfig, sampleRate: number, codebookSize: number, ratios: readonly number[]) {
+function quantizers(config: ConfigReader, sampleRate: number, codebookSize: number, ratios: readonly number[]) {
   const bandwidths = config.values['target_bandwidths'] ?? [1.5, 3, 6, 12, 24];
   const highest: unknown = Array.isArray(bandwidths) ? bandwidths.at(-1) : undefined;
   if (typeof highest !== 'number' || !(highest > 0))

@@ -1,10 +1,10 @@
 import { UserError } from '../../common/errors.ts';
 import { isJsonObject, quoteValue } from '../../common/json.ts';
 
-/** Reads one component's untrusted configuration, naming the file and field of what is missing, wrong or not supported. */
-export class ComponentConfig {
+/** Reads an untrusted configuration, naming the file and field of what is missing, wrong or not supported. */
+export class ConfigReader {
   readonly values: Readonly<Record<string, unknown>>;
-  /** As it is called in messages: “unet/config.json”. */
+  /** As it is called in messages, which begin with it: “unet/config.json”, “The base's config.json”. */
   readonly file: string;
 
   constructor(values: unknown, file: string) {
@@ -31,6 +31,14 @@ export class ComponentConfig {
   number(name: string, fallback: number): number {
     const value = this.values[name] ?? fallback;
     if (typeof value !== 'number' || !Number.isFinite(value)) throw this.wrong(name, 'a number is needed');
+    return value;
+  }
+
+  /** A number above 0; `fallback` where the field is missing or null. */
+  positive(name: string, fallback?: number): number {
+    const value = this.values[name] ?? fallback;
+    if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0)
+      throw this.wrong(name, 'a number above 0 is needed');
     return value;
   }
 

@@ -1,6 +1,7 @@
+import type { Activation } from '../../engine/kernels/gated_activation.ts';
 import type { Expression } from '../../engine/ops/expression.ts';
 import { binary, constant, gelu, geluTanh, quickGelu, relu, silu, unary } from '../../engine/ops/expression.ts';
-import type { ComponentConfig } from '../files/config-reader.ts';
+import type { ConfigReader } from '../files/config-reader.ts';
 
 const times = (factor: number, e: Expression): Expression => binary('mul', constant(factor), e);
 const squared = (e: Expression): Expression => binary('mul', e, e);
@@ -63,8 +64,30 @@ export type ActivationName = keyof typeof KNOWN;
 
 export const ACTIVATIONS: Readonly<Record<ActivationName, (x: Expression) => Expression>> = KNOWN;
 
-/** Throws UserError for what transformers does not have, or is not supported. */
-export function parseActivation(config: ComponentConfig, field: string, name: unknown): ActivationName {
-  if (typeof name === 'string' && Object.hasOwn(KNOWN, name)) return name as ActivationName;
-  throw config.wrong(field, `supported are ${Object.keys(KNOWN).join(', ')}`);
+/** Those that a gated layer computes in one kernel, by its name for them. */
+const GATED = new Map<(x: Expression) => Expression, Activation>([
+  [silu, 'silu'],
+  [gelu, 'gelu'],
+  [geluTanh, 'gelu_tanh'],
+  [relu, 'relu'],
+]);
+
+const names = Object.keys(KNOWN) as ActivationName[];
+
+/** The activation that a field names. Throws UserError for what transformers does not have, or is not supported. */
+export function parseActivation(
+  config: ConfigReader,
+  field: string,
+  name: unknown,
+  supported: readonly ActivationName[] = names,
+): ActivationName {
+  const found = supported.find((each) => each === name);
+  if (found === undefined) throw config.wrong(field, `supported are ${supported.join(', ')}`);
+  return found;
+}
+
+/** The same where it is a gate's, as gated layers take it. */
+export function parseGatedActivation(config: ConfigReader, field: string, name: unknown): Activation {
+  const gated = names.filter((each) => GATED.has(KNOWN[each]));
+  return GATED.get(KNOWN[parseActivation(config, field, name, gated)])!;
 }

@@ -1,4 +1,6 @@
 import { UserError } from '../../common/errors.ts';
+import { isJsonObject, quoteValue } from '../../common/json.ts';
+import { ConfigReader } from '../files/config-reader.ts';
 
 /** Rotary embedding as transformers' configs state it, old (`rope_theta`, `rope_scaling`) or new (`rope_parameters`). */
 export type RopeScaling =
@@ -17,45 +19,38 @@ export interface RopeConfig {
   scaling: RopeScaling;
 }
 
-const positive = (record: Record<string, unknown>, name: string, fallback?: number): number => {
-  const value = record[name] ?? fallback;
-  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
-    throw new UserError(`The base's config.json has no usable ${name} in its rope settings.`);
-  }
-  return value;
-};
-
-export function parseRope(config: Record<string, unknown>): RopeConfig {
-  const given = config['rope_parameters'] ?? config['rope_scaling'] ?? {};
-  if (typeof given !== 'object' || Array.isArray(given)) {
-    throw new UserError(`The base's config.json says rope_scaling is ${JSON.stringify(given)}; an object is needed.`);
-  }
-  const settings = given as Record<string, unknown>;
-  const theta = positive('rope_theta' in settings ? settings : config, 'rope_theta', 10000);
-  const type = String(settings['rope_type'] ?? settings['type'] ?? 'default');
-  if (type === 'default') return { theta, scaling: { type } };
-  if (type === 'linear') return { theta, scaling: { type, factor: positive(settings, 'factor') } };
-  if (type === 'llama3') {
-    const lowFreqFactor = positive(settings, 'low_freq_factor');
-    const highFreqFactor = positive(settings, 'high_freq_factor');
-    if (highFreqFactor <= lowFreqFactor) {
-      throw new UserError(
-        `The base's config.json has a high_freq_factor of ${highFreqFactor}, which must be above its low_freq_factor of ${lowFreqFactor}.`,
-      );
+/** @param config a whole config.json. Throws UserError for what is wrong or not supported. */
+export function parseRope(config: ConfigReader): RopeConfig {
+  const field = config.has('rope_parameters') ? 'rope_parameters' : 'rope_scaling';
+  const given = config.values[field] ?? {};
+  if (!isJsonObject(given)) throw config.wrong(field, 'an object is needed');
+  const settings = new ConfigReader(given, `${config.file} (${field})`);
+  const theta = (settings.has('rope_theta') ? settings : config).positive('rope_theta', 10000);
+  const type = settings.values['rope_type'] ?? settings.values['type'] ?? 'default';
+  switch (type) {
+    case 'default':
+      return { theta, scaling: { type: 'default' } };
+    case 'linear':
+      return { theta, scaling: { type: 'linear', factor: settings.positive('factor') } };
+    case 'llama3': {
+      const lowFreqFactor = settings.positive('low_freq_factor');
+      const highFreqFactor = settings.positive('high_freq_factor');
+      if (highFreqFactor <= lowFreqFactor)
+        throw settings.wrong('high_freq_factor', `a number above its low_freq_factor of ${lowFreqFactor} is needed`);
+      return {
+        theta,
+        scaling: {
+          type: 'llama3',
+          factor: settings.positive('factor'),
+          lowFreqFactor,
+          highFreqFactor,
+          originalContext: settings.positive('original_max_position_embeddings'),
+        },
+      };
     }
-    return {
-      theta,
-      scaling: {
-        type,
-        factor: positive(settings, 'factor'),
-        lowFreqFactor,
-        highFreqFactor,
-        originalContext: positive(settings, 'original_max_position_embeddings'),
-      },
-    };
   }
   throw new UserError(
-    `The base uses the rotary scaling “${type}”, which is not supported yet (default, linear and llama3 are).`,
+    `The base uses the rotary scaling ${quoteValue(type)}, which is not supported yet (default, linear and llama3 are).`,
   );
 }
 

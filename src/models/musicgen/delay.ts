@@ -1,13 +1,11 @@
 import { UserError } from '../../common/errors.ts';
+import { IGNORED_LABEL } from '../../common/ignored-label.ts';
 
 /** Codebooks of a MusicGen decoder; of stereo models the even ones belong to the left channel, the odd ones to the right. */
 export interface Codebooks {
   codebooks: number;
   channels: number;
 }
-
-/** transformers' mark of a label without loss. */
-const IGNORED = -100;
 
 /** Codebooks of one channel. */
 export const channelCodebooks = ({ codebooks, channels }: Codebooks): number => codebooks / channels;
@@ -100,21 +98,21 @@ export function codebookBatch(
     let count = 0;
     for (let i = 0; i < rows * length; i++) {
       const label = labels[i * codebooks + k]!;
-      const ignored = label === IGNORED || label === padId;
+      const ignored = label === IGNORED_LABEL || label === padId;
       if (!ignored && !(Number.isInteger(label) && label >= 0 && label < vocabSize)) {
         throw new UserError(
-          `A label of codebook ${k} is ${label}; codes are from 0 to ${vocabSize - 1}, the pad token ${padId} and ${IGNORED} are left out.`,
+          `A label of codebook ${k} is ${label}; codes are from 0 to ${vocabSize - 1}, the pad token ${padId} and ${IGNORED_LABEL} are left out.`,
         );
       }
-      wanted[i] = ignored ? IGNORED : label;
+      wanted[i] = ignored ? IGNORED_LABEL : label;
       if (!ignored) count++;
-      if ((i + 1) % length !== 0) ids[i + 1] = label === IGNORED ? padId : label;
+      if ((i + 1) % length !== 0) ids[i + 1] = label === IGNORED_LABEL ? padId : label;
       if (i % length === 0) ids[i] = startId;
     }
     batch.ids.push(ids);
     batch.labels.push(wanted);
     const weight = count === 0 ? 0 : 1 / (codebooks * count);
-    batch.weights.push(Float32Array.from(wanted, (label) => (label === IGNORED ? 0 : weight)));
+    batch.weights.push(Float32Array.from(wanted, (label) => (label === IGNORED_LABEL ? 0 : weight)));
   }
   return batch;
 }

@@ -1,7 +1,7 @@
 import { UserError } from '../../common/errors.ts';
 import type { ActivationName } from '../layers/activations.ts';
 import { parseActivation } from '../layers/activations.ts';
-import { ComponentConfig } from '../files/config-reader.ts';
+import { ConfigReader } from '../files/config-reader.ts';
 import type { EncodecConfig } from '../encodec/encodec-config.ts';
 import { parseEncodecConfig } from '../encodec/encodec-config.ts';
 import { isJsonObject } from '../../common/json.ts';
@@ -56,7 +56,7 @@ const GENERATION_FILE = 'generation_config.json';
 /** All decoders' norms have it; no field says so. */
 export const DECODER_EPS = 1e-5;
 
-function parseDecoder(config: ComponentConfig, textHiddenSize: number): MusicgenDecoderConfig {
+function parseDecoder(config: ConfigReader, textHiddenSize: number): MusicgenDecoderConfig {
   config.expect({ model_type: 'musicgen_decoder' });
   const channels = config.size('audio_channels', 1);
   if (channels !== 1 && channels !== 2) throw config.wrong('audio_channels', 'supported are 1 and 2');
@@ -94,7 +94,7 @@ function parseDecoder(config: ComponentConfig, textHiddenSize: number): Musicgen
 }
 
 /** A token that the embeddings have a row for; undefined where the field is null, or missing without a default. */
-function tokenId(config: ComponentConfig, field: string, vocabSize: number, fallback?: number): number | undefined {
+function tokenId(config: ConfigReader, field: string, vocabSize: number, fallback?: number): number | undefined {
   const value = field in config.values ? config.values[field] : fallback;
   if (value === undefined || value === null) return undefined;
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > vocabSize)
@@ -102,7 +102,7 @@ function tokenId(config: ComponentConfig, field: string, vocabSize: number, fall
   return value;
 }
 
-function parseGeneration(config: ComponentConfig): MusicgenGeneration {
+function parseGeneration(config: ConfigReader): MusicgenGeneration {
   const at = (name: string, fallback: number, from: number, to = Infinity): number => {
     const value = config.number(name, fallback);
     if (value < from || value > to) throw config.wrong(name, `a number from ${from} is needed`);
@@ -124,19 +124,19 @@ function parseGeneration(config: ComponentConfig): MusicgenGeneration {
  * Throws UserError, naming file and field, for what is missing, wrong or not supported.
  */
 export function parseMusicgenConfig(json: unknown, generationJson: unknown): MusicgenConfig {
-  const whole = new ComponentConfig(json, FILE);
+  const whole = new ConfigReader(json, FILE);
   if (whole.values['model_type'] !== 'musicgen')
     throw whole.wrong('model_type', 'supported for a sound is musicgen (its variants with a melody are not)');
-  const part = (name: string): ComponentConfig => {
+  const part = (name: string): ConfigReader => {
     const values = whole.values[name];
     if (!isJsonObject(values)) throw whole.wrong(name, 'the description of a model is needed');
-    return new ComponentConfig(values, `${FILE} (${name})`);
+    return new ConfigReader(values, `${FILE} (${name})`);
   };
   const text = parseT5Config(part('text_encoder'));
   const audio = parseEncodecConfig(part('audio_encoder'));
   const decoderPart = part('decoder');
   const decoder = parseDecoder(decoderPart, text.hiddenSize);
-  const generation = new ComponentConfig(generationJson ?? {}, GENERATION_FILE);
+  const generation = new ConfigReader(generationJson ?? {}, GENERATION_FILE);
   const { vocabSize } = decoder;
   const startId =
     tokenId(generation, 'decoder_start_token_id', vocabSize) ??

@@ -1,10 +1,10 @@
-import { ComponentConfig } from '../files/config-reader.ts';
+import { ConfigReader } from '../files/config-reader.ts';
 
 export type PredictionType = 'epsilon' | 'v_prediction';
 
 const FILE = 'scheduler/scheduler_config.json';
 
-export const schedulerConfig = (json: unknown): ComponentConfig => new ComponentConfig(json, FILE);
+export const schedulerConfig = (json: unknown): ConfigReader => new ConfigReader(json, FILE);
 
 /** 1 - ᾱ(t + 1/T)/ᾱ(t) of the cosine schedule (Nichol and Dhariwal, arXiv:2102.09672), at most 0.999. */
 function cosineBetas(steps: number): Float64Array {
@@ -12,7 +12,7 @@ function cosineBetas(steps: number): Float64Array {
   return Float64Array.from({ length: steps }, (_, i) => Math.min(1 - bar((i + 1) / steps) / bar(i / steps), 0.999));
 }
 
-function trainedBetas(config: ComponentConfig): Float64Array {
+function trainedBetas(config: ConfigReader): Float64Array {
   const value = config.values['trained_betas'];
   if (
     !Array.isArray(value) ||
@@ -24,7 +24,7 @@ function trainedBetas(config: ComponentConfig): Float64Array {
 }
 
 /** The betas of the configuration, as diffusers' schedulers take them (all share these fields and defaults). */
-function betasOf(config: ComponentConfig): Float64Array {
+function betasOf(config: ConfigReader): Float64Array {
   if (config.has('trained_betas')) return trainedBetas(config);
   const steps = config.size('num_train_timesteps', 1000);
   const [start, end] = [config.number('beta_start', 0.0001), config.number('beta_end', 0.02)];

@@ -1,5 +1,5 @@
 import { UserError } from '../../common/errors.ts';
-import type { ComponentConfig } from '../files/config-reader.ts';
+import type { ConfigReader } from '../files/config-reader.ts';
 import { ddimSampler } from './ddim.ts';
 import { dpmSolverSampler } from './dpm-solver-multistep.ts';
 import { eulerAncestralSampler, eulerSampler } from './euler.ts';
@@ -29,7 +29,7 @@ export const SAMPLERS = {
 export type SamplerName = keyof typeof SAMPLERS;
 
 export interface SamplerContext {
-  config: ComponentConfig;
+  config: ConfigReader;
   schedule: NoiseSchedule;
   steps: number;
   /** Karras' noise levels: as asked for, else as the configuration says. */

@@ -1,5 +1,5 @@
 import { UserError } from '../../common/errors.ts';
-import type { ComponentConfig } from '../files/config-reader.ts';
+import type { ConfigReader } from '../files/config-reader.ts';
 
 export type TimestepSpacing = 'leading' | 'trailing' | 'linspace';
 export const TIMESTEP_SPACINGS: readonly TimestepSpacing[] = ['leading', 'trailing', 'linspace'];
@@ -25,7 +25,7 @@ function countdown(start: number, step: number): number[] {
 
 /** The timesteps of a sampler from noisy to clear (Lin et al., arXiv:2305.08891, table 2), as diffusers' spacings give them. */
 export function spacedTimesteps(
-  config: ComponentConfig,
+  config: ConfigReader,
   options: {
     spacing: TimestepSpacing;
     steps: number;

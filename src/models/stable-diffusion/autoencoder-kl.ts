@@ -1,7 +1,7 @@
 import type { InputData } from '../../engine/program.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import type { ModelBuilder } from '../layers/builder.ts';
-import { ComponentConfig } from '../files/config-reader.ts';
+import { ConfigReader } from '../files/config-reader.ts';
 import { toRows } from '../layers/feature-rows.ts';
 import type { Pictures } from '../layers/resnet.ts';
 import { conv1, conv3, downsample, pixelsOf, resnet, upsample } from '../layers/resnet.ts';
@@ -30,7 +30,7 @@ const WIDEST_HEAD = 512;
 
 /** Throws UserError, naming the field, for what is missing, wrong or not supported. */
 export function parseVaeConfig(json: unknown, file = 'vae/config.json'): VaeConfig {
-  const config = new ComponentConfig(json, file);
+  const config = new ConfigReader(json, file);
   config.expect({ latents_mean: null, latents_std: null });
   config.choice('act_fn', ['silu', 'swish'], 'silu');
   const channels = config.sizes('block_out_channels', [64]);

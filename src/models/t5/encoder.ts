@@ -6,7 +6,7 @@ import type { Tensor } from '../../engine/tensor.ts';
 import type { ActivationName } from '../layers/activations.ts';
 import { ACTIVATIONS, parseActivation } from '../layers/activations.ts';
 import type { ModelBuilder, Projection } from '../layers/builder.ts';
-import type { ComponentConfig } from '../files/config-reader.ts';
+import type { ConfigReader } from '../files/config-reader.ts';
 import { maskRanges } from '../layers/ranges.ts';
 
 /** The encoder of a T5 (Raffel et al., arXiv:1910.10683) as its config.json states it. */
@@ -27,7 +27,7 @@ export interface T5Config {
 }
 
 /** Throws UserError, naming the field, for what is missing, wrong or not supported. */
-export function parseT5Config(config: ComponentConfig): T5Config {
+export function parseT5Config(config: ConfigReader): T5Config {
   config.expect({ model_type: 't5' });
   const headDim = config.size('d_kv', 64);
   if (headDim > 256) throw config.wrong('d_kv', 'heads of at most 256 are supported');

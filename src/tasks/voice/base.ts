@@ -1,54 +1,52 @@
 import type { LoraConfig } from '../../adapters/lora-config.ts';
-import type { AdaptableModule, LoraTarget } from '../../adapters/targets.ts';
+import type { LoraTarget } from '../../adapters/targets.ts';
 import { resolveTargets } from '../../adapters/targets.ts';
 import { LoraLayout } from '../../adapters/layout.ts';
 import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../common/errors.ts';
-import type { BufferSlice } from '../../engine/kernels/kernel.ts';
-import { ProgramPlan } from '../../engine/program.ts';
-import { WeightStore } from '../../engine/weights.ts';
-import type { DecoderConfig } from '../../models/causal-lm/decoder-config.ts';
-import { MAX_POSITIONS, blockProjections } from '../../models/causal-lm/decoder.ts';
+import { quoteValue } from '../../common/json.ts';
+import type { Graph } from '../../engine/graph.ts';
+import { elementCount } from '../../engine/tensor.ts';
+import type { CausalLm, CausalLmModule } from '../../models/causal-lm/causal-lm.ts';
+import { causalLmModules, positionsOf, targetModules } from '../../models/causal-lm/causal-lm.ts';
 import { Checkpoint } from '../../models/files/checkpoint.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import { readJson } from '../../models/files/folder.ts';
-import { parseDecoderConfig } from '../../models/causal-lm/registry.ts';
+import type { CausalLmParser } from '../../models/causal-lm/registry.ts';
+import { parseCausalLm } from '../../models/causal-lm/registry.ts';
 import type { Precision } from '../../models/files/precision.ts';
 import { CheckpointSource } from '../../models/causal-lm/weights.ts';
 import { deviceDtype } from '../../models/files/precision.ts';
+import type { AdaptableBase } from '../adapter-slot.ts';
+import type { LoadComponentOptions } from '../component-base.ts';
+import { ComponentBase } from '../component-base.ts';
 import type { VoiceGraphOptions } from './graphs.ts';
 import { logitsGraph } from './graphs.ts';
 import type { ModelInfo } from './types.ts';
 
-/** A language model's description and weights on the device. */
-export class VoiceBase {
-  readonly device: Device;
-  readonly config: DecoderConfig;
+/** A language model's description, and its weights on the device. */
+export class VoiceBase extends ComponentBase<'model'> implements AdaptableBase {
+  readonly lm: CausalLm;
   readonly precision: Precision;
-  readonly weights: WeightStore;
   readonly checkpoint: Checkpoint;
+  /** The modules that LoRA may be asked to adapt, under transformers' names. */
+  readonly modules: readonly CausalLmModule[];
 
-  private constructor(
-    device: Device,
-    config: DecoderConfig,
-    checkpoint: Checkpoint,
-    precision: Precision,
-    weights: WeightStore,
-  ) {
-    this.device = device;
-    this.config = config;
+  private constructor(device: Device, lm: CausalLm, checkpoint: Checkpoint, precision: Precision) {
+    super(device, new CheckpointSource(checkpoint, lm), ['model']);
+    this.lm = lm;
     this.checkpoint = checkpoint;
     this.precision = precision;
-    this.weights = weights;
+    this.modules = causalLmModules(lm);
   }
 
+  /** @param options.known language models by model_type; default those of the registry */
   static async load(
     device: Device,
     folder: ModelFolder,
-    options: {
+    options: LoadComponentOptions & {
       precision: Precision;
-      onProgress?: ((fraction: number) => void) | undefined;
-      signal?: AbortSignal | undefined;
+      known?: Readonly<Record<string, CausalLmParser>> | undefined;
     },
   ): Promise<VoiceBase> {
     if (!folder.files.includes('config.json')) {
@@ -56,51 +54,45 @@ export class VoiceBase {
         `“${folder.name}” has no config.json, so it is not a model folder. Choose the folder that holds config.json and the .safetensors files.`,
       );
     }
-    const config = parseDecoderConfig(await readJson(folder, 'config.json'));
-    const checkpoint = await Checkpoint.open(folder);
-    const { precision, onProgress, signal } = options;
-    const dtypeOf = (name: string) => deviceDtype(checkpoint, precision, name);
-    // Tracing a forward pass declares every weight with its shape; each is then checked against the file.
-    const graph = logitsGraph({ config, dtypeOf, maxBinding: device.bindingLimit }, 1);
-    for (const { spec } of graph.weights.values()) {
-      for (const { name, shape } of spec.sources) if (!name.startsWith('rope.')) checkpoint.requireTensor(name, shape);
-    }
-    const source = new CheckpointSource(checkpoint, config);
-    const weights = await WeightStore.load(device, graph, source, (done, total) => onProgress?.(done / total), signal);
-    return new VoiceBase(device, config, checkpoint, precision, weights);
+    const lm = parseCausalLm(await readJson(folder, 'config.json'), options.known);
+    const base = new VoiceBase(device, lm, await Checkpoint.open(folder), options.precision);
+    await base.loadComponent('model', options);
+    return base;
   }
 
+  /** Tokens that it reads. */
   get contextLength(): number {
-    return Math.min(this.config.contextLength, MAX_POSITIONS);
+    return positionsOf(this.lm.config);
   }
 
   graphOptions(adapter?: VoiceGraphOptions['adapter']): VoiceGraphOptions {
     return {
-      config: this.config,
+      lm: this.lm,
       dtypeOf: (name) => deviceDtype(this.checkpoint, this.precision, name),
       adapter,
       maxBinding: this.device.bindingLimit,
     };
   }
 
-  /** The modules that LoRA may be asked to adapt, under transformers' names. */
-  get modules(): AdaptableModule[] {
-    const { layers, vocabSize, hiddenSize } = this.config;
-    const linear = Array.from({ length: layers }, (_, layer) =>
-      Object.values(blockProjections(this.config, layer)),
-    ).flat();
-    return [
-      { name: 'model.embed_tokens', inFeatures: vocabSize, outFeatures: hiddenSize, kind: 'embedding' },
-      ...linear.map(({ name, inFeatures, outFeatures }) => ({ name, inFeatures, outFeatures })),
-      { name: 'lm_head', inFeatures: hiddenSize, outFeatures: vocabSize, kind: 'output' },
-    ];
+  protected override weightsGraph(): Graph {
+    return logitsGraph(this.graphOptions(), 1);
+  }
+
+  protected override componentOf(): 'model' {
+    return 'model';
+  }
+
+  /** Bytes of the weights on the device. */
+  get bytes(): number {
+    return this.bytesOf(['model']);
   }
 
   /** The modules that a configuration asks to adapt. Throws UserError where none, or an unsupported one, matches. */
   targets(lora: LoraConfig): LoraTarget[] {
     const targets = resolveTargets(lora, this.modules);
-    if (targets.some(({ name }) => name === 'lm_head')) {
-      throw new UserError('lm_head cannot be adapted here. Leave it out of target_modules.');
+    const { head } = this.lm;
+    if (targets.some(({ name }) => name === head)) {
+      throw new UserError(`${quoteValue(head)} cannot be adapted here. Leave it out of target_modules.`);
     }
     return targets;
   }
@@ -112,34 +104,23 @@ export class VoiceBase {
     return layout;
   }
 
-  slice(key: string): BufferSlice {
-    return this.weights.slice(key);
-  }
-
-  planOf(graph: Parameters<typeof ProgramPlan.of>[0]): ProgramPlan {
-    return ProgramPlan.of(graph, this.device.target, this.device.bindingLimit);
-  }
-
   info(hasChatTemplate: boolean): ModelInfo {
-    const { config, checkpoint } = this;
-    let parameters = 0;
-    for (const { shape } of checkpoint.tensors.values())
-      parameters += shape.reduce((product, size) => product * size, 1);
+    const { checkpoint, modules } = this;
+    const { modelType, hiddenSize, layers, vocabSize } = this.lm.config;
+    const parameters = [...checkpoint.tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
+    // What the first layer is stored as speaks for all.
+    const [first] = modules.filter(({ kind }) => kind === undefined);
     return {
       task: 'voice',
-      modelType: config.modelType,
+      modelType,
       parameters,
-      hiddenSize: config.hiddenSize,
-      layers: config.layers,
-      vocabSize: config.vocabSize,
+      hiddenSize,
+      layers,
+      vocabSize,
       contextLength: this.contextLength,
-      precision: deviceDtype(checkpoint, this.precision, 'model.layers.0.self_attn.q_proj.weight'),
+      precision: deviceDtype(checkpoint, this.precision, `${(first ?? modules[0]!).name}.weight`),
       hasChatTemplate,
-      targetModules: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+      targetModules: targetModules(modules),
     };
-  }
-
-  destroy(): void {
-    this.weights.destroy();
   }
 }

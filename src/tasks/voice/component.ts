@@ -18,14 +18,15 @@ export async function runComponent(
   const { vocabSize } = model.info;
   const { sequences, length } = await readTokenRows(folder, file, vocabSize);
   const graph = logitsGraph(model.base.graphOptions(model.hook), length);
-  const { device, weights } = model.base;
+  const { base } = model;
   const adapter = model.adapterBuffers;
-  const program = await Program.build(device, model.base.planOf(graph), { weights, ...(adapter && { adapter }) });
+  const resources = { weights: base, ...(adapter && { adapter }) };
+  const program = await Program.build(base.device, base.planOf(graph), resources);
   try {
     const logits = new Float32Array(sequences.length * length * vocabSize);
     for (const [row, sequence] of sequences.entries()) {
-      const { ids, positions, keyRanges } = makeBatch([sequence], 1, length).inputs;
-      const outputs = await program.run({ ids: ids!, positions: positions!, keyRanges: keyRanges! }, IDLE_STEP);
+      const { inputs } = makeBatch([sequence], 1, length, base.lm.keyRanges);
+      const outputs = await program.run(inputs, IDLE_STEP);
       logits.set(outputs['logits']!, row * length * vocabSize);
     }
     return [{ name: 'logits', dtype: 'F32', shape: [sequences.length, length, vocabSize], data: logits }];

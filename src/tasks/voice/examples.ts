@@ -1,14 +1,17 @@
 import type { TrainingRow } from '../../datasets/voice/rows.ts';
 import { UserError } from '../../common/errors.ts';
+import { IGNORED_LABEL } from '../../common/ignored-label.ts';
 import { decodeIntegers } from '../../models/files/dtypes.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import { parseSafetensors } from '../../models/files/safetensors.ts';
+import type { KeyRange } from '../../models/causal-lm/key-ranges.ts';
+import { distinctRanges, rangeName } from '../../models/causal-lm/key-ranges.ts';
 import type { Tokenizer } from '../../models/causal-lm/tokenizer.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { RunData } from '../../training/training-loop.ts';
 import type { Batch } from '../../training/trainer.ts';
 import type { FitReport, PackedSequence, TokenRow } from './packing.ts';
-import { IGNORED, packRows, padRow, padRows, shuffledOrder, splitHeldOut, tokenRanges } from './packing.ts';
+import { packRows, padRow, padRows, shuffledOrder, splitHeldOut, tokenRanges } from './packing.ts';
 
 /** Sequences of one length, ready to be put into batches. */
 export interface Examples {
@@ -97,7 +100,7 @@ export async function readTokenRows(
   const outside = ids.values.find((id) => id < 0 || id >= vocabSize);
   if (outside !== undefined)
     throw new UserError(`${file} holds the token id ${outside}; the base knows 0 to ${vocabSize - 1}.`);
-  const badLabel = labels?.values.find((id) => (id < 0 && id !== IGNORED) || id >= vocabSize);
+  const badLabel = labels?.values.find((id) => (id < 0 && id !== IGNORED_LABEL) || id >= vocabSize);
   if (badLabel !== undefined)
     throw new UserError(`${file} holds the label ${badLabel}; the base knows 0 to ${vocabSize - 1}, and -100.`);
   const sequences = Array.from({ length: rows }, (_, row) => {
@@ -108,7 +111,7 @@ export async function readTokenRows(
       throw new UserError(`Row ${row} of ${file} is not padded on the right.`);
     }
     const inputIds = ids.values.subarray(start, start + used);
-    const rowLabels = labels?.values.subarray(start, start + used) ?? new Int32Array(used).fill(IGNORED);
+    const rowLabels = labels?.values.subarray(start, start + used) ?? new Int32Array(used).fill(IGNORED_LABEL);
     return padRow({ inputIds, labels: rowLabels }, { maxLength: length });
   });
   return { sequences, length };
@@ -131,34 +134,59 @@ function paired(begin: Uint32Array, end: Uint32Array, into: Uint32Array, by: num
   }
 }
 
-/** Inputs of the loss graph for sequences laid side by side; missing ones are padding that nothing learns from. */
-export function makeBatch(sequences: readonly PackedSequence[], size: number, length: number): Batch {
+/** What the layers of most models see. */
+const CAUSAL: readonly KeyRange[] = ['causal'];
+
+/**
+ * Inputs of the loss graph for sequences laid side by side; missing ones are padding that nothing learns from.
+ * @param keyRanges those of the model's layers
+ */
+export function makeBatch(
+  sequences: readonly PackedSequence[],
+  size: number,
+  length: number,
+  keyRanges: readonly KeyRange[] = CAUSAL,
+): Batch {
   const tokens = size * length;
   const inputs = {
     ids: new Uint32Array(tokens),
-    labels: new Int32Array(tokens).fill(IGNORED),
+    labels: new Int32Array(tokens).fill(IGNORED_LABEL),
     positions: new Uint32Array(tokens),
-    keyRanges: new Uint32Array(2 * tokens),
-    queryRanges: new Uint32Array(2 * tokens),
   };
+  const visible = distinctRanges(keyRanges).map((range) => ({
+    range,
+    keys: new Uint32Array(2 * tokens),
+    queries: new Uint32Array(2 * tokens),
+  }));
   let labelTokens = 0;
   for (let i = 0; i < size; i++) {
     const sequence = sequences[i];
     const at = i * length;
-    const ranges = tokenRanges(sequence?.segments ?? [], length);
-    paired(ranges.kBegin, ranges.kEnd, inputs.keyRanges, at);
-    paired(ranges.qBegin, ranges.qEnd, inputs.queryRanges, at);
+    for (const { range, keys, queries } of visible) {
+      const ranges = tokenRanges(sequence?.segments ?? [], length, range);
+      paired(ranges.kBegin, ranges.kEnd, keys, at);
+      paired(ranges.qBegin, ranges.qEnd, queries, at);
+    }
     if (!sequence) continue;
     inputs.ids.set(sequence.inputIds, at);
     inputs.labels.set(sequence.labels, at);
     inputs.positions.set(sequence.positions, at);
     labelTokens += sequence.labelTokens;
   }
-  return { inputs, labelTokens };
+  const named = visible.flatMap(({ range, keys, queries }) => [
+    [`keyRanges${rangeName(range)}`, keys],
+    [`queryRanges${rangeName(range)}`, queries],
+  ]);
+  return { inputs: { ...inputs, ...Object.fromEntries(named) }, labelTokens };
 }
 
 /** The batches of one optimiser step, `index` from 0: sequences in the epoch's order, wrapping around at its end. */
-export function stepBatches(examples: Examples, recipe: Recipe, index: number): Batch[] {
+export function stepBatches(
+  examples: Examples,
+  recipe: Recipe,
+  index: number,
+  keyRanges: readonly KeyRange[] = CAUSAL,
+): Batch[] {
   const { training, length } = examples;
   const size = recipe.per_device_train_batch_size;
   const orders = new Map<number, ArrayLike<number>>();
@@ -176,23 +204,25 @@ export function stepBatches(examples: Examples, recipe: Recipe, index: number): 
       Array.from({ length: size }, (__, i) => sequenceAt(first + i)),
       size,
       length,
+      keyRanges,
     );
   });
 }
 
-export function heldOutBatches(examples: Examples, recipe: Recipe): Batch[] {
+function heldOutBatches(examples: Examples, recipe: Recipe, keyRanges: readonly KeyRange[]): Batch[] {
   const size = recipe.per_device_train_batch_size;
   const batches: Batch[] = [];
   for (let first = 0; first < examples.heldOut.length; first += size) {
-    batches.push(makeBatch(examples.heldOut.slice(first, first + size), size, examples.length));
+    batches.push(makeBatch(examples.heldOut.slice(first, first + size), size, examples.length, keyRanges));
   }
   return batches;
 }
 
-export function runData(examples: Examples, recipe: Recipe): RunData {
+/** @param keyRanges those of the model's layers */
+export function runData(examples: Examples, recipe: Recipe, keyRanges: readonly KeyRange[]): RunData {
   return {
     count: examples.training.length,
-    batches: (index) => stepBatches(examples, recipe, index),
-    heldOut: heldOutBatches(examples, recipe),
+    batches: (index) => stepBatches(examples, recipe, index, keyRanges),
+    heldOut: heldOutBatches(examples, recipe, keyRanges),
   };
 }

@@ -3,6 +3,7 @@ import type { LoraLayout } from '../../adapters/layout.ts';
 import type { LoraTarget } from '../../adapters/targets.ts';
 import { initLora } from '../../adapters/init.ts';
 import type { Adapter } from '../../adapters/peft.ts';
+import { IGNORED_LABEL } from '../../common/ignored-label.ts';
 import { RandomStream } from '../../common/random.ts';
 import type { Message, TrainingRow } from '../../datasets/voice/rows.ts';
 import type { AdapterBuffers } from '../../engine/adapter-buffers.ts';
@@ -10,11 +11,11 @@ import type { Device } from '../../engine/device.ts';
 import { UserError } from '../../common/errors.ts';
 import type { AdapterHook } from '../../models/layers/builder.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
+import type { CausalLmParser } from '../../models/causal-lm/registry.ts';
 import { Tokenizer } from '../../models/causal-lm/tokenizer.ts';
 import { parsePrecision } from '../../models/files/precision.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { RunPlan, SeededRunRequest } from '../../training/run-plan.ts';
-import { generationHook } from '../adapter-slot.ts';
 import { VoiceBase } from './base.ts';
 import type { PreparedRun } from '../adapted-model.ts';
 import { AdaptedModel } from '../adapted-model.ts';
@@ -23,12 +24,16 @@ import { doraMagnitudes } from '../dora.ts';
 import type { Examples } from './examples.ts';
 import { makeExamples, runData, tokenRows } from './examples.ts';
 import type { SampleLength } from './text-generator.ts';
-import { TextGenerator, generationBytes } from './text-generator.ts';
-import { IGNORED } from './packing.ts';
+import { TextGenerator } from './text-generator.ts';
 import { planTraining } from './plan.ts';
 import { greedy, sampleToken } from '../sampling.ts';
 import { checkSampling } from './check-sampling.ts';
 import type { GenerateChunk, GenerateRequest, ModelInfo, TokenPreview } from './types.ts';
+
+export interface LoadVoiceOptions extends LoadOptions {
+  /** Language models by model_type; default those of the registry. */
+  known?: Readonly<Record<string, CausalLmParser>>;
+}
 
 /** What is learnt from: rows of a data set, or a prepared batch file already read. */
 export type LearningData = { rows: readonly TrainingRow[] } | { examples: Examples };
@@ -52,13 +57,8 @@ export class VoiceModel
   }
 
   /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
-  static async load(device: Device, folder: ModelFolder, options: LoadOptions = {}): Promise<VoiceModel> {
-    const { onProgress, signal } = options;
-    const base = await VoiceBase.load(device, folder, {
-      precision: parsePrecision(options.precision),
-      onProgress,
-      signal,
-    });
+  static async load(device: Device, folder: ModelFolder, options: LoadVoiceOptions = {}): Promise<VoiceModel> {
+    const base = await VoiceBase.load(device, folder, { ...options, precision: parsePrecision(options.precision) });
     try {
       // Prepared batches need no tokenizer; who asks for it without one gets the reason.
       const tokenizer = folder.files.includes('tokenizer.json') ? await Tokenizer.load(folder) : undefined;
@@ -97,13 +97,17 @@ export class VoiceModel
       tokens: Array.from(inputIds, (id, i) => ({
         id,
         text: this.tokenizer.tokenText(id),
-        trained: labels[i] !== IGNORED,
+        trained: labels[i] !== IGNORED_LABEL,
       })),
     }));
   }
 
   /** Streams a reply. The adapter, where there is one, is applied at `strength` (default 1). */
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateChunk> {
+    yield* this.#reply((this.#generator ??= new TextGenerator(this.base, this.adapter)), request);
+  }
+
+  async *#reply(generator: TextGenerator, request: GenerateRequest): AsyncGenerator<GenerateChunk> {
     checkSampling(request);
     const { tokenizer, base } = this;
     if ((request.prompt === undefined) === (request.messages === undefined))
@@ -117,7 +121,6 @@ export class VoiceModel
       );
     }
     const limit = Math.min(request.max_new_tokens, room);
-    const generator = this.#speaker();
     await generator.reserve(ids.length + limit);
     const strength = request.strength ?? 1;
     const random = new RandomStream(request.seed ?? 0, 'generate');
@@ -146,16 +149,6 @@ export class VoiceModel
 
   get hook(): AdapterHook | undefined {
     return this.adapter.hook;
-  }
-
-  #speaker(): TextGenerator {
-    const { base } = this;
-    return (this.#generator ??= new TextGenerator(
-      base.device,
-      base.graphOptions(this.hook),
-      base.weights,
-      this.adapter.buffers,
-    ));
   }
 
   /** What is asked for a sample: a turn of the person where there is a chat template, else the beginning of a text. */
@@ -197,14 +190,9 @@ export class VoiceModel
   #planner(
     { recipe, memoryBudget }: PlanRequest,
     examples: Examples,
-    lengths: readonly SampleLength[],
+    samples: readonly SampleLength[],
   ): (layout: LoraLayout) => RunPlan {
-    const { base } = this;
-    return (layout) =>
-      planTraining(base, layout, recipe, examples, {
-        budget: memoryBudget,
-        sampleBytes: generationBytes(base.graphOptions(generationHook(layout)), base.device, lengths),
-      });
+    return (layout) => planTraining(this.base, layout, recipe, examples, { budget: memoryBudget, samples });
   }
 
   protected override async planOf(options: LearningData & PlanRequest): Promise<(layout: LoraLayout) => RunPlan> {
@@ -219,12 +207,22 @@ export class VoiceModel
     const examples = this.#examples(options, recipe);
     const lengths = this.#sampleLengths(options);
     return {
-      data: runData(examples, recipe),
+      data: runData(examples, recipe, this.base.lm.keyRanges),
       plan: this.#planner(options, examples, lengths),
-      sampler: async () => {
+      sampler: async ({ arenas }) => {
         if (lengths.length === 0) return undefined;
-        await this.#speaker().prepare(lengths);
-        return { samples: () => this.#samples(samplePrompts, recipe.seed), destroy: () => this.dropPrograms() };
+        const generator = new TextGenerator(this.base, this.adapter, arenas);
+        try {
+          // At once, so that a run that does not fit ends before it begins.
+          await generator.prepare(lengths);
+        } catch (error) {
+          generator.destroy();
+          throw error;
+        }
+        return {
+          samples: () => this.#samples(generator, samplePrompts, recipe.seed),
+          destroy: () => generator.destroy(),
+        };
       },
     };
   }
@@ -236,12 +234,16 @@ export class VoiceModel
   }
 
   /** Base and tuned on the same prompts, by likeliest token, so that a change is the training's. */
-  async *#samples(prompts: readonly string[], seed: number): AsyncGenerator<Sample<string>> {
+  async *#samples(
+    generator: TextGenerator,
+    prompts: readonly string[],
+    seed: number,
+  ): AsyncGenerator<Sample<string>> {
     for (const prompt of prompts) {
       const say = async (strength: number): Promise<string> => {
         const asked = this.#asked(prompt);
         let text = '';
-        for await (const chunk of this.generate({
+        for await (const chunk of this.#reply(generator, {
           ...asked,
           max_new_tokens: SAMPLE_TOKENS,
           do_sample: false,

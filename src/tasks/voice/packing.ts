@@ -4,11 +4,12 @@
  * rows would give. Nothing is learnt across a segment's end.
  */
 
+import { IGNORED_LABEL } from '../../common/ignored-label.ts';
+import type { KeyRange } from '../../models/causal-lm/key-ranges.ts';
+import { firstKey } from '../../models/causal-lm/key-ranges.ts';
+
 export { shuffledOrder, splitHeldOut } from '../../common/order.ts';
 export type { HeldOutSplit } from '../../common/order.ts';
-
-/** Labels of this value carry no loss, as in transformers. */
-export const IGNORED = -100;
 
 /** A tokenised row: labels stand at their own token, not shifted, as in transformers. */
 export interface TokenRow {
@@ -24,7 +25,7 @@ export type Segment = readonly [start: number, end: number];
 /** A sequence of L positions; what lies outside the segments is padding. */
 export interface PackedSequence {
   inputIds: Uint32Array<ArrayBuffer>;
-  /** Of each position the token that follows it in its segment, IGNORED where none does or it carries no loss. */
+  /** Of each position the token that follows it in its segment, IGNORED_LABEL where none does or it carries no loss. */
   labels: Int32Array<ArrayBuffer>;
   /** From 0 in each segment; 0 on padding. */
   positions: Uint32Array<ArrayBuffer>;
@@ -71,7 +72,7 @@ function checkLength(maxLength: number): void {
 
 function predictsAnything({ labels }: TokenRow, start: number, end: number): boolean {
   // The first token of a piece is predicted by none.
-  for (let t = start + 1; t < end; t++) if (labels[t] !== IGNORED) return true;
+  for (let t = start + 1; t < end; t++) if (labels[t] !== IGNORED_LABEL) return true;
   return false;
 }
 
@@ -160,7 +161,7 @@ function layOut(
 ): PackedSequence {
   const sequence: PackedSequence = {
     inputIds: new Uint32Array(maxLength).fill(padId),
-    labels: new Int32Array(maxLength).fill(IGNORED),
+    labels: new Int32Array(maxLength).fill(IGNORED_LABEL),
     positions: new Uint32Array(maxLength),
     segments: [],
     rows: [],
@@ -175,9 +176,9 @@ function layOut(
     for (let t = start; t < end; t++, at++) {
       sequence.inputIds[at] = source.inputIds[t] ?? 0;
       sequence.positions[at] = t - start;
-      const next = t + 1 < end ? (source.labels[t + 1] ?? IGNORED) : IGNORED;
+      const next = t + 1 < end ? (source.labels[t + 1] ?? IGNORED_LABEL) : IGNORED_LABEL;
       sequence.labels[at] = next;
-      if (next !== IGNORED) sequence.labelTokens++;
+      if (next !== IGNORED_LABEL) sequence.labelTokens++;
     }
     sequence.segments.push([begin, at]);
     sequence.rows.push(row);
@@ -220,7 +221,7 @@ export function padRow(row: TokenRow, options: PackOptions): PackedSequence {
   return layOut([row], length > 0 ? [{ row: 0, start: 0, end: length }] : [], options);
 }
 
-/** Half-open ranges of each position, for causal attention within segments. */
+/** Half-open ranges of each position, for attention within segments. */
 export interface TokenRanges {
   /** Query t attends the keys [kBegin[t], kEnd[t]). */
   kBegin: Uint32Array<ArrayBuffer>;
@@ -231,10 +232,10 @@ export interface TokenRanges {
 }
 
 /**
- * Attention ranges of a sequence of `length` positions. Segments must follow one another without overlap; a position
- * outside of them attends itself alone, so that its softmax is defined and nothing else sees it.
+ * Attention ranges of a sequence of `length` positions, causal or in a window. Segments must follow one another without
+ * overlap; a position outside of them attends itself alone, so that its softmax is defined and nothing else sees it.
  */
-export function tokenRanges(segments: readonly Segment[], length: number): TokenRanges {
+export function tokenRanges(segments: readonly Segment[], length: number, range: KeyRange = 'causal'): TokenRanges {
   const own = Uint32Array.from({ length }, (_, t) => t);
   const next = Uint32Array.from({ length }, (_, t) => t + 1);
   const ranges: TokenRanges = { kBegin: own.slice(), kEnd: next.slice(), qBegin: own, qEnd: next };
@@ -245,8 +246,15 @@ export function tokenRanges(segments: readonly Segment[], length: number): Token
         `Segment [${String(start)}, ${String(end)}) overlaps another or leaves 0..${String(length)}.`,
       );
     }
-    ranges.kBegin.fill(start, start, end);
-    ranges.qEnd.fill(end, start, end);
+    if (range === 'causal') {
+      ranges.kBegin.fill(start, start, end);
+      ranges.qEnd.fill(end, start, end);
+    } else {
+      for (let t = start; t < end; t++) {
+        ranges.kBegin[t] = start + firstKey(range, t - start);
+        ranges.qEnd[t] = Math.min(end, t + range.window);
+      }
+    }
     before = end;
   }
   return ranges;

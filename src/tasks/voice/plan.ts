@@ -6,7 +6,10 @@ import type { RunPlan } from '../../training/run-plan.ts';
 import { planRun } from '../../training/run-plan.ts';
 import type { VoiceBase } from './base.ts';
 import type { Examples } from './examples.ts';
+import { generationHook } from '../adapter-slot.ts';
 import { headChunk, lossGraph } from './graphs.ts';
+import type { SampleLength } from './text-generator.ts';
+import { generationPlans } from './text-generator.ts';
 
 /** Optimiser steps of a run over these examples. */
 export function runSteps(examples: Examples, recipe: Recipe): number {
@@ -16,27 +19,25 @@ export function runSteps(examples: Examples, recipe: Recipe): number {
 
 /**
  * Plans programs and memory without allocating; see planRun. The budget is bytes on the device in all, samples along the way
- * included.
+ * included: their programs take turns in the run's arenas.
  */
 export function planTraining(
   base: VoiceBase,
   layout: LoraLayout,
   recipe: Recipe,
   examples: Examples,
-  { budget, sampleBytes = 0 }: { budget?: number | undefined; sampleBytes?: number } = {},
+  { budget, samples = [] }: { budget?: number | undefined; samples?: readonly SampleLength[] } = {},
 ): RunPlan {
-  const { device, config } = base;
+  const { device } = base;
+  const { config } = base.lm;
   const tokens = recipe.per_device_train_batch_size * examples.length;
   const chunk = headChunk(config.vocabSize, device.target.family);
   const options = base.graphOptions(layout);
   const update = Optimizer.plan(layout.flat.length, recipe, device.target);
   // Held-out losses are taken without dropout.
-  const plain = base.graphOptions({
-    grouped: layout.grouped,
-    dropout: 0,
-    group: (projections) => layout.group(projections),
-  });
+  const plain = base.graphOptions(generationHook(layout));
   const evaluate = examples.heldOut.length > 0 ? base.planOf(lossGraph(plain, tokens, chunk)) : undefined;
+  const { plans: others, cacheBytes } = generationPlans(base, generationHook(layout), samples);
   return planRun({
     layout,
     recipe,
@@ -46,8 +47,9 @@ export function planTraining(
       programs: new Map([['', base.planOf(lossGraph(options, tokens, chunk, recompute))]]),
       blocks: config.layers,
     }),
-    frozenBytes: base.weights.bytes,
-    sampleBytes,
+    others,
+    frozenBytes: base.bytes,
+    sampleBytes: others.reduce((sum, { ioBytes }) => sum + ioBytes, cacheBytes),
     tokensPerBatch: tokens,
     totalSteps: runSteps(examples, recipe),
     budget,

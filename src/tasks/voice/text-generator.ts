@@ -1,10 +1,13 @@
-import type { AdapterBuffers } from '../../engine/adapter-buffers.ts';
 import type { Device } from '../../engine/device.ts';
-import { Program, ProgramPlan } from '../../engine/program.ts';
+import type { Program, ProgramPlan } from '../../engine/program.ts';
+import type { SharedArenas } from '../../engine/shared-arenas.ts';
+import { byteSize } from '../../engine/tensor.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
-import type { WeightStore } from '../../engine/weights.ts';
-import type { VoiceGraphOptions } from './graphs.ts';
-import { generationGraph } from './graphs.ts';
+import { distinctRanges, firstKey, rangeName } from '../../models/causal-lm/key-ranges.ts';
+import type { AdapterSlot } from '../adapter-slot.ts';
+import { ProgramCache } from '../program-cache.ts';
+import type { VoiceBase } from './base.ts';
+import { cacheStates, generationGraph } from './graphs.ts';
 
 /** Prompts are read in pieces of these sizes; few sizes, so that few programs are prepared. */
 const PREFILL_SIZES = [16, 64, 256];
@@ -22,47 +25,56 @@ function pieceSizes(tokens: number): number[] {
   return sizes;
 }
 
-function cacheBytes({ kvHeads, headDim }: VoiceGraphOptions['config'], capacity: number): number {
-  return (capacity + 1) * 2 * kvHeads * headDim * 4;
-}
-
-function planOf(options: VoiceGraphOptions, device: Device, tokens: number, capacity: number): ProgramPlan {
-  return ProgramPlan.of(generationGraph(options, tokens, { tokens: capacity }), device.target, options.maxBinding);
-}
-
-/** What a generator takes beside the weights for conversations of these sizes, in bytes. */
-export function generationBytes(options: VoiceGraphOptions, device: Device, talks: readonly SampleLength[]): number {
-  if (talks.length === 0) return 0;
-  const capacity = capacityFor(longest(talks));
-  const sizes = [...new Set([1, ...talks.flatMap(({ prompt }) => pieceSizes(prompt))])];
-  const programs = sizes.reduce((sum, size) => sum + planOf(options, device, size, capacity).totalBytes, 0);
-  return programs + options.config.layers * cacheBytes(options.config, capacity);
-}
-
 /** Tokens of a prompt, and of what may follow it. */
 export interface SampleLength {
   prompt: number;
   reply: number;
 }
 
-const longest = (talks: readonly SampleLength[]): number =>
-  Math.max(...talks.map(({ prompt, reply }) => prompt + reply));
+const longest = (samples: readonly SampleLength[]): number =>
+  Math.max(...samples.map(({ prompt, reply }) => prompt + reply));
+
+/** The sizes of all pieces that conversations of these lengths are read in. */
+const sizesOf = (samples: readonly SampleLength[]): number[] => [
+  ...new Set([1, ...samples.flatMap(({ prompt }) => pieceSizes(prompt))]),
+];
+
+type Adapter = Pick<AdapterSlot, 'hook' | 'buffers'>;
+
+function planOf(base: VoiceBase, hook: Adapter['hook'], tokens: number, capacity: number): ProgramPlan {
+  return base.planOf(generationGraph(base.graphOptions(hook), tokens, { tokens: capacity }));
+}
+
+/** What conversations of these sizes take beside the weights: programs, and bytes of their key/value caches. */
+export function generationPlans(
+  base: VoiceBase,
+  hook: Adapter['hook'],
+  samples: readonly SampleLength[],
+): { plans: ProgramPlan[]; cacheBytes: number } {
+  if (samples.length === 0) return { plans: [], cacheBytes: 0 };
+  const capacity = capacityFor(longest(samples));
+  const states = cacheStates(base.graphOptions(hook), { tokens: capacity });
+  return {
+    plans: sizesOf(samples).map((size) => planOf(base, hook, size, capacity)),
+    cacheBytes: [...states.values()].reduce((sum, state) => sum + byteSize(state), 0),
+  };
+}
 
 /** Runs a model token by token with key/value caches that stay on the device. */
 export class TextGenerator {
+  readonly #base: VoiceBase;
   readonly #device: Device;
-  readonly #options: VoiceGraphOptions;
-  readonly #weights: WeightStore;
-  readonly #adapter: AdapterBuffers | undefined;
-  readonly #programs = new Map<number, Program>();
+  readonly #adapter: Adapter;
+  readonly #programs: ProgramCache;
   readonly #caches = new Map<string, GPUBuffer>();
   #capacity = 0;
 
-  constructor(device: Device, options: VoiceGraphOptions, weights: WeightStore, adapter: AdapterBuffers | undefined) {
-    this.#device = device;
-    this.#options = options;
-    this.#weights = weights;
+  /** @param arenas those of a run, in which the programs take their turn */
+  constructor(base: VoiceBase, adapter: Adapter, arenas?: SharedArenas) {
+    this.#base = base;
+    this.#device = base.device;
     this.#adapter = adapter;
+    this.#programs = new ProgramCache(base, arenas);
   }
 
   /** Makes room for so many tokens. What the caches held is gone. */
@@ -70,39 +82,27 @@ export class TextGenerator {
     const capacity = capacityFor(tokens);
     if (capacity <= this.#capacity) return;
     this.#release();
-    const { config } = this.#options;
+    const states = cacheStates(this.#base.graphOptions(this.#adapter.hook), { tokens: capacity });
     await this.#device.guarded('the memory of the conversation', () => {
-      for (let layer = 0; layer < config.layers; layer++) {
-        const bytes = cacheBytes(config, capacity);
-        const buffer = this.#device.createBuffer(
-          bytes,
-          GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
-          `cache ${layer}`,
-        );
-        this.#caches.set(`cache.${layer}`, buffer);
+      for (const [key, state] of states) {
+        const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
+        this.#caches.set(key, this.#device.createBuffer(byteSize(state), usage, key));
       }
     });
     this.#capacity = capacity;
   }
 
   /** Allocates and compiles all that these conversations will need. */
-  async prepare(talks: readonly SampleLength[]): Promise<void> {
-    if (talks.length === 0) return;
-    await this.reserve(longest(talks));
-    for (const size of new Set([1, ...talks.flatMap(({ prompt }) => pieceSizes(prompt))])) await this.#program(size);
+  async prepare(samples: readonly SampleLength[]): Promise<void> {
+    if (samples.length === 0) return;
+    await this.reserve(longest(samples));
+    for (const size of sizesOf(samples)) await this.#program(size);
   }
 
-  async #program(tokens: number): Promise<Program> {
-    let program = this.#programs.get(tokens);
-    if (!program) {
-      program = await Program.build(this.#device, planOf(this.#options, this.#device, tokens, this.#capacity), {
-        weights: this.#weights,
-        states: this.#caches,
-        ...(this.#adapter && { adapter: this.#adapter }),
-      });
-      this.#programs.set(tokens, program);
-    }
-    return program;
+  #program(tokens: number): Promise<Program> {
+    const { hook, buffers } = this.#adapter;
+    const plan = (): ProgramPlan => planOf(this.#base, hook, tokens, this.#capacity);
+    return this.#programs.get(String(tokens), plan, buffers, this.#caches);
   }
 
   /**
@@ -110,11 +110,13 @@ export class TextGenerator {
    * them must have been reserved.
    */
   async read(ids: ArrayLike<number>, from: number, strength: number): Promise<Float32Array<ArrayBuffer>> {
+    const ranges = distinctRanges(this.#base.lm.keyRanges);
     let logits: Float32Array<ArrayBuffer> | undefined;
     let done = 0;
     for (const size of pieceSizes(ids.length)) {
       const count = Math.min(size, ids.length - done);
       const start = from + done;
+      // Padding sees the first key alone, and is written to the row that nobody reads.
       const position = (i: number): number => (i < count ? start + i : 0);
       const make = (value: (i: number) => number) => Uint32Array.from({ length: size }, (_, i) => value(i));
       const program = await this.#program(size);
@@ -122,10 +124,17 @@ export class TextGenerator {
         {
           ids: make((i) => (i < count ? ids[done + i]! : 0)),
           positions: make(position),
-          // Padding sees the first key alone, and is written to the row that nobody reads.
-          keyRanges: Uint32Array.from({ length: 2 * size }, (_, i) => (i % 2 === 0 ? 0 : position(i >> 1) + 1)),
           cacheRows: make((i) => (i < count ? start + i : this.#capacity)),
           last: Uint32Array.of(count - 1),
+          ...Object.fromEntries(
+            ranges.map((range) => [
+              `keyRanges${rangeName(range)}`,
+              Uint32Array.from({ length: 2 * size }, (_, i) => {
+                const at = position(i >> 1);
+                return i % 2 === 0 ? firstKey(range, at) : at + 1;
+              }),
+            ]),
+          ),
         },
         { ...IDLE_STEP, strength },
       );
@@ -137,8 +146,7 @@ export class TextGenerator {
   }
 
   #release(): void {
-    for (const program of this.#programs.values()) program.destroy();
-    this.#programs.clear();
+    this.#programs.release();
     for (const buffer of this.#caches.values()) this.#device.destroyBuffer(buffer);
     this.#caches.clear();
     this.#capacity = 0;

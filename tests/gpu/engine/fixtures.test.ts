@@ -113,8 +113,7 @@ describe.each(FAMILIES)('greedy generation, %s family', (family) => {
         await model.useAdapter(
           which === 'base' ? null : await readPeftFolder(diskFolder(join(FIXTURES, name, 'adapter-init'))),
         );
-        const { device, weights } = model.base;
-        const generator = new TextGenerator(device, model.base.graphOptions(model.hook), weights, model.adapterBuffers);
+        const generator = new TextGenerator(model.base, model.adapter);
         try {
           await generator.reserve(wanted.prompt_ids.length + wanted.max_new_tokens);
           const ids: number[] = [];

@@ -6,7 +6,8 @@ import type { Device } from '../../../src/engine/device.ts';
 import { Program } from '../../../src/engine/program.ts';
 import { IDLE_STEP } from '../../../src/engine/wgsl.ts';
 import { makeBatch } from '../../../src/tasks/voice/examples.ts';
-import { TextGenerator } from '../../../src/tasks/voice/text-generator.ts';
+import { TextGenerator, generationPlans } from '../../../src/tasks/voice/text-generator.ts';
+import { generationHook } from '../../../src/tasks/adapter-slot.ts';
 import { logitsGraph } from '../../../src/tasks/voice/graphs.ts';
 import { padRow } from '../../../src/tasks/voice/packing.ts';
 import { VoiceModel } from '../../../src/tasks/voice/model.ts';
@@ -32,10 +33,13 @@ const LONG = { max_position_embeddings: 512, model_type: 'qwen3' };
 
 /** The logits of every position at once, without a cache. */
 async function atOnce(model: VoiceModel, ids: Uint32Array<ArrayBuffer>, strength: number): Promise<Float32Array> {
-  const { device, weights } = model.base;
+  const { device } = model.base;
   const graph = logitsGraph(model.base.graphOptions(model.hook), ids.length);
   const adapter = model.adapterBuffers;
-  const program = await Program.build(device, model.base.planOf(graph), { weights, ...(adapter && { adapter }) });
+  const program = await Program.build(device, model.base.planOf(graph), {
+    weights: model.base,
+    ...(adapter && { adapter }),
+  });
   try {
     const row = padRow({ inputIds: ids, labels: new Int32Array(ids.length) }, { maxLength: ids.length });
     const { ids: tokens, positions, keyRanges } = makeBatch([row], 1, ids.length).inputs;
@@ -56,8 +60,7 @@ async function someAdapter(model: VoiceModel): Promise<Adapter> {
 }
 
 const withGenerator = async <R>(model: VoiceModel, body: (generator: TextGenerator) => Promise<R>): Promise<R> => {
-  const { device, weights } = model.base;
-  const generator = new TextGenerator(device, model.base.graphOptions(model.hook), weights, model.adapterBuffers);
+  const generator = new TextGenerator(model.base, model.adapter);
   try {
     return await body(generator);
   } finally {
@@ -149,9 +152,20 @@ describe('samples along the way', () => {
         samplePrompts: ['a', 'b b b b'],
       };
       const quiet = await trained(model, { ...options, samplePrompts: [] });
-      const planned = await model.plan({ ...options, adapter: quiet.adapter.config });
+      const lora = quiet.adapter.config;
+      const planned = await model.plan({ ...options, adapter: lora });
+      const without = await model.plan({ ...options, adapter: lora, samplePrompts: [] });
       await model.useAdapter(null);
-      expect(planned.sampleBytes).toBeGreaterThan(0);
+      // Programs take turns in the run's arenas: of their own they have what goes in and out, and the caches.
+      const hook = generationHook(model.base.layout(model.base.targets(lora), lora, true));
+      const lengths = options.samplePrompts.map((prompt) => ({
+        prompt: model.tokenizer.encode(prompt).length,
+        reply: 48,
+      }));
+      const { plans, cacheBytes } = generationPlans(model.base, hook, lengths);
+      expect(planned.sampleBytes).toBe(plans.reduce((sum, { ioBytes }) => sum + ioBytes, cacheBytes));
+      const ownArenas = plans.reduce((sum, { arenaBytes }) => sum + arenaBytes, 0);
+      expect(planned.totalBytes - without.totalBytes).toBeLessThan(planned.sampleBytes + ownArenas);
       const held = new Set<number>();
       const run = await trained(model, options, (event) => {
         if (event.type === 'ready') device.resetPeak();

@@ -53,7 +53,7 @@ describe.each(FAMILIES)('memory and bits, %s family', (family) => {
     'what was planned is what is held, to the byte, and no step takes more: %s',
     async (_, adapter, fields, heldOut) => {
       const before = device.allocatedBytes;
-      expect(before).toBe(model.base.weights.bytes);
+      expect(before).toBe(model.base.bytes);
       const examples = randomExamples(seed, { heldOut });
       const options = { examples, adapter, recipe: quickRecipe({ max_steps: steps, ...fields }) };
       const planned = await model.plan(options);

@@ -53,7 +53,7 @@ describe.each(FAMILIES)('precision of a base, %s family', (family) => {
           device,
           tinyFolder({ seed, dtype, config, edit: roundNorms }),
           async (model) => {
-            results.set(name, { values: await logits(model), bytes: model.base.weights.bytes });
+            results.set(name, { values: await logits(model), bytes: model.base.bytes });
           },
           precision,
         );

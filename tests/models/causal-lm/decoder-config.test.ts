@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../../src/common/errors.ts';
-import { parseDecoderConfig } from '../../../src/models/causal-lm/registry.ts';
+import { parseCausalLm } from '../../../src/models/causal-lm/registry.ts';
 import { parsePrecision } from '../../../src/models/files/precision.ts';
 import { TINY } from '../../support/tiny.ts';
 
+const configOf = (json: unknown) => parseCausalLm(json).config;
+
 describe('config.json of a base', () => {
   test('a Llama as it stands, and with what transformers fills in', () => {
-    const full = parseDecoderConfig(TINY);
+    const full = configOf(TINY);
     expect(full).toMatchObject({
       modelType: 'llama',
       hiddenSize: 24,
@@ -33,7 +35,7 @@ describe('config.json of a base', () => {
       hidden_act: _____,
       ...few
     } = TINY;
-    expect(parseDecoderConfig(few)).toMatchObject({
+    expect(configOf(few)).toMatchObject({
       headDim: 6,
       kvHeads: 4,
       eps: 1e-6,
@@ -43,18 +45,18 @@ describe('config.json of a base', () => {
   });
 
   test('Llama has the biases that it says, Qwen2 its own, Qwen3 norms of heads', () => {
-    expect(parseDecoderConfig({ ...TINY, attention_bias: true, mlp_bias: true })).toMatchObject({
+    expect(configOf({ ...TINY, attention_bias: true, mlp_bias: true })).toMatchObject({
       qkvBias: true,
       outputBias: true,
       mlpBias: true,
     });
-    expect(parseDecoderConfig({ ...TINY, model_type: 'qwen2' })).toMatchObject({
+    expect(configOf({ ...TINY, model_type: 'qwen2' })).toMatchObject({
       qkvBias: true,
       outputBias: false,
       headNorm: false,
     });
     const { head_dim: _, ...withoutHeadDim } = TINY;
-    expect(parseDecoderConfig({ ...withoutHeadDim, model_type: 'qwen3' })).toMatchObject({
+    expect(configOf({ ...withoutHeadDim, model_type: 'qwen3' })).toMatchObject({
       headDim: 128,
       headNorm: true,
       qkvBias: false,
@@ -66,8 +68,9 @@ describe('config.json of a base', () => {
     ['gelu_pytorch_tanh', 'gelu_tanh'],
     ['silu', 'silu'],
     ['swish', 'silu'],
+    ['relu', 'relu'],
   ])('the activation %s', (name, activation) => {
-    expect(parseDecoderConfig({ ...TINY, hidden_act: name }).activation).toBe(activation);
+    expect(configOf({ ...TINY, hidden_act: name })).toMatchObject({ activation });
   });
 
   test.each([
@@ -76,7 +79,7 @@ describe('config.json of a base', () => {
     [{ model_type: undefined }, /not supported/],
     [{ hidden_size: undefined }, /hidden_size/],
     [{ hidden_size: -24 }, /hidden_size is -24/],
-    [{ hidden_size: '24' }, /hidden_size is "24"/],
+    [{ hidden_size: '24' }, /hidden_size is “24”/],
     [{ hidden_size: 2 ** 40 }, /hidden_size/],
     [{ num_hidden_layers: 1.5 }, /num_hidden_layers is 1.5/],
     [{ intermediate_size: null }, /intermediate_size/],
@@ -88,13 +91,19 @@ describe('config.json of a base', () => {
     [{ hidden_act: 'constructor' }, /“constructor”/],
     [{ rms_norm_eps: 'small' }, /rms_norm_eps/],
     [{ use_sliding_window: true }, /sliding-window/],
+    // Words for a flag are no flag: “false” is not true.
+    [{ tie_word_embeddings: 'false' }, /tie_word_embeddings is “false”; true or false is needed/],
+    [{ attention_bias: 'false' }, /attention_bias is “false”/],
+    [{ mlp_bias: 0 }, /mlp_bias is 0/],
+    [{ use_sliding_window: 'no' }, /use_sliding_window is “no”/],
+    [{ hidden_act: 'x'.repeat(1000) }, /hidden_act is “x{90,120}…/],
   ])('%j is refused by name', (change, message) => {
-    expect(() => parseDecoderConfig({ ...TINY, ...change })).toThrow(UserError);
-    expect(() => parseDecoderConfig({ ...TINY, ...change })).toThrow(message);
+    expect(() => parseCausalLm({ ...TINY, ...change })).toThrow(UserError);
+    expect(() => parseCausalLm({ ...TINY, ...change })).toThrow(message);
   });
 
   test.each([null, [], 'llama', 3])('%j is no configuration', (json) => {
-    expect(() => parseDecoderConfig(json)).toThrow(/not a JSON object/);
+    expect(() => parseCausalLm(json)).toThrow(/not a JSON object/);
   });
 
   test('a precision is one of those offered', () => {

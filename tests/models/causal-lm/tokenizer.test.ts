@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../../src/common/errors.ts';
-import { IGNORED_LABEL, Tokenizer } from '../../../src/models/causal-lm/tokenizer.ts';
+import { IGNORED_LABEL } from '../../../src/common/ignored-label.ts';
+import { Tokenizer } from '../../../src/models/causal-lm/tokenizer.ts';
 import type { EncodedRow } from '../../../src/models/causal-lm/tokenizer.ts';
 import { diskFolder, fixture, FIXTURES, sharedData, textFolder } from '../../support/disk-folder.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../../src/common/errors.ts';
+import { ConfigReader } from '../../../src/models/files/config-reader.ts';
 import { inverseFrequencies, parseRope, ropeTable } from '../../../src/models/layers/rope.ts';
 import type { RopeConfig } from '../../../src/models/layers/rope.ts';
 
@@ -61,22 +62,24 @@ describe('rotary tables', () => {
   });
 });
 
+const parse = (json: unknown): RopeConfig => parseRope(new ConfigReader(json, "The base's config.json"));
+
 describe('rope settings of config.json', () => {
   test('are read in the old form and in the new', () => {
     const scaling = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
-    expect(parseRope({ rope_theta: 500000, rope_scaling: { rope_type: 'llama3', ...scaling } })).toEqual(llama3);
-    expect(parseRope({ rope_parameters: { rope_theta: 500000, rope_type: 'llama3', ...scaling } })).toEqual(llama3);
-    expect(parseRope({ rope_theta: 500000, rope_scaling: null })).toEqual({
+    expect(parse({ rope_theta: 500000, rope_scaling: { rope_type: 'llama3', ...scaling } })).toEqual(llama3);
+    expect(parse({ rope_parameters: { rope_theta: 500000, rope_type: 'llama3', ...scaling } })).toEqual(llama3);
+    expect(parse({ rope_theta: 500000, rope_scaling: null })).toEqual({
       theta: 500000,
       scaling: { type: 'default' },
     });
-    expect(parseRope({})).toEqual(plain);
-    expect(parseRope({ rope_scaling: { type: 'linear', factor: 2 } }).scaling).toEqual({ type: 'linear', factor: 2 });
+    expect(parse({})).toEqual(plain);
+    expect(parse({ rope_scaling: { type: 'linear', factor: 2 } }).scaling).toEqual({ type: 'linear', factor: 2 });
   });
 
   test.each([
     [{ rope_scaling: { rope_type: 'yarn', factor: 4 } }, /“yarn”.*default, linear and llama3/],
-    [{ rope_scaling: { rope_type: 'linear' } }, /no usable factor/],
+    [{ rope_scaling: { rope_type: 'linear' } }, /config.json \(rope_scaling\) says factor is null; a number above 0/],
     [{ rope_scaling: { rope_type: 'linear', factor: 0 } }, /factor/],
     [{ rope_scaling: { rope_type: 'llama3', factor: 8 } }, /low_freq_factor/],
     [
@@ -95,7 +98,7 @@ describe('rope settings of config.json', () => {
     [{ rope_theta: -1 }, /rope_theta/],
     [{ rope_scaling: 'linear' }, /rope_scaling/],
   ])('what cannot be used is named: %j', (config, message) => {
-    expect(() => parseRope(config)).toThrow(UserError);
-    expect(() => parseRope(config)).toThrow(message);
+    expect(() => parse(config)).toThrow(UserError);
+    expect(() => parse(config)).toThrow(message);
   });
 });

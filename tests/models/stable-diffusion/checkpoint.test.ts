@@ -332,7 +332,7 @@ describe('what is refused, and why', () => {
     ['heads that do not divide', changed(sd1, 'unet', { attention_head_dim: 3 }), /attention_head_dim/],
     ['groups that do not divide', changed(sd1, 'vae', { norm_num_groups: 3 }), /norm_num_groups/],
     ['an autoencoder of another kind', changed(sd1, 'vae', { latents_mean: [0, 0, 0, 0] }), /latents_mean/],
-    ['an activation', changed(sd1, 'text_encoder', { hidden_act: 'relu' }), /hidden_act.*quick_gelu/],
+    ['an activation', changed(sd1, 'text_encoder', { hidden_act: 'prelu' }), /hidden_act.*quick_gelu/],
     ['an inpainting model', changed(sd1, 'unet', { in_channels: 9 }), /inpainting/],
     ['widths that do not fit', changed(sd1, 'unet', { cross_attention_dim: 16 }), /12 numbers a token.*16/],
     ['one encoder of two', without(diffusersFiles(sdxl), 'text_encoder_2/config.json'), /12 numbers a token.*20/],

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { Xoshiro128 } from '../../../src/common/order.ts';
-import { IGNORED, fitRows, packRows, padRow, padRows, tokenRanges } from '../../../src/tasks/voice/packing.ts';
+import { IGNORED_LABEL } from '../../../src/common/ignored-label.ts';
+import { fitRows, packRows, padRow, padRows, tokenRanges } from '../../../src/tasks/voice/packing.ts';
 import type { PackedSequence, TokenRow } from '../../../src/tasks/voice/packing.ts';
 
 /** Rows whose every token has an id of its own, so that each can be followed. */
@@ -9,7 +10,7 @@ function randomRows(random: Xoshiro128, count: number, longest: number): TokenRo
   return Array.from({ length: count }, () => {
     const inputIds = Int32Array.from({ length: random.below(longest + 1) }, () => id++);
     const share = random.below(4);
-    const labels = inputIds.map((token) => (random.below(3) < share ? token : IGNORED));
+    const labels = inputIds.map((token) => (random.below(3) < share ? token : IGNORED_LABEL));
     return { inputIds, labels, continuous: random.below(2) === 0 };
   });
 }
@@ -19,7 +20,7 @@ function expectedPairs(rows: readonly TokenRow[], maxLength: number): string[] {
   return rows.flatMap(({ inputIds, labels, continuous }) => {
     const pairs: string[] = [];
     for (let t = 1; t < inputIds.length; t++) {
-      if (labels[t] === IGNORED || t % maxLength === 0 || (!continuous && t >= maxLength)) continue;
+      if (labels[t] === IGNORED_LABEL || t % maxLength === 0 || (!continuous && t >= maxLength)) continue;
       pairs.push(`${String(inputIds[t - 1])}>${String(labels[t])}`);
     }
     return pairs;
@@ -28,7 +29,9 @@ function expectedPairs(rows: readonly TokenRow[], maxLength: number): string[] {
 
 function actualPairs(sequences: readonly PackedSequence[]): string[] {
   return sequences.flatMap(({ inputIds, labels }) =>
-    Array.from(labels).flatMap((label, t) => (label === IGNORED ? [] : [`${String(inputIds[t])}>${String(label)}`])),
+    Array.from(labels).flatMap((label, t) =>
+      label === IGNORED_LABEL ? [] : [`${String(inputIds[t])}>${String(label)}`],
+    ),
   );
 }
 
@@ -44,16 +47,16 @@ function checkSequence(sequence: PackedSequence, maxLength: number, padId: numbe
     expect(positions.subarray(start, end)).toEqual(Uint32Array.from({ length: end - start }, (_, i) => i));
     const following = Array.from(inputIds.subarray(start + 1, end));
     const learnt = Array.from(labels.subarray(start, end - 1));
-    expect(learnt).toEqual(following.map((id, i) => (learnt[i] === IGNORED ? IGNORED : id)));
-    expect(labels[end - 1]).toBe(IGNORED);
+    expect(learnt).toEqual(following.map((id, i) => (learnt[i] === IGNORED_LABEL ? IGNORED_LABEL : id)));
+    expect(labels[end - 1]).toBe(IGNORED_LABEL);
     before = end;
   }
   expect(tokens).toBe(before);
   const rest = maxLength - before;
   expect(Array.from(inputIds.subarray(before))).toEqual(new Array(rest).fill(padId));
-  expect(Array.from(labels.subarray(before))).toEqual(new Array(rest).fill(IGNORED));
+  expect(Array.from(labels.subarray(before))).toEqual(new Array(rest).fill(IGNORED_LABEL));
   expect(Array.from(positions.subarray(before))).toEqual(new Array(rest).fill(0));
-  expect(labelTokens).toBe(labels.filter((label) => label !== IGNORED).length);
+  expect(labelTokens).toBe(labels.filter((label) => label !== IGNORED_LABEL).length);
   expect(labelTokens).toBeGreaterThan(0);
 }
 
@@ -93,12 +96,12 @@ test('packing and padding lose, double and mix up nothing', () => {
 const learnt = (...ids: number[]): TokenRow => ({ inputIds: ids, labels: ids });
 
 test('a packing by hand', () => {
-  const rows = [learnt(1, 2), { inputIds: [3, 4, 5], labels: [IGNORED, IGNORED, 5] }, learnt(6, 7, 8, 9)];
+  const rows = [learnt(1, 2), { inputIds: [3, 4, 5], labels: [IGNORED_LABEL, IGNORED_LABEL, 5] }, learnt(6, 7, 8, 9)];
   const { sequences, report } = packRows(rows, { maxLength: 6 });
   expect(sequences).toEqual([
     {
       inputIds: Uint32Array.of(6, 7, 8, 9, 1, 2),
-      labels: Int32Array.of(7, 8, 9, IGNORED, 2, IGNORED),
+      labels: Int32Array.of(7, 8, 9, IGNORED_LABEL, 2, IGNORED_LABEL),
       positions: Uint32Array.of(0, 1, 2, 3, 0, 1),
       segments: [
         [0, 4],
@@ -110,7 +113,7 @@ test('a packing by hand', () => {
     },
     {
       inputIds: Uint32Array.of(3, 4, 5, 0, 0, 0),
-      labels: Int32Array.of(IGNORED, 5, IGNORED, IGNORED, IGNORED, IGNORED),
+      labels: Int32Array.of(IGNORED_LABEL, 5, IGNORED_LABEL, IGNORED_LABEL, IGNORED_LABEL, IGNORED_LABEL),
       positions: Uint32Array.of(0, 1, 2, 0, 0, 0),
       segments: [[0, 3]],
       rows: [1],
@@ -127,8 +130,8 @@ test('too long rows: running text is split, a conversation cut off, both counted
     { ...learnt(...long), continuous: true },
     learnt(...long),
     // What is learnt lies behind the cut, or at the first token: nothing is left to learn.
-    { inputIds: long, labels: long.map((id) => (id > 4 ? id : IGNORED)) },
-    { inputIds: [1, 2], labels: [1, IGNORED] },
+    { inputIds: long, labels: long.map((id) => (id > 4 ? id : IGNORED_LABEL)) },
+    { inputIds: [1, 2], labels: [1, IGNORED_LABEL] },
     learnt(),
   ];
   const { pieces, report } = fitRows(rows, 3);
@@ -146,10 +149,15 @@ test('too long rows: running text is split, a conversation cut off, both counted
 
 test('a prepared row is padded as it is', () => {
   const { labels, segments, tokens, labelTokens } = padRow(
-    { inputIds: [5, 6], labels: [5, IGNORED] },
+    { inputIds: [5, 6], labels: [5, IGNORED_LABEL] },
     { maxLength: 4 },
   );
-  expect([Array.from(labels), segments, tokens, labelTokens]).toEqual([new Array(4).fill(IGNORED), [[0, 2]], 2, 0]);
+  expect([Array.from(labels), segments, tokens, labelTokens]).toEqual([
+    new Array(4).fill(IGNORED_LABEL),
+    [[0, 2]],
+    2,
+    0,
+  ]);
   expect(padRow(learnt(), { maxLength: 2 }).segments).toEqual([]);
   expect(() => padRow(learnt(1, 2, 3), { maxLength: 2 })).toThrow('3 tokens does not fit into 2');
   expect(() => padRow({ inputIds: [1], labels: [] }, { maxLength: 2 })).toThrow(RangeError);

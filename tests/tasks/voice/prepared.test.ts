@@ -3,7 +3,7 @@ import { UserError } from '../../../src/common/errors.ts';
 import { MemoryFolder } from '../../../src/models/files/folder.ts';
 import { writeSafetensors } from '../../../src/models/files/safetensors.ts';
 import { makeBatch, readPreparedBatch, stepBatches } from '../../../src/tasks/voice/examples.ts';
-import { IGNORED } from '../../../src/tasks/voice/packing.ts';
+import { IGNORED_LABEL } from '../../../src/common/ignored-label.ts';
 import { parseRecipe } from '../../../src/training/recipe.ts';
 
 type Rows = number[][];
@@ -39,8 +39,8 @@ describe('prepared batch files', () => {
     const { training, heldOut, length, prepared } = await readPreparedBatch(batchFile(GOOD), FILE, 10);
     expect([training.length, heldOut.length, length, prepared]).toEqual([2, 0, 4, true]);
     // The label at position 0 predicts nothing; the last position predicts nothing.
-    expect([...training[0]!.labels]).toEqual([IGNORED, 7, IGNORED, IGNORED]);
-    expect([...training[1]!.labels]).toEqual([9, 1, 2, IGNORED]);
+    expect([...training[0]!.labels]).toEqual([IGNORED_LABEL, 7, IGNORED_LABEL, IGNORED_LABEL]);
+    expect([...training[1]!.labels]).toEqual([9, 1, 2, IGNORED_LABEL]);
     expect(training.map(({ labelTokens }) => labelTokens)).toEqual([1, 3]);
     const { inputs, labelTokens } = makeBatch(training, 2, 4);
     expect(labelTokens).toBe(4);

@@ -1,5 +1,5 @@
 import { UserError } from '../../../common/errors.ts';
-import { ComponentConfig } from '../../files/config-reader.ts';
+import { ConfigReader } from '../../files/config-reader.ts';
 import { halved } from '../../layers/resnet.ts';
 
 /** diffusers' UNet2DConditionModel as its config.json states it: Stable Diffusion 1 and 2, SDXL, and smaller ones of their kind. */
@@ -70,7 +70,7 @@ const EXPECTED = {
   reverse_transformer_layers_per_block: null,
 } as const;
 
-function sampleSize(config: ComponentConfig): [number, number] | null {
+function sampleSize(config: ConfigReader): [number, number] | null {
   const value = config.values['sample_size'];
   if (value === undefined || value === null) return null;
   if (Array.isArray(value)) {
@@ -81,7 +81,7 @@ function sampleSize(config: ComponentConfig): [number, number] | null {
   return [side, side];
 }
 
-function addedConditions(config: ComponentConfig): UnetConfig['added'] {
+function addedConditions(config: ConfigReader): UnetConfig['added'] {
   if (!config.has('addition_embed_type')) return null;
   config.choice('addition_embed_type', ['text_time'], 'text_time');
   const timeDim = config.size('addition_time_embed_dim');
@@ -95,20 +95,20 @@ function addedConditions(config: ComponentConfig): UnetConfig['added'] {
   return { timeDim, textDim };
 }
 
-function contextDim(config: ComponentConfig, levels: number): number {
+function contextDim(config: ConfigReader, levels: number): number {
   const dims = config.sizePerBlock('cross_attention_dim', levels, 1280);
   if (new Set(dims).size > 1) throw config.wrong('cross_attention_dim', 'one number for all blocks is supported');
   return dims[0]!;
 }
 
-function padding(config: ComponentConfig): number {
+function padding(config: ConfigReader): number {
   const value = config.number('downsample_padding', 1);
   if (value !== 0 && value !== 1) throw config.wrong('downsample_padding', 'supported are 0 and 1');
   return value;
 }
 
 /** A kernel that keeps the size. */
-function oddKernel(config: ComponentConfig, name: string): number {
+function oddKernel(config: ConfigReader, name: string): number {
   const kernel = config.size(name, 3);
   if (kernel % 2 === 0 || kernel > 15) throw config.wrong(name, 'an odd number up to 15 is needed');
   return kernel;
@@ -116,7 +116,7 @@ function oddKernel(config: ComponentConfig, name: string): number {
 
 /** Throws UserError, naming the field, for what is missing, wrong or not supported. */
 export function parseUnetConfig(json: unknown, file = 'unet/config.json'): UnetConfig {
-  const config = new ComponentConfig(json, file);
+  const config = new ConfigReader(json, file);
   config.expect(EXPECTED);
   config.choice('act_fn', ['silu', 'swish'], 'silu');
   const channels = config.sizes('block_out_channels', [320, 640, 1280, 1280]);
@@ -161,7 +161,7 @@ export function parseUnetConfig(json: unknown, file = 'unet/config.json'): UnetC
   return unet;
 }
 
-function checkDivisions(config: ComponentConfig, unet: UnetConfig): void {
+function checkDivisions(config: ConfigReader, unet: UnetConfig): void {
   unet.channels.forEach((channels, level) => {
     if (channels % unet.groups !== 0)
       throw config.wrong('norm_num_groups', `it must divide the ${channels} channels of block ${level}`);
