@@ -17,7 +17,11 @@ import type { RunData } from '../../training/training-loop.ts';
 import { TrainingLoop } from '../../training/training-loop.ts';
 import type { SeededRunRequest } from '../../training/run-plan.ts';
 import { planTuned } from '../../training/run-plan.ts';
+import type { ExampleShape } from '../../models/diffusion/denoiser.ts';
 import { AdaptedModel } from '../adapted-model.ts';
+import { programName } from '../denoising/batch.ts';
+import type { Examples } from '../denoising/run-data.ts';
+import { batchesPerEpoch, exampleRunData } from '../denoising/run-data.ts';
 import { LookBase } from './base.ts';
 import type { LoadLookOptions } from './base.ts';
 import { drawClassPictures } from './class-pictures.ts';
@@ -26,12 +30,9 @@ import { ImagePipeline, withDefaults } from './image-pipeline.ts';
 import { LookCodec } from './encoders.ts';
 import { makeLookExamples, sizedPictures } from './examples.ts';
 import type { SizedPicture } from './examples.ts';
-import { encodingPlans, planLook, trainingParts } from './plan.ts';
-import type { LookShape } from './plan.ts';
+import { encodingPlans, planLook, trainingComponents } from './plan.ts';
 import type { PreparedRows } from './prepared.ts';
 import { preparedRunData } from './prepared.ts';
-import type { LookExamples } from './run-data.ts';
-import { batchesPerEpoch, lookRunData } from './run-data.ts';
 import type { DrawEvent, DrawRequest, LookInfo, LookTrainingEvent, PictureSource, PrepareEvent } from './types.ts';
 
 /** What is learnt from: pictures of a data set, or the rows of a prepared batch file. */
@@ -69,7 +70,7 @@ export class LookModel extends AdaptedModel {
 
   /** What kohya's names depend on beside the family. */
   get kohyaOptions(): KohyaOptions {
-    return { layersPerBlock: this.base.unetConfig.layersPerBlock[0]! };
+    return this.base.kohyaOptions;
   }
 
   /** Pixels a side at which a recipe trains. */
@@ -79,8 +80,7 @@ export class LookModel extends AdaptedModel {
 
   /** Tokens of a text with start and end. */
   async countTokens(text: string): Promise<number> {
-    const [tokenizer] = await this.base.tokenizers();
-    return tokenizer!.count(text);
+    return this.base.conditioner.countTokens(text);
   }
 
   protected override dropPrograms(): void {
@@ -117,20 +117,14 @@ export class LookModel extends AdaptedModel {
     return { config, tensors: initLora(this.base.targets(config, recipe), config, recipe.seed) };
   }
 
-  /** Sizes of a run's batches, before anything is encoded. */
-  #shapes(data: LookLearningData, recipe: Recipe): LookShape[] {
-    if ('prepared' in data) {
-      const { size, rows } = data.prepared;
-      return [{ ...size, contextLength: rows[0]!.text.contextLength }];
-    }
-    const { latentFactor: factor, contextLength } = this.base;
+  /** Shapes of a run's batches, before anything is encoded. */
+  #shapes(data: LookLearningData, recipe: Recipe): ExampleShape[] {
+    if ('prepared' in data) return [data.prepared.shape];
+    const { resolution } = this.base.model;
     const sizes: (readonly [number, number])[] = this.#sized(data.pictures, recipe).map(({ row }) => row.bucket);
-    if (recipe.with_prior_preservation) sizes.push([this.base.info.resolution, this.base.info.resolution]);
-    return [...new Map(sizes.map((size) => [size.join(), size])).values()].map(([width, height]) => ({
-      height: height / factor,
-      width: width / factor,
-      contextLength,
-    }));
+    if (recipe.with_prior_preservation) sizes.push([resolution, resolution]);
+    const shapes = sizes.map(([width, height]) => this.base.shapeOf({ height, width }));
+    return [...new Map(shapes.map((shape) => [programName(shape), shape])).values()];
   }
 
   /** What a run would take, without allocating anything. */
@@ -167,23 +161,22 @@ export class LookModel extends AdaptedModel {
     const start = this.#start(options, resume);
     const samples = recipe.sample_steps > 0 ? samplePrompts : [];
     const shapes = this.#shapes(options, recipe);
-    const trained = LookBase.trainsText([...start.tensors.keys()].map((name) => ({ name })))
-      ? this.base.folder.textEncoders
-      : [];
-    const context = { config: this.base.unetConfig, schedule: this.base.schedule, trained };
+    const { denoiser, process } = this.base;
+    const conditioner = this.base.conditionerOf([...start.tensors.keys()]);
+    const context = { denoiser, process, conditioner };
     this.adapter.drop();
     device.resetPeak();
     let data: RunData;
     let perEpoch: number;
     if ('pictures' in options) {
       const examples = yield* this.#encoded(options.pictures, shapes, recipe, signal);
-      data = lookRunData(examples, { context, recipe });
+      data = exampleRunData(examples, { context, recipe });
       perEpoch = batchesPerEpoch(examples, recipe);
     } else {
       data = preparedRunData(context, options.prepared, recipe);
       perEpoch = Math.max(1, Math.ceil(data.count / recipe.per_device_train_batch_size));
     }
-    const held = trainingParts(samples.length > 0, trained.length > 0);
+    const held = trainingComponents(samples.length > 0, conditioner !== undefined);
     await this.base.keepOnly(held);
     const { layout, buffers } = await this.adapter.activate(start, true);
     const planned = () =>
@@ -222,12 +215,12 @@ export class LookModel extends AdaptedModel {
   /** Latents and text states of pictures, and of class pictures that are drawn first where they are wanted. */
   async *#encoded(
     pictures: readonly PictureSource[],
-    shapes: readonly LookShape[],
+    shapes: readonly ExampleShape[],
     recipe: Recipe,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<PrepareEvent, LookExamples> {
+  ): AsyncGenerator<PrepareEvent, Examples> {
     const { base } = this;
-    await base.load('vae', 'text');
+    await base.load('vae', 'text_encoder');
     const priors: PictureSource[] = [];
     if (recipe.with_prior_preservation) {
       priors.push(...(yield* drawClassPictures(this.#draws(), base, recipe, signal)));
@@ -259,7 +252,7 @@ export class LookModel extends AdaptedModel {
     const facts: LookFacts = {
       name,
       base: { name: baseName },
-      predictionType: this.base.schedule.predictionType,
+      predictionType: this.base.process.predictionType,
       resolution: this.resolution(state.recipe),
       triggerPhrase: triggerWord,
       ...(preview && { preview: { type: 'image/png' as const, bytes: preview } }),
