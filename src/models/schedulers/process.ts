@@ -2,6 +2,9 @@ import type { RandomStream } from '../../common/random.ts';
 import type { PredictionType } from './noise-schedule.ts';
 import type { Sampler } from './sampler.ts';
 
+/** What a denoiser is asked for: the noise, v, or the velocity of flow matching. */
+export type Prediction = PredictionType | 'flow_prediction';
+
 /** Fields of a recipe that say how a process draws its timesteps and weighs them. */
 export interface ProcessSettings {
   /** Min-SNR's γ; 0: all timesteps weigh the same. */
@@ -23,8 +26,7 @@ export interface SamplerRequest {
  * process counts them (0 … 999, or parts of 1) and are what the denoiser is told.
  */
 export interface Process {
-  /** What the denoiser is asked for. */
-  readonly predictionType: PredictionType;
+  readonly predictionType: Prediction;
   /** diffusers' names of the samplers that it may be sampled with, the plainest first, and of the one that is usual here. */
   readonly samplers: readonly string[];
   readonly usualSampler: string;

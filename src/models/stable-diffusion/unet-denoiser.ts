@@ -13,20 +13,9 @@ import type {
 import { lengthOf } from '../diffusion/denoiser.ts';
 import type { ModelBuilder, Projection } from '../layers/builder.ts';
 import { fromRows, toRows } from '../layers/feature-rows.ts';
+import { UNET_TARGETS } from './unet-targets.ts';
 import type { UnetConfig, UnetShape } from './unet-2d-condition.ts';
 import { TIME_IDS, unet, unetInputs, unetModules, unetSizeMultiple } from './unet-2d-condition.ts';
-
-/** Attention and feed-forward layers of the UNet's transformers: what kohya's networks.lora adapts. */
-export const UNET_TARGETS: readonly string[] = [
-  'to_q',
-  'to_k',
-  'to_v',
-  'to_out.0',
-  'ff.net.0.proj',
-  'ff.net.2',
-  'proj_in',
-  'proj_out',
-];
 
 /** Names that target_modules may hold: the last parts of the layers' paths, as PEFT matches them. */
 const lastParts = (module: string): string =>

@@ -18,7 +18,8 @@ import { lossGraph } from './graphs.ts';
 /** What a base gives for the training of its denoiser. */
 export interface DenoisingBase {
   readonly device: Device;
-  readonly conditioner: Conditioner;
+  /** Text encoders that may be trained along. */
+  readonly conditioner?: Conditioner;
   graphOptions(adapter?: AdapterHook): DenoiserGraphOptions;
   planOf(graph: Graph): ProgramPlan;
 }

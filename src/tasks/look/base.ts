@@ -34,19 +34,19 @@ export interface LoadLookOptions {
 }
 
 /** What a use of the base needs on the device: its UNet or transformer, its autoencoder, all its text encoders. */
-export type LookComponent = 'denoiser' | 'vae' | 'text_encoder';
-const LOOK_COMPONENTS: readonly LookComponent[] = ['denoiser', 'vae', 'text_encoder'];
+export type PictureComponent = 'denoiser' | 'vae' | 'text_encoder';
+const PICTURE_COMPONENTS: readonly PictureComponent[] = ['denoiser', 'vae', 'text_encoder'];
 
 const withoutComponent = (module: string): string => module.slice(module.indexOf('.') + 1);
 
 /** An image model's description, and its weights on the device, each component from when it is first needed. */
-export class LookBase extends ComponentBase<LookComponent> implements AdaptableBase, DenoisingBase {
+export class LookBase extends ComponentBase<PictureComponent> implements AdaptableBase, DenoisingBase {
   readonly model: PictureModel;
   readonly precision: Precision;
   readonly cache: LookCache | undefined;
 
   private constructor(device: Device, model: PictureModel, options: LoadLookOptions) {
-    super(device, model.weights, LOOK_COMPONENTS);
+    super(device, model.weights, PICTURE_COMPONENTS);
     this.model = model;
     this.precision = parsePrecision(options.precision);
     this.cache = options.cache;
@@ -122,7 +122,7 @@ export class LookBase extends ComponentBase<LookComponent> implements AdaptableB
     };
   }
 
-  protected override weightsGraph(component: LookComponent): Graph {
+  protected override weightsGraph(component: PictureComponent): Graph {
     const options = this.graphOptions();
     const shape = { rows: 1, ...this.denoiser.smallest };
     if (component === 'denoiser') return predictionGraph(options, shape);
@@ -130,7 +130,7 @@ export class LookBase extends ComponentBase<LookComponent> implements AdaptableB
   }
 
   /** All text encoders lie in one store. */
-  protected override componentOf(key: string): LookComponent {
+  protected override componentOf(key: string): PictureComponent {
     if (!isBeside(this.denoiser, key)) return 'denoiser';
     return key.startsWith(`${this.autoencoder.component}.`) ? 'vae' : 'text_encoder';
   }

@@ -8,7 +8,7 @@ import { generationHook } from '../adapter-slot.ts';
 import { denoiserShape } from '../denoising/denoise.ts';
 import type { DenoisingRunFacts } from '../denoising/plan.ts';
 import { ioBytes, planDenoising } from '../denoising/plan.ts';
-import type { LookBase, LookComponent } from './base.ts';
+import type { LookBase, PictureComponent } from './base.ts';
 import { denoiserPlan } from './image-pipeline.ts';
 import { LookCodec } from './encoders.ts';
 
@@ -20,7 +20,7 @@ export interface LookRunFacts extends Omit<DenoisingRunFacts, 'others' | 'frozen
 }
 
 /** The components of the base that stay on the device while a run trains. */
-export function trainingComponents(samples: boolean, trainsText: boolean): LookComponent[] {
+export function trainingComponents(samples: boolean, trainsText: boolean): PictureComponent[] {
   return [
     'denoiser',
     ...(samples ? (['vae'] as const) : []),
