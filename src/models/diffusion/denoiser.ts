@@ -80,7 +80,10 @@ export interface Denoiser {
    * [rows · length, width] or [rows, width]
    */
   forward(b: ModelBuilder, shape: DenoiserShape, options: ForwardOptions): Tensor;
-  /** Values of the inputs that `forward` declares. Throws where their numbers do not fit the shape. */
+  /**
+   * Values of the inputs that `forward` declares. Throws where their numbers do not fit the shape. A denoiser that can hide
+   * tokens takes sequences shorter than the shape's length too: it fills them up, and nothing sees what it put there.
+   */
   inputs(shape: DenoiserShape, values: DenoiserValues): Record<string, InputData>;
 }
 
