@@ -14,13 +14,27 @@ import { downsample, pixelsOf, resnet, upsample } from '../../src/models/layers/
 import { rangesByImage } from '../../src/models/layers/ranges.ts';
 import { parseUnetConfig, unetInputs } from '../../src/models/stable-diffusion/unet-2d-condition.ts';
 import { transformer } from '../../src/models/stable-diffusion/unet/transformer.ts';
-import { decoderGraph, encoderGraph, lossGraph, textGraph, unetGraph } from '../../src/tasks/look/graphs.ts';
+import { ClipConditioner } from '../../src/models/stable-diffusion/clip-conditioner.ts';
+import { KlPictureAutoencoder } from '../../src/models/stable-diffusion/kl-picture-autoencoder.ts';
+import { UnetDenoiser } from '../../src/models/stable-diffusion/unet-denoiser.ts';
+import { conditionsGraph, lossGraph, predictionGraph } from '../../src/tasks/denoising/graphs.ts';
+import { decoderGraph, encoderGraph } from '../../src/tasks/look/autoencoder-graphs.ts';
 import { uniform } from '../ops-work.ts';
 import { CONFIGS } from './sd15.ts';
 
 export const UNET = parseUnetConfig(CONFIGS.unet);
 const VAE = parseVaeConfig(CONFIGS.vae);
 export const TEXT = parseClipTextConfig(CONFIGS.text_encoder, { withProjection: false });
+/** The parts as training and drawing take them; no prompt is ever tokenized here. */
+export const MODEL = {
+  denoiser: new UnetDenoiser(UNET),
+  conditioner: new ClipConditioner([{ name: 'text_encoder', config: TEXT }], {
+    withSummary: false,
+    zerosForEmptyPrompt: false,
+    tokenizers: () => Promise.resolve([]),
+  }),
+  autoencoder: new KlPictureAutoencoder(VAE),
+};
 const TOKENS = 77;
 const LEVELS = UNET.channels.length;
 
@@ -131,12 +145,13 @@ export function traceBlock(b: ModelBuilder, name: string, purpose: Purpose): Ten
 /** Graph of a part that the models layer has whole. */
 export function wholeGraph(name: string, options: GraphOptions, { training, images, pixels }: Purpose): Graph {
   const side = pixels / 8;
-  const all = { ...options, unet: UNET, vae: VAE, text: [{ name: 'text_encoder', config: TEXT }] as const };
-  if (name === 'text') return textGraph(all, { images: 1, length: TOKENS });
+  const all = { ...options, ...MODEL };
+  const lengths = { encoder_hidden_states: TOKENS };
+  if (name === 'text') return conditionsGraph(all, { rows: 1, lengths });
   if (name === 'vae-encoder') return encoderGraph(all, { images: 1, height: pixels, width: pixels });
   if (name === 'vae-decoder') return decoderGraph(all, { images: 1, height: side, width: side });
-  const shape = { images, height: side, width: side, contextLength: TOKENS };
-  return training ? lossGraph(all, shape, false, 0).graph : unetGraph(all, shape);
+  const shape = { rows: images, sample: [4, side, side], lengths };
+  return training ? lossGraph(all, shape, { recompute: 0 }).graph : predictionGraph(all, shape);
 }
 
 /** Values for whatever inputs a part's graph has. */

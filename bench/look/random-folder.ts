@@ -8,13 +8,12 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Graph } from '../../src/engine/graph.ts';
-import { parseVaeConfig } from '../../src/models/stable-diffusion/autoencoder-kl.ts';
-import { parseClipTextConfig } from '../../src/models/clip/text-encoder.ts';
 import { writeSafetensors } from '../../src/models/files/safetensors.ts';
-import { parseUnetConfig } from '../../src/models/stable-diffusion/unet-2d-condition.ts';
-import { textGraph, unetGraph, vaeWeights } from '../../src/tasks/look/graphs.ts';
+import { conditionsGraph, predictionGraph } from '../../src/tasks/denoising/graphs.ts';
+import { autoencoderWeights } from '../../src/tasks/look/autoencoder-graphs.ts';
 import { uniform } from '../ops-work.ts';
 import { writeRandomWeights } from '../random-weights.ts';
+import { MODEL } from './parts.ts';
 import { CONFIGS, fileTensors } from './sd15.ts';
 
 const [folder, pixels = '512'] = process.argv.slice(2);
@@ -24,19 +23,12 @@ if (folder === undefined)
 const base = join(folder, 'base');
 const json = (path: string, value: unknown): void => writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
 
-const unet = parseUnetConfig(CONFIGS.unet);
-const vae = parseVaeConfig(CONFIGS.vae);
-const config = parseClipTextConfig(CONFIGS.text_encoder, { withProjection: false });
-const options = {
-  unet,
-  text: [{ name: 'text_encoder', config }] as const,
-  dtypeOf: () => 'f16' as const,
-  maxBinding: Infinity,
-};
+const options = { ...MODEL, dtypeOf: () => 'f16' as const, maxBinding: Infinity };
+const shape = { rows: 1, ...MODEL.denoiser.smallest };
 const parts: [string, string, Graph][] = [
-  ['unet', 'diffusion_pytorch_model', unetGraph(options, { images: 1, height: 8, width: 8, contextLength: 1 })],
-  ['vae', 'diffusion_pytorch_model', vaeWeights({ ...options, vae }, 8)],
-  ['text_encoder', 'model', textGraph(options, { images: 1, length: 2 })],
+  ['unet', 'diffusion_pytorch_model', predictionGraph(options, shape)],
+  ['vae', 'diffusion_pytorch_model', autoencoderWeights(options)],
+  ['text_encoder', 'model', conditionsGraph(options, shape)],
 ];
 for (const [component, file, graph] of parts) {
   mkdirSync(join(base, component), { recursive: true });

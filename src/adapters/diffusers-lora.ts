@@ -114,10 +114,10 @@ export function componentConfigs(
   return configs;
 }
 
-export type LookPart = LoraPart | 'alpha' | 'dora_scale';
+export type FilePart = LoraPart | 'alpha' | 'dora_scale';
 
 /** Endings of tensor names as diffusers, PEFT and kohya have written them: no name ends in two of them. */
-const ENDINGS: readonly (readonly [string, LookPart])[] = [
+const ENDINGS: readonly (readonly [string, FilePart])[] = [
   ['.lora_A.weight', 'A'],
   ['.lora_B.weight', 'B'],
   ['.lora_A.default.weight', 'A'],
@@ -140,7 +140,7 @@ const ENDINGS: readonly (readonly [string, LookPart])[] = [
 ];
 
 /** The module and the part that a tensor's name means, as they are written; undefined where it ends in none that is known. */
-export function splitEnding(name: string): { owner: string; part: LookPart } | undefined {
+export function splitEnding(name: string): { owner: string; part: FilePart } | undefined {
   const ending = ENDINGS.find(([text]) => name.endsWith(text));
   return ending && { owner: name.slice(0, -ending[0].length), part: ending[1] };
 }

@@ -1,4 +1,6 @@
-import type { LookFamily } from './kohya-names.ts';
+import type { Prediction } from '../models/schedulers/process.ts';
+import type { LookFamily } from './look-families.ts';
+import { LOOK_FAMILIES } from './look-families.ts';
 
 /** What kohya's metadata says of the pictures. */
 export interface KohyaPicture {
@@ -43,7 +45,7 @@ export interface LookFacts {
   /** Name of the look: title, and what A1111 shows. */
   name?: string;
   base?: { name: string; /** Hex SHA-256 of its file, where it is one file. */ sha256?: string };
-  predictionType?: 'epsilon' | 'v_prediction';
+  predictionType?: Prediction;
   /** Pixels a side. */
   resolution?: number;
   clipSkip?: number;
@@ -69,10 +71,6 @@ function python(value: number | boolean | string | null | undefined): string {
 /** A number that is a float in Python: 16.0 for 16. */
 function pythonFloat(value: number | null): string {
   return value !== null && Number.isInteger(value) ? `${value}.0` : python(value);
-}
-
-function defaultResolution(family: LookFamily, v: boolean): number {
-  return family === 'sdxl' ? 1024 : family === 'sd2' && v ? 768 : 512;
 }
 
 /** Times that each tag, the text between two commas, occurs in the captions, in lower case. */
@@ -193,12 +191,12 @@ function base64(bytes: Uint8Array): string {
 /** kohya's ss_ fields; those that sd-scripts keeps even with --no_metadata are always there. */
 export function ssMetadata(family: LookFamily, sizes: NetworkSizes, facts: LookFacts): Record<string, string> {
   const v = facts.predictionType === 'v_prediction';
-  const resolution = facts.resolution ?? defaultResolution(family, v);
+  const entry = LOOK_FAMILIES[family];
+  const resolution = facts.resolution ?? entry.resolution(v);
   const { conv } = sizes;
-  const suffix = v ? '_v' : '';
   return {
-    ss_v2: python(family === 'sd2'),
-    ss_base_model_version: { sd1: `sd_v1${suffix}`, sd2: `sd_v2${suffix}`, sdxl: 'sdxl_base_v1-0' }[family],
+    ss_v2: python(entry.isV2),
+    ss_base_model_version: entry.baseModelVersion(v),
     ss_network_module: 'networks.lora',
     ss_network_dim: python(sizes.rank),
     ss_network_alpha: pythonFloat(sizes.alpha),
@@ -219,17 +217,14 @@ export function ssMetadata(family: LookFamily, sizes: NetworkSizes, facts: LookF
 
 /** Stability's ModelSpec 1.0.1 (https://github.com/Stability-AI/ModelSpec), as sd-scripts fills it in. */
 export function modelSpec(family: LookFamily, facts: LookFacts): Record<string, string> {
-  const v = facts.predictionType === 'v_prediction';
-  const resolution = facts.resolution ?? defaultResolution(family, v);
-  const architecture = {
-    sd1: 'stable-diffusion-v1',
-    sd2: v ? 'stable-diffusion-v2-768-v' : 'stable-diffusion-v2-512',
-    sdxl: 'stable-diffusion-xl-v1-base',
-  }[family];
+  const { predictionType = 'epsilon' } = facts;
+  const v = predictionType === 'v_prediction';
+  const entry = LOOK_FAMILIES[family];
+  const resolution = facts.resolution ?? entry.resolution(v);
   const fields: Record<string, string | undefined> = {
     sai_model_spec: '1.0.1',
-    architecture: `${architecture}/lora`,
-    implementation: family === 'sdxl' ? 'https://github.com/Stability-AI/generative-models' : 'diffusers',
+    architecture: `${entry.architecture(v)}/lora`,
+    implementation: entry.implementation,
     title: facts.name ?? 'LoRA',
     resolution: `${resolution}x${resolution}`,
     date: new Date(facts.date ?? facts.training?.finishedAt ?? Date.now()).toISOString().slice(0, 19),
@@ -239,7 +234,8 @@ export function modelSpec(family: LookFamily, facts: LookFacts): Record<string, 
     tags: facts.tags && facts.tags.length > 0 ? facts.tags.join(', ') : undefined,
     trigger_phrase: facts.triggerPhrase,
     usage_hint: facts.triggerPhrase ? `Use the words “${facts.triggerPhrase}” in the prompt.` : undefined,
-    prediction_type: v ? 'v' : 'epsilon',
+    // ModelSpec has no word for flow matching: the architecture says it.
+    prediction_type: { epsilon: 'epsilon', v_prediction: 'v', flow_prediction: undefined }[predictionType],
     encoder_layer: facts.clipSkip === undefined ? undefined : String(facts.clipSkip),
     thumbnail: facts.preview && `data:${facts.preview.type};base64,${base64(facts.preview.bytes)}`,
   };

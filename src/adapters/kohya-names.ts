@@ -3,14 +3,12 @@
  * every dot as an underscore. Stable Diffusion 1 and 2 keep diffusers' paths; XL has those of Stability's own code (SGM),
  * where a level's blocks are numbered through. Both spellings of either are read.
  */
-export type LookFamily = 'sd1' | 'sd2' | 'sdxl';
-
 export type LookComponent = 'unet' | 'text_encoder' | 'text_encoder_2';
 
 export const LOOK_COMPONENTS: readonly LookComponent[] = ['unet', 'text_encoder', 'text_encoder_2'];
 
 /** ResNet blocks of a level of Stable Diffusion's UNets. */
-const LAYERS_PER_BLOCK = 2;
+export const LAYERS_PER_BLOCK = 2;
 
 const RESNET_TO_SGM: Readonly<Record<string, string>> = {
   conv1: 'in_layers.2',
@@ -37,7 +35,7 @@ export function splitComponent(module: string): { component: LookComponent; path
 }
 
 /** A UNet's path in diffusers as the path in SGM. An up block that has an upsampler is taken to have attention, as in XL. */
-function sgmPath(path: string, layersPerBlock: number): string {
+export function sgmPath(path: string, layersPerBlock: number): string {
   const top = TOP_TO_SGM[path];
   if (top !== undefined) return top;
   const perBlock = layersPerBlock + 1;
@@ -57,18 +55,6 @@ function sgmPath(path: string, layersPerBlock: number): string {
   const number =
     way === 'down' ? `input_blocks.${first + Number(layer) + 1}` : `output_blocks.${first + Number(layer)}`;
   return kind === 'attentions' ? `${number}.1.${rest}` : `${number}.0.${RESNET_TO_SGM[rest] ?? rest}`;
-}
-
-/** The name that kohya's files have for an internal module name, e.g. lora_unet_mid_block_attentions_0_proj_in. */
-export function kohyaName(module: string, family: LookFamily, layersPerBlock = LAYERS_PER_BLOCK): string {
-  const { component, path } = splitComponent(module);
-  const prefix = {
-    unet: 'lora_unet_',
-    text_encoder: family === 'sdxl' ? 'lora_te1_' : 'lora_te_',
-    text_encoder_2: 'lora_te2_',
-  }[component];
-  const own = component === 'unet' && family === 'sdxl' ? sgmPath(path, layersPerBlock) : path;
-  return prefix + own.replaceAll('.', '_');
 }
 
 const TRANSFORMER_TAIL =

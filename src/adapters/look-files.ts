@@ -12,7 +12,7 @@ import {
   moduleOfDiffusersName,
   splitEnding,
 } from './diffusers-lora.ts';
-import type { LookPart } from './diffusers-lora.ts';
+import type { FilePart } from './diffusers-lora.ts';
 import { LOOK_COMPONENTS, moduleOfKohyaName, splitComponent } from './kohya-names.ts';
 import { refuseOtherKinds } from './look-refusals.ts';
 import { adapterOf } from './look-config.ts';
@@ -124,7 +124,7 @@ async function readPair(
   };
 }
 
-type Parts = Partial<Record<LookPart, TensorEntry>>;
+type Parts = Partial<Record<FilePart, TensorEntry>>;
 
 /** Files that name their modules: kohya's, diffusers', ComfyUI's. */
 async function readNamed(

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { writeKohyaLora } from '../../src/adapters/kohya-lora.ts';
-import { kohyaName } from '../../src/adapters/kohya-names.ts';
+import { kohyaName } from '../../src/adapters/look-families.ts';
 import { readLookAdapter } from '../../src/adapters/look-files.ts';
 import { matchAdapter } from '../../src/adapters/peft.ts';
 import { UserError } from '../../src/common/errors.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { moduleOfDiffusersName, splitEnding } from '../../src/adapters/diffusers-lora.ts';
-import { kohyaName, moduleOfKohyaName } from '../../src/adapters/kohya-names.ts';
+import { moduleOfKohyaName } from '../../src/adapters/kohya-names.ts';
+import { kohyaName } from '../../src/adapters/look-families.ts';
 import type { AdaptableModule } from '../../src/adapters/targets.ts';
 import { SD15, SDXL, keyList, textModuleList, unetModuleList } from '../support/look-modules.ts';
 

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lookTensorData, writeDiffusersLora } from '../../src/adapters/diffusers-lora.ts';
 import { writeKohyaLora } from '../../src/adapters/kohya-lora.ts';
 import { LOOK_COMPONENTS, splitComponent } from '../../src/adapters/kohya-names.ts';
-import type { LookFamily } from '../../src/adapters/kohya-names.ts';
+import type { LookFamily } from '../../src/adapters/look-families.ts';
 import { readLookAdapter } from '../../src/adapters/look-files.ts';
 import type { Adapter } from '../../src/adapters/peft.ts';
 import type { AdaptableModule } from '../../src/adapters/targets.ts';

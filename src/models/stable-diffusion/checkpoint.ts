@@ -1,12 +1,12 @@
 import { UserError } from '../../common/errors.ts';
 import type { Graph, WeightSpec } from '../../engine/graph.ts';
 import type { DType } from '../../engine/tensor.ts';
-import type { WeightSource } from '../../engine/weights.ts';
+import type { ModelWeights, PictureFamilyName } from '../diffusion/picture-model.ts';
 import type { VaeConfig } from './autoencoder-kl.ts';
 import { latentFactor, parseVaeConfig } from './autoencoder-kl.ts';
-import type { ClipTextConfig } from '../clip/text-encoder.ts';
 import { parseClipTextConfig } from '../clip/text-encoder.ts';
 import type { ClipTokenizer } from '../clip/tokenizer.ts';
+import type { TextEncoder } from './clip-conditioner.ts';
 import type { DiffusionParts } from './components.ts';
 import { folderParts } from './components.ts';
 import { isOriginal, originalParts } from './single-file.ts';
@@ -20,24 +20,17 @@ import { parseUnetConfig } from './unet-2d-condition.ts';
 import type { Precision } from '../files/precision.ts';
 import { STORED } from '../files/precision.ts';
 
-export type DiffusionFamily = 'sd1' | 'sd2' | 'sdxl';
-
 /** Names of all weights and modules begin with one of these. */
 export type ComponentName = 'unet' | 'vae' | 'text_encoder' | 'text_encoder_2';
-
-export interface TextEncoder {
-  name: 'text_encoder' | 'text_encoder_2';
-  config: ClipTextConfig;
-}
 
 /**
  * A model of Stable Diffusion's class on disk: a diffusers folder, or a folder with one .safetensors file under the names of
  * the original releases. Tensors are asked for by the names of today's diffusers and transformers, with the component's name
  * in front (“text_encoder.text_model.…”); convolutions come with their pixels before their channels.
  */
-export class DiffusionCheckpoint implements WeightSource {
+export class DiffusionCheckpoint implements ModelWeights {
   readonly name: string;
-  readonly family: DiffusionFamily;
+  readonly family: PictureFamilyName;
   readonly unet: UnetConfig;
   readonly vae: VaeConfig;
   /** One, or SDXL's two, whose states lie side by side. */

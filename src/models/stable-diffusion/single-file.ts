@@ -43,6 +43,9 @@ const CALLED: Readonly<Record<ComponentName, string>> = {
 const rootWeights = (folder: ModelFolder): string[] =>
   folder.files.filter((path) => !path.includes('/') && path.endsWith('.safetensors'));
 
+/** A tensor that says a file is of Stable Diffusion 1 or SDXL. */
+export const ORIGINAL_UNET = 'model.diffusion_model.input_blocks.0.0.weight';
+
 /** Whether the folder holds a checkpoint of its own instead of components in sub-folders. */
 export async function isOriginal(folder: ModelFolder): Promise<boolean> {
   if (folder.files.includes('model_index.json')) return false;
@@ -54,7 +57,7 @@ export async function isOriginal(folder: ModelFolder): Promise<boolean> {
     );
   }
   const { tensors } = await Checkpoint.open(folder);
-  if (tensors.has('model.diffusion_model.input_blocks.0.0.weight')) return true;
+  if (tensors.has(ORIGINAL_UNET)) return true;
   const names = [...tensors.keys()];
   const isAdapter = names.some((name) => /lora_(?:up|down|A|B)\b|\.lora\.(?:up|down)\./.test(name));
   throw new UserError(
@@ -125,7 +128,7 @@ export async function originalParts(folder: ModelFolder): Promise<DiffusionParts
     }
   }
   // The width of the first convolution tells models for inpainting apart before any shape is compared.
-  const channels = checkpoint.tensors.get('model.diffusion_model.input_blocks.0.0.weight')!.shape[1];
+  const channels = checkpoint.tensors.get(ORIGINAL_UNET)!.shape[1];
   if (!has('unet/config.json') && channels !== 4) {
     throw new UserError(
       `“${folder.name}” holds a model whose UNet takes ${channels} channels, as models for inpainting or editing do. Choose one for drawing from text.`,

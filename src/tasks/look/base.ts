@@ -1,26 +1,27 @@
 import type { LoraConfig } from '../../adapters/lora-config.ts';
-import type { LookFamily } from '../../adapters/kohya-names.ts';
+import type { KohyaOptions } from '../../adapters/kohya-lora.ts';
 import { LoraLayout } from '../../adapters/layout.ts';
 import type { AdaptableModule, LoraTarget } from '../../adapters/targets.ts';
 import { resolveTargets } from '../../adapters/targets.ts';
 import type { Device } from '../../engine/device.ts';
 import type { Graph } from '../../engine/graph.ts';
-import { clipTextModules } from '../../models/clip/text-encoder.ts';
-import type { ClipTokenizer } from '../../models/clip/tokenizer.ts';
-import { DiffusionCheckpoint } from '../../models/stable-diffusion/checkpoint.ts';
-import { readJson } from '../../models/files/folder.ts';
+import type { Conditioner } from '../../models/diffusion/conditioner.ts';
+import type { Denoiser, ExampleShape } from '../../models/diffusion/denoiser.ts';
+import type { PictureAutoencoder, PictureModel, Size } from '../../models/diffusion/picture-model.ts';
+import { openPictureModel } from '../../models/diffusion/registry.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
-import { isJsonObject } from '../../common/json.ts';
-import { NoiseSchedule } from '../../models/schedulers/noise-schedule.ts';
-import type { UnetConfig } from '../../models/stable-diffusion/unet-2d-condition.ts';
-import { unetModules, unetSizeMultiple } from '../../models/stable-diffusion/unet-2d-condition.ts';
+import type { AdapterHook } from '../../models/layers/builder.ts';
+import type { Process } from '../../models/schedulers/process.ts';
 import type { Precision } from '../../models/files/precision.ts';
 import { parsePrecision } from '../../models/files/precision.ts';
 import type { AdaptableBase } from '../adapter-slot.ts';
 import { ComponentBase } from '../component-base.ts';
-import { TEXT_TARGETS } from './adapter.ts';
-import type { LookGraphOptions } from './graphs.ts';
-import { lossGraph, textGraph, unetGraph, vaeWeights } from './graphs.ts';
+import type { ConditionerGraphOptions, DenoiserGraphOptions } from '../denoising/graphs.ts';
+import { conditionsGraph, lossGraph, predictionGraph } from '../denoising/graphs.ts';
+import type { DenoisingBase } from '../denoising/plan.ts';
+import { isBeside } from '../denoising/plan.ts';
+import { autoencoderWeights } from './autoencoder-graphs.ts';
+import type { AutoencoderGraphOptions } from './autoencoder-graphs.ts';
 import type { LookCache, LookInfo } from './types.ts';
 
 export interface LoadLookOptions {
@@ -28,55 +29,34 @@ export interface LoadLookOptions {
   precision?: string;
   onProgress?: (fraction: number) => void;
   signal?: AbortSignal;
-  /** Keeps latents, text states and class pictures from run to run. */
+  /** Keeps latents, conditions and class pictures from run to run. */
   cache?: LookCache;
 }
 
-/** What a use of the base needs on the device. */
-export type LookPart = 'unet' | 'vae' | 'text';
-const LOOK_PARTS: readonly LookPart[] = ['unet', 'vae', 'text'];
-
-/** Names that a UNet's target_modules may hold: the last parts of its layers' paths, as PEFT matches them. */
-const lastParts = (module: string): string =>
-  /(?:ff\.net\.\d+\.proj|ff\.net\.\d+|to_out\.\d+|samplers\.\d+\.conv|[^.]+)$/.exec(module)?.[0] ?? module;
+/** What a use of the base needs on the device: its UNet or transformer, its autoencoder, all its text encoders. */
+export type PictureComponent = 'denoiser' | 'vae' | 'text_encoder';
+const PICTURE_COMPONENTS: readonly PictureComponent[] = ['denoiser', 'vae', 'text_encoder'];
 
 const withoutComponent = (module: string): string => module.slice(module.indexOf('.') + 1);
 
-/** An image model's description, and its weights on the device, each part from when it is first needed. */
-export class LookBase extends ComponentBase<LookPart> implements AdaptableBase {
-  readonly folder: DiffusionCheckpoint;
+/** An image model's description, and its weights on the device, each component from when it is first needed. */
+export class LookBase extends ComponentBase<PictureComponent> implements AdaptableBase, DenoisingBase {
+  readonly model: PictureModel;
   readonly precision: Precision;
-  readonly schedule: NoiseSchedule;
   readonly cache: LookCache | undefined;
-  /** As diffusers' SDXL pipeline: no negative prompt is told as zeros. */
-  readonly zerosForEmptyPrompt: boolean;
-  readonly #files: ModelFolder;
-  #tokenizers: Promise<ClipTokenizer[]> | undefined;
 
-  private constructor(
-    device: Device,
-    files: ModelFolder,
-    folder: DiffusionCheckpoint,
-    zerosForEmptyPrompt: boolean,
-    options: LoadLookOptions,
-  ) {
-    super(device, folder, LOOK_PARTS);
-    this.folder = folder;
-    this.#files = files;
-    this.zerosForEmptyPrompt = zerosForEmptyPrompt;
+  private constructor(device: Device, model: PictureModel, options: LoadLookOptions) {
+    super(device, model.weights, PICTURE_COMPONENTS);
+    this.model = model;
     this.precision = parsePrecision(options.precision);
-    this.schedule = NoiseSchedule.fromConfig(folder.schedulerConfig);
     this.cache = options.cache;
   }
 
-  /** Reads the descriptions of all parts and loads the UNet. Throws UserError for what is missing, wrong or not supported. */
+  /** Reads the descriptions of all components and loads the denoiser. Throws UserError for what is missing, wrong or not supported. */
   static async load(device: Device, files: ModelFolder, options: LoadLookOptions = {}): Promise<LookBase> {
-    const folder = await DiffusionCheckpoint.open(files);
-    const index = files.files.includes('model_index.json') ? await readJson(files, 'model_index.json') : {};
-    const asksZeros = !isJsonObject(index) || index['force_zeros_for_empty_prompt'] !== false;
-    const base = new LookBase(device, files, folder, folder.family === 'sdxl' && asksZeros, options);
+    const base = new LookBase(device, await openPictureModel(files), options);
     try {
-      await base.loadComponent('unet', options);
+      await base.loadComponent('denoiser', options);
       return base;
     } catch (error) {
       base.destroy();
@@ -84,89 +64,84 @@ export class LookBase extends ComponentBase<LookPart> implements AdaptableBase {
     }
   }
 
-  get unetConfig(): UnetConfig {
-    return this.folder.unet;
+  get denoiser(): Denoiser {
+    return this.model.denoiser;
   }
 
-  get latentFactor(): number {
-    return this.folder.latentFactor;
+  get process(): Process {
+    return this.model.process;
+  }
+
+  get conditioner(): Conditioner {
+    return this.model.conditioner;
+  }
+
+  get autoencoder(): PictureAutoencoder {
+    return this.model.autoencoder;
+  }
+
+  /** What names in kohya's files depend on beside the family. */
+  get kohyaOptions(): KohyaOptions {
+    return this.model.adapterNames;
   }
 
   /** Sides of pictures must be multiples of this. */
   get smallestSide(): number {
-    return this.latentFactor * unetSizeMultiple(this.unetConfig);
+    return this.autoencoder.sampleFactor * this.denoiser.sizeMultiple;
   }
 
-  /** Tokens of a prompt with start, end and padding. */
-  get contextLength(): number {
-    return this.folder.textEncoders[0]!.config.maxPositions;
-  }
-
-  /** SDXL is told sizes and a summary of the text. */
-  get hasAddedConditions(): boolean {
-    return this.unetConfig.added !== null;
-  }
-
-  get family(): LookFamily {
-    return this.folder.family;
+  /** The shape of examples of a picture's size in pixels, with prompts of the usual length. */
+  shapeOf(pixels: Size): ExampleShape {
+    return { sample: this.autoencoder.sampleShape(pixels), lengths: this.conditioner.lengths };
   }
 
   get info(): LookInfo {
-    const { folder, schedule } = this;
+    const { model, denoiser } = this;
     return {
       task: 'look',
-      family: folder.family,
-      parameters: folder.parameters(),
-      resolution: folder.resolution,
-      latentFactor: folder.latentFactor,
-      predictionType: schedule.predictionType,
-      precision: folder.dtypeOf('unet.conv_in.weight', this.precision),
-      promptTokens: this.contextLength,
-      targetModules: [...new Set(unetModules(this.unetConfig).map(({ name }) => lastParts(name)))],
+      family: model.family,
+      parameters: model.weights.parameters(),
+      resolution: model.resolution,
+      latentFactor: this.autoencoder.sampleFactor,
+      predictionType: this.process.predictionType,
+      precision: model.weights.dtypeOf(denoiser.probe, this.precision),
+      promptTokens: this.conditioner.promptTokens,
+      targetModules: denoiser.targetModules,
     };
   }
 
-  graphOptions(adapter?: LookGraphOptions['adapter']): LookGraphOptions {
+  graphOptions(adapter?: AdapterHook): DenoiserGraphOptions & ConditionerGraphOptions & AutoencoderGraphOptions {
+    const { denoiser, conditioner, autoencoder } = this;
     return {
-      unet: this.unetConfig,
-      text: this.folder.textEncoders,
-      dtypeOf: (name) => this.folder.dtypeOf(name, this.precision),
+      denoiser,
+      conditioner,
+      autoencoder,
+      dtypeOf: (name) => this.model.weights.dtypeOf(name, this.precision),
       adapter,
       maxBinding: this.device.bindingLimit,
     };
   }
 
-  protected override weightsGraph(part: LookPart): Graph {
+  protected override weightsGraph(component: PictureComponent): Graph {
     const options = this.graphOptions();
-    if (part === 'unet') {
-      const side = unetSizeMultiple(this.unetConfig);
-      return unetGraph(options, { images: 1, height: side, width: side, contextLength: 1 });
-    }
-    if (part === 'text') return textGraph(options, { images: 1, length: 2 });
-    return vaeWeights({ ...options, vae: this.folder.vae }, this.latentFactor);
+    const shape = { rows: 1, ...this.denoiser.smallest };
+    if (component === 'denoiser') return predictionGraph(options, shape);
+    return component === 'vae' ? autoencoderWeights(options) : conditionsGraph(options, shape);
   }
 
-  /** Both text encoders lie in one store. */
-  protected override componentOf(key: string): LookPart {
-    return key.startsWith('text_encoder') ? 'text' : key.startsWith('vae.') ? 'vae' : 'unet';
-  }
-
-  /** A tokenizer for each text encoder. */
-  tokenizers(): Promise<ClipTokenizer[]> {
-    this.#tokenizers ??= this.folder.tokenizers();
-    return this.#tokenizers;
+  /** All text encoders lie in one store. */
+  protected override componentOf(key: string): PictureComponent {
+    if (!isBeside(this.denoiser, key)) return 'denoiser';
+    return key.startsWith(`${this.autoencoder.component}.`) ? 'vae' : 'text_encoder';
   }
 
   /** The modules that LoRA may be asked to adapt, under their names with the component in front. */
   get modules(): AdaptableModule[] {
-    return [
-      ...this.folder.textEncoders.flatMap(({ name, config }) => clipTextModules(config, name)),
-      ...unetModules(this.unetConfig),
-    ];
+    return [...this.conditioner.modules, ...this.denoiser.modules];
   }
 
   /**
-   * The modules that a configuration asks to adapt: of the UNet, and of the text encoders where they are trained. Names are
+   * The modules that a configuration asks to adapt: of the denoiser, and of the text encoders where they are trained. Names are
    * matched without the component, as diffusers gives each component a configuration of its own. A configuration that names
    * none of a text encoder's layers adapts its usual ones.
    */
@@ -176,35 +151,32 @@ export class LookBase extends ComponentBase<LookPart> implements AdaptableBase {
         config,
         modules.map((module) => ({ ...module, name: withoutComponent(module.name) })),
       ).map((target) => ({ ...target, name: `${component}.${target.name}` }));
-    const unet = of('unet', unetModules(this.unetConfig), lora);
-    if (!train_text_encoder) return unet;
-    const text = this.folder.textEncoders.flatMap(({ name, config }) => {
-      const modules = clipTextModules(config, name);
+    const { denoiser, conditioner } = this;
+    const own = of(denoiser.component, denoiser.modules, lora);
+    if (!train_text_encoder) return own;
+    const text = conditioner.components.flatMap((component) => {
+      const modules = conditioner.modules.filter(({ name }) => name.startsWith(`${component}.`));
       const names = (list: string | string[]): boolean =>
         Array.isArray(list) && modules.some((module) => list.some((item) => module.name.endsWith(`.${item}`)));
-      const chosen = names(lora.target_modules) ? lora : { ...lora, target_modules: [...TEXT_TARGETS] };
-      return of(name, modules, chosen);
+      const chosen = names(lora.target_modules) ? lora : { ...lora, target_modules: [...conditioner.usualTargets] };
+      return of(component, modules, chosen);
     });
-    return [...text, ...unet];
+    return [...text, ...own];
   }
 
-  /** Whether any of these modules is a text encoder's. */
-  static trainsText(targets: readonly { name: string }[]): boolean {
-    return targets.some(({ name }) => name.startsWith('text_encoder'));
+  /** The text encoders, where any of these modules is theirs. */
+  conditionerOf(modules: readonly string[]): Conditioner | undefined {
+    return modules.some((name) => isBeside(this.denoiser, name)) ? this.conditioner : undefined;
   }
 
   layout(targets: readonly LoraTarget[], lora: LoraConfig, training: boolean): LoraLayout {
     const layout = new LoraLayout(targets, lora, training);
-    const side = unetSizeMultiple(this.unetConfig);
-    lossGraph(
-      this.graphOptions(layout),
-      { images: 1, height: side, width: side, contextLength: 2 },
-      LookBase.trainsText(targets),
-    );
+    const conditioner = this.conditionerOf(targets.map(({ name }) => name));
+    lossGraph(this.graphOptions(layout), { rows: 1, ...this.denoiser.smallest }, { conditioner });
     return layout;
   }
 
   get name(): string {
-    return this.#files.name;
+    return this.model.weights.name;
   }
 }

@@ -1,7 +1,8 @@
 import type { LoraConfig } from '../../adapters/lora-config.ts';
-import type { LookFamily } from '../../adapters/kohya-names.ts';
+import type { LookFamily } from '../../adapters/look-families.ts';
 import { UserError } from '../../common/errors.ts';
 import { quoteValue } from '../../common/json.ts';
+import type { Prediction } from '../../models/schedulers/process.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { oneLine, slug } from '../bundle-words.ts';
 import { datasetToml, promptFile, readme, skyYaml, trainScript } from './bundle-text.ts';
@@ -25,7 +26,7 @@ export interface BundleBase {
   name: string;
   /** Its repository on the model hub, where it is known; null: whoever runs the bundle has to say. */
   repository: string | null;
-  predictionType: 'epsilon' | 'v_prediction';
+  predictionType: Prediction;
   /** Pixels a side that it was trained for. */
   resolution: number;
   /** Its scheduler's rescale_betas_zero_snr. */

@@ -2,20 +2,17 @@ import { UserError } from '../../common/errors.ts';
 import { Program } from '../../engine/program.ts';
 import { IDLE_STEP } from '../../engine/wgsl.ts';
 import { concatFloats } from '../../common/floats.ts';
-import { fromRows } from '../../models/layers/feature-rows.ts';
+import type { Conditions, DenoiserShape } from '../../models/diffusion/denoiser.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import type { TensorData } from '../../models/files/safetensors.ts';
-import { createSampler } from '../../models/schedulers/sampler.ts';
-import { unetInputs } from '../../models/stable-diffusion/unet-2d-condition.ts';
+import type { EncodedPrompt } from '../denoising/batch.ts';
+import { lengthsOf } from '../denoising/batch.ts';
+import { denoise, denoiserShape } from '../denoising/denoise.ts';
 import { TensorFile } from '../tensor-file.ts';
-import { denoise } from './denoise.ts';
-import { unetPlan } from './image-pipeline.ts';
+import { denoiserPlan } from './image-pipeline.ts';
 import { LookCodec } from './encoders.ts';
 import type { LookModel } from './model.ts';
-import type { TextState } from './text.ts';
-
-const COMPONENTS = ['text_encoder', 'unet', 'vae_encoder', 'vae_decoder', 'sampler'] as const;
-type Component = (typeof COMPONENTS)[number];
+import { readConditions, readTokens, rowOf } from './prepared.ts';
 
 type Runner = (model: LookModel, file: TensorFile, options: Record<string, unknown>) => Promise<TensorData[]>;
 
@@ -26,57 +23,55 @@ const f32 = (name: string, shape: readonly number[], data: Float32Array): Tensor
   data,
 });
 
-const row = (values: Float32Array, i: number, length: number): Float32Array<ArrayBuffer> =>
-  Float32Array.from(values.subarray(i * length, (i + 1) * length));
-
 async function textEncoder(model: LookModel, file: TensorFile): Promise<TensorData[]> {
   const { base } = model;
-  await base.load('text');
+  await base.load('text_encoder');
   const codec = new LookCodec(base);
   try {
-    const names = base.folder.textEncoders.length > 1 ? ['input_ids', 'input_ids_2'] : ['input_ids'];
-    const given = await Promise.all(names.map((name) => file.integers(name, [undefined, undefined])));
-    const [rows, length] = given[0]!.shape as [number, number];
-    const texts: TextState[] = [];
-    for (let i = 0; i < rows; i++) {
-      const ids = given.map(({ values }) => Uint32Array.from(values.subarray(i * length, (i + 1) * length)));
-      texts.push(await codec.encodeIds(ids, model.adapter));
-    }
-    const states = concatFloats(texts.map((text) => text.states));
-    const shape = [rows, length, states.length / (rows * length)];
-    if (!texts[0]?.pooled) return [f32('last_hidden_state', shape, states)];
-    const pooled = concatFloats(texts.map((text) => text.pooled!));
-    return [f32('encoder_hidden_states', shape, states), f32('text_embeds', [rows, pooled.length / rows], pooled)];
+    const prompts: EncodedPrompt[] = [];
+    for (const tokens of await readTokens(base, file)) prompts.push(await codec.encodeTokens(tokens, model.adapter));
+    const { conditions, outputNames } = base.conditioner;
+    return conditions.map((name) => {
+      const { width, isSequence } = base.denoiser.conditions[name]!;
+      const values = concatFloats(prompts.map((prompt) => prompt.conditions[name]!));
+      const rows = prompts.length;
+      const shape = isSequence ? [rows, values.length / (rows * width), width] : [rows, width];
+      return f32(outputNames[name] ?? name, shape, values);
+    });
   } finally {
     codec.release();
   }
 }
 
-async function unet(model: LookModel, file: TensorFile): Promise<TensorData[]> {
-  const { base } = model;
-  const config = base.unetConfig;
-  const sample = await file.floats('sample', [undefined, config.inChannels, undefined, undefined]);
-  const [images, , height, width] = sample.shape as [number, number, number, number];
-  const timesteps = await file.numbers('timesteps', [images]);
-  const text = await file.floats('encoder_hidden_states', [images, undefined, config.contextDim]);
-  const added = config.added && {
-    textEmbeds: (await file.floats('text_embeds', [images, config.added.textDim])).values,
-    timeIds: await file.numbers('time_ids', [images, 6]),
-  };
-  const shape = { images, height, width, contextLength: text.shape[1]! };
-  const buffers = model.adapter.buffers;
-  const program = await Program.build(base.device, unetPlan(base, model.adapter, shape), {
-    weights: base,
-    ...(buffers && { adapter: buffers }),
-  });
+/** The denoiser's program for as long as `use` takes, with the adapter where there is one. */
+async function withDenoiser<R>(
+  { base, adapter }: LookModel,
+  shape: DenoiserShape,
+  use: (program: Program) => Promise<R>,
+): Promise<R> {
+  const { buffers } = adapter;
+  const resources = { weights: base, ...(buffers && { adapter: buffers }) };
+  const program = await Program.build(base.device, denoiserPlan(base, adapter, shape), resources);
   try {
-    const values = { sample: sample.values, timesteps, encoderHiddenStates: text.values, ...added };
-    const { prediction } = await program.run(unetInputs(config, shape, values), IDLE_STEP);
-    const out = fromRows(prediction!, config.outChannels, height * width);
-    return [f32('sample', [images, config.outChannels, height, width], out)];
+    return await use(program);
   } finally {
     program.destroy();
   }
+}
+
+async function denoiserAlone(model: LookModel, file: TensorFile): Promise<TensorData[]> {
+  const { denoiser } = model.base;
+  const given = await file.floats('sample', [undefined, denoiser.channels, undefined, undefined]);
+  const [rows, ...sample] = given.shape as [number, ...number[]];
+  const timesteps = await file.numbers('timesteps', [rows]);
+  const names = Object.keys(denoiser.conditions);
+  const conditions = await readConditions(file, rows, denoiser.conditions, { names });
+  const shape = { rows, sample, lengths: lengthsOf(denoiser, conditions[0]!) };
+  return withDenoiser(model, shape, async (program) => {
+    const inputs = denoiser.inputs(shape, { sample: given.values, timesteps, conditions });
+    const { prediction } = await program.run(inputs, IDLE_STEP);
+    return [f32('sample', given.shape, denoiser.fromRows(prediction!, sample))];
+  });
 }
 
 async function vaeEncoder(model: LookModel, file: TensorFile): Promise<TensorData[]> {
@@ -88,10 +83,10 @@ async function vaeEncoder(model: LookModel, file: TensorFile): Promise<TensorDat
     const [images, , height, width] = shape as [number, number, number, number];
     const made = [];
     for (let i = 0; i < images; i++) {
-      made.push(await codec.encode(row(values, i, 3 * height * width), { height, width }));
+      made.push(await codec.encode(rowOf(values, i, 3 * height * width), { height, width }));
     }
     const { size } = made[0]!;
-    const latent = [images, base.folder.vae.latentChannels, size.height, size.width];
+    const latent = [images, base.autoencoder.latentChannels, size.height, size.width];
     return [
       f32('mean', latent, concatFloats(made.map(({ mean }) => mean))),
       f32('logvar', latent, concatFloats(made.map(({ logvar }) => logvar))),
@@ -106,14 +101,13 @@ async function vaeDecoder(model: LookModel, file: TensorFile): Promise<TensorDat
   await base.load('vae');
   const codec = new LookCodec(base);
   try {
-    const { latentChannels, outChannels } = base.folder.vae;
+    const { latentChannels, outChannels, factor } = base.autoencoder;
     const { values, shape } = await file.floats('latents', [undefined, latentChannels, undefined, undefined]);
     const [images, , height, width] = shape as [number, number, number, number];
     const pictures = [];
     for (let i = 0; i < images; i++) {
-      pictures.push(await codec.decode(row(values, i, latentChannels * height * width), { height, width }));
+      pictures.push(await codec.decode(rowOf(values, i, latentChannels * height * width), { height, width }));
     }
-    const { latentFactor: factor } = base;
     return [f32('sample', [images, outChannels, height * factor, width * factor], concatFloats(pictures))];
   } finally {
     codec.release();
@@ -127,68 +121,46 @@ function numberOption(options: Record<string, unknown>, name: string, fallback: 
 }
 
 async function sampler(model: LookModel, file: TensorFile, options: Record<string, unknown>): Promise<TensorData[]> {
-  const { base } = model;
-  const config = base.unetConfig;
-  const { values, shape } = await file.floats('latents', [undefined, config.inChannels, undefined, undefined]);
-  const [images, channels, height, width] = shape as [number, number, number, number];
+  const { denoiser, conditioner, process, guidance } = model.base.model;
+  const { values, shape } = await file.floats('latents', [undefined, denoiser.channels, undefined, undefined]);
+  const [rows, ...sample] = shape as [number, ...number[]];
   const steps = numberOption(options, 'num_inference_steps', 50);
   const scale = numberOption(options, 'guidance_scale', 7.5);
   const karras = options['use_karras_sigmas'];
-  const name = String(options['scheduler'] ?? 'DDIMScheduler');
-  const texts = async (prefix: string): Promise<TextState[]> => {
-    const states = await file.floats(`${prefix}encoder_hidden_states`, [images, undefined, config.contextDim]);
-    const length = states.shape[1]!;
-    const pooled = config.added ? await file.floats(`${prefix}text_embeds`, [images, config.added.textDim]) : undefined;
-    return Array.from({ length: images }, (_, i) => ({
-      states: row(states.values, i, length * config.contextDim),
-      contextLength: length,
-      ids: [],
-      ...(pooled && { pooled: row(pooled.values, i, pooled.shape[1]!) }),
-    }));
-  };
-  const positive = await texts('');
-  const isGuided = scale > 1 && file.has('negative_encoder_hidden_states');
-  const negative = isGuided ? await texts('negative_') : undefined;
-  const timeIds = config.added ? await file.numbers('time_ids', [images, 6]) : undefined;
-  const { contextLength } = positive[0]!;
-  const buffers = model.adapter.buffers;
-  const unetShape = { images: isGuided ? 2 : 1, height, width, contextLength };
-  const program = await Program.build(base.device, unetPlan(base, model.adapter, unetShape), {
-    weights: base,
-    ...(buffers && { adapter: buffers }),
-  });
-  try {
+  const name = String(options['scheduler'] ?? process.samplers[0]);
+  const names = Object.keys(denoiser.conditions);
+  const positive = await readConditions(file, rows, denoiser.conditions, { names });
+  let negative: Conditions[] | undefined;
+  if (guidance.isGuided(scale) && file.has(`negative_${conditioner.conditions[0]!}`)) {
+    const words = { names: conditioner.conditions, prefix: 'negative_' };
+    negative = await readConditions(file, rows, denoiser.conditions, words);
+  }
+  const one = { sample, lengths: lengthsOf(denoiser, positive[0]!) };
+  return withDenoiser(model, denoiserShape(one, negative !== undefined), async (program) => {
     const drawn: Float32Array[] = [];
-    for (let i = 0; i < images; i++) {
-      const made = createSampler(name, base.folder.schedulerConfig, steps, {
+    for (let i = 0; i < rows; i++) {
+      const made = process.sampler({
+        name,
+        steps,
         ...(typeof karras === 'boolean' && { karras }),
+        positions: denoiser.positions(sample),
       });
       drawn.push(
-        await denoise(program, config, made, {
-          latents: row(values, i, channels * height * width),
-          size: { height, width },
-          guidance: {
-            positive: positive[i]!,
-            negative: negative?.[i],
-            scale,
-            timeIds: timeIds?.slice(6 * i, 6 * (i + 1)),
+        await denoise(program, denoiser, made, {
+          latents: rowOf(values, i, values.length / rows),
+          shape: one,
+          positive: positive[i]!,
+          // What is no words' is told of both alike.
+          guidance: negative && {
+            negative: { ...positive[i]!, ...negative[i]! },
+            guide: guidance.guide(scale, sample),
           },
         }),
       );
     }
     return [f32('latents', shape, concatFloats(drawn))];
-  } finally {
-    program.destroy();
-  }
+  });
 }
-
-const RUNNERS: Readonly<Record<Component, Runner>> = {
-  text_encoder: textEncoder,
-  unet,
-  vae_encoder: vaeEncoder,
-  vae_decoder: vaeDecoder,
-  sampler,
-};
 
 /** Runs a part of the model by itself on tensors from a file, for comparison with the reference libraries. */
 export async function runComponent(
@@ -198,7 +170,14 @@ export async function runComponent(
   file: string,
   options: Record<string, unknown> = {},
 ): Promise<TensorData[]> {
-  const known = COMPONENTS.find((name) => name === component);
-  if (!known) throw new UserError(`A look has no component “${component}”. It has: ${COMPONENTS.join(', ')}.`);
-  return RUNNERS[known](model, await TensorFile.open(folder, file), options);
+  const runners = new Map<string, Runner>([
+    ['text_encoder', textEncoder],
+    [model.base.denoiser.component, denoiserAlone],
+    ['vae_encoder', vaeEncoder],
+    ['vae_decoder', vaeDecoder],
+    ['sampler', sampler],
+  ]);
+  const run = runners.get(component);
+  if (!run) throw new UserError(`A look has no component “${component}”. It has: ${[...runners.keys()].join(', ')}.`);
+  return run(model, await TensorFile.open(folder, file), options);
 }

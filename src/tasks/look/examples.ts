@@ -4,27 +4,30 @@ import { maskFromPixels, maskToLatents } from '../../datasets/look/masks.ts';
 import { toTensor } from '../../datasets/look/to-tensor.ts';
 import type { PictureRow } from '../../datasets/look/types.ts';
 import { splitHeldOut } from '../../common/order.ts';
+import { concatFloats } from '../../common/floats.ts';
 import { UserError } from '../../common/errors.ts';
 import type { Recipe } from '../../training/recipe.ts';
-import type { LookExample, LookExamples, Moments } from './run-data.ts';
-import type { TextState } from './text.ts';
+import type { LatentDistribution } from '../../models/diffusion/denoiser.ts';
+import type { EncodedPrompt } from '../denoising/batch.ts';
+import type { Example, Examples } from '../denoising/run-data.ts';
+import type { LookCodec } from './encoders.ts';
 import type { LookCache, PictureSource, LookPrepareEvent } from './types.ts';
 
 /** Orders of a caption's parts that are kept; enough that none is learnt by heart. */
 const CAPTION_ORDERS = 8;
 
-/** What pictures and words are turned into, by the base's own encoders (LookCodec). */
-export interface LookEncoders {
-  /** Pixels of one latent, a side. */
-  readonly factor: number;
-  /** @param tensor [3, height, width] in -1..1; sizes in pixels */
-  encodePicture(tensor: Float32Array, height: number, width: number): Promise<Moments>;
-  encodeText(prompt: string): Promise<TextState>;
-  /** Token ids for each text encoder. */
-  tokenIds(prompt: string): Promise<Uint32Array<ArrayBuffer>[]>;
-  /** SDXL's second input; undefined for other bases. */
-  timeIds(row: PictureRow, bucket: readonly [number, number]): readonly number[] | undefined;
-}
+/** What pictures and words are turned into, by the base's own encoders. */
+export type LookEncoders = Pick<
+  LookCodec,
+  | 'sampleFactor'
+  | 'sampleShape'
+  | 'lengths'
+  | 'conditionNames'
+  | 'encodePicture'
+  | 'encodeText'
+  | 'tokenize'
+  | 'geometryConditions'
+>;
 
 /** A picture's row with the bucket that this base and resolution give it. */
 export type SizedPicture = Omit<PictureSource, 'row'> & { row: PictureRow };
@@ -57,51 +60,42 @@ function latentKey({ id, crop, bucket }: PictureRow, flip: boolean): string {
   return `latents 1 ${id} ${[crop.x, crop.y, crop.width, crop.height, ...bucket].join()} ${flip ? 'flipped' : ''}`;
 }
 
-const interleaved = ({ mean, deviation }: Moments): Float32Array<ArrayBuffer> => {
-  const values = new Float32Array(2 * mean.length);
-  values.set(mean);
-  values.set(deviation, mean.length);
-  return values;
-};
-
-async function momentsOf(
+/** A picture's latents, from the cache where they were computed before: the means, and the deviations where there are any. */
+async function latentsOf(
   picture: SizedPicture,
   flip: boolean,
   encoders: LookEncoders,
   cache: LookCache | undefined,
-): Promise<Moments> {
+): Promise<LatentDistribution> {
   const { row } = picture;
-  const key = latentKey(row, flip);
-  const known = await cache?.read(key);
-  if (known) return { mean: known.slice(0, known.length / 2), deviation: known.slice(known.length / 2) };
   const [width, height] = row.bucket;
-  const moments = await encoders.encodePicture(toTensor(await picture.pixels(), row, flip), height, width);
-  await cache?.write(key, interleaved(moments));
-  return moments;
+  const key = latentKey(row, flip);
+  const count = encoders.sampleShape({ height, width }).reduce((product, side) => product * side, 1);
+  const known = await cache?.read(key);
+  if (known?.length === count) return { mean: known };
+  if (known?.length === 2 * count) return { mean: known.slice(0, count), deviation: known.slice(count) };
+  const pixels = toTensor(await picture.pixels(), row, flip);
+  const latents = await encoders.encodePicture(pixels, { height, width });
+  const { mean, deviation } = latents;
+  await cache?.write(key, concatFloats(deviation ? [mean, deviation] : [mean]));
+  return latents;
 }
 
-/** A caption's state, from the cache where it was computed before: lengths first, then the states and the summary. */
-async function textOf(caption: string, encoders: LookEncoders, cache: LookCache | undefined): Promise<TextState> {
-  const key = `text 1 ${caption}`;
+/** What a caption tells, from the cache where it was computed before: the lengths of all conditions first, then their numbers. */
+async function promptOf(caption: string, encoders: LookEncoders, cache: LookCache | undefined): Promise<EncodedPrompt> {
+  const key = `text 2 ${caption}`;
+  const names = encoders.conditionNames;
   const known = await cache?.read(key);
-  if (known && known.length > 2) {
-    const [contextLength, pooledLength] = known as unknown as [number, number];
-    const end = known.length - pooledLength;
-    return {
-      states: known.slice(2, end),
-      contextLength,
-      ids: await encoders.tokenIds(caption),
-      ...(pooledLength > 0 && { pooled: known.slice(end) }),
-    };
+  const lengths = Array.from(known?.subarray(0, names.length) ?? []);
+  if (known && known.length === lengths.reduce((sum, length) => sum + length, names.length)) {
+    let at = names.length;
+    const conditions = names.map((name, i) => [name, known.slice(at, (at += lengths[i]!))] as const);
+    return { conditions: Object.fromEntries(conditions), tokens: await encoders.tokenize(caption) };
   }
-  const text = await encoders.encodeText(caption);
-  const { states, contextLength, pooled } = text;
-  const kept = new Float32Array(2 + states.length + (pooled?.length ?? 0));
-  kept.set([contextLength, pooled?.length ?? 0]);
-  kept.set(states, 2);
-  if (pooled) kept.set(pooled, 2 + states.length);
-  await cache?.write(key, kept);
-  return text;
+  const prompt = await encoders.encodeText(caption);
+  const parts = names.map((name) => prompt.conditions[name]!);
+  await cache?.write(key, concatFloats([Float32Array.from(parts, ({ length }) => length), ...parts]));
+  return prompt;
 }
 
 /**
@@ -114,38 +108,36 @@ export async function* makeLookExamples(
   recipe: Recipe,
   encoders: LookEncoders,
   { cache, signal }: { cache?: LookCache | undefined; signal?: AbortSignal | undefined } = {},
-): AsyncGenerator<LookPrepareEvent, LookExamples> {
+): AsyncGenerator<LookPrepareEvent, Examples> {
   if (pictures.length === 0) throw new UserError('There is nothing to learn from yet. Add pictures under Data.');
   const all = [...pictures, ...priors];
   const captions = [...new Set(all.flatMap(({ row }) => captionOrders(row.caption, recipe))), ''];
-  const texts = new Map<string, TextState>();
+  const prompts = new Map<string, EncodedPrompt>();
   for (const [i, caption] of captions.entries()) {
     signal?.throwIfAborted();
     yield { type: 'prepare', what: 'captions', done: i, total: captions.length };
-    texts.set(caption, await textOf(caption, encoders, cache));
+    prompts.set(caption, await promptOf(caption, encoders, cache));
   }
-  const examples: LookExample[] = [];
+  const examples: Example[] = [];
   for (const [i, picture] of all.entries()) {
     signal?.throwIfAborted();
     yield { type: 'prepare', what: 'latents', done: i, total: all.length };
     const { row } = picture;
     const [width, height] = row.bucket;
-    const { factor } = encoders;
-    const size = { height: height / factor, width: width / factor };
     const isPrior = i >= pictures.length;
     const mask = recipe.masked_loss && row.masked ? await picture.mask() : null;
     const views = [];
     for (const flip of recipe.random_flip ? [false, true] : [false]) {
       views.push({
-        moments: await momentsOf(picture, flip, encoders, cache),
-        ...(mask && { mask: maskToLatents(maskFromPixels(mask), row, factor, flip) }),
+        latents: await latentsOf(picture, flip, encoders, cache),
+        ...(mask && { mask: maskToLatents(maskFromPixels(mask), row, encoders.sampleFactor, flip) }),
       });
     }
     examples.push({
-      size,
+      shape: { sample: encoders.sampleShape({ height, width }), lengths: encoders.lengths },
       views,
-      texts: captionOrders(row.caption, recipe).map((caption) => texts.get(caption)!),
-      timeIds: encoders.timeIds(row, row.bucket),
+      prompts: captionOrders(row.caption, recipe).map((caption) => prompts.get(caption)!),
+      conditions: encoders.geometryConditions(row, { height, width }),
       weight: isPrior ? recipe.prior_loss_weight : 1,
       repeats: isPrior ? 1 : row.repeats,
     });
@@ -158,6 +150,6 @@ export async function* makeLookExamples(
     training: train.map((i) => own[i]!),
     heldOut: heldOut.map((i) => own[i]!),
     priors: examples.slice(pictures.length),
-    empty: texts.get('')!,
+    empty: prompts.get('')!,
   };
 }

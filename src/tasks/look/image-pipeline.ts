@@ -3,31 +3,29 @@ import type { Pixels } from '../../datasets/look/types.ts';
 import { UserError } from '../../common/errors.ts';
 import { Program } from '../../engine/program.ts';
 import type { ProgramPlan } from '../../engine/program.ts';
-import type { UnetShape } from '../../models/stable-diffusion/unet-2d-condition.ts';
+import type { DenoiserShape, ExampleShape } from '../../models/diffusion/denoiser.ts';
 import type { SharedArenas } from '../../engine/shared-arenas.ts';
-import { createSampler } from '../../models/schedulers/sampler.ts';
+import type { Sampler } from '../../models/schedulers/sampler.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import type { AdapterSlot } from '../adapter-slot.ts';
 import type { LookBase } from './base.ts';
-import type { LatentSize } from './batch.ts';
-import { denoise, seededLatents } from './denoise.ts';
+import type { DenoiseRequest } from '../denoising/denoise.ts';
+import { denoise, denoiserShape, seededLatents } from '../denoising/denoise.ts';
+import { predictionGraph } from '../denoising/graphs.ts';
 import { LookCodec } from './encoders.ts';
-import { unetGraph } from './graphs.ts';
 import type { DrawEvent, DrawRequest, SchedulerName } from './types.ts';
 
 export type Picture = Pixels;
 
 export type CompleteRequest = Required<Omit<DrawRequest, 'signal' | 'latents'>>;
 
-const DEFAULT_SCHEDULER: SchedulerName = 'DPMSolverMultistepScheduler';
-
 /** A request with everything that it leaves open decided. Throws UserError where sizes or numbers cannot be drawn. */
 export function withDefaults(base: LookBase, request: Omit<DrawRequest, 'signal' | 'latents'>): CompleteRequest {
-  const { resolution } = base.info;
+  const { resolution } = base.model;
   const whole: CompleteRequest = {
     prompt: request.prompt,
     negative_prompt: request.negative_prompt ?? '',
-    scheduler: request.scheduler ?? DEFAULT_SCHEDULER,
+    scheduler: request.scheduler ?? (base.process.usualSampler as SchedulerName),
     use_karras_sigmas: request.use_karras_sigmas ?? false,
     num_inference_steps: request.num_inference_steps,
     guidance_scale: request.guidance_scale,
@@ -37,7 +35,7 @@ export function withDefaults(base: LookBase, request: Omit<DrawRequest, 'signal'
     seed: request.seed ?? 0,
     strength: request.strength ?? 1,
   };
-  const side = base.latentFactor;
+  const side = base.autoencoder.sampleFactor;
   for (const name of ['width', 'height'] as const) {
     if (!Number.isInteger(whole[name] / side) || whole[name] < side || whole[name] > 4096)
       throw new UserError(`The ${name} must be a multiple of ${side} from ${side} to 4096 pixels, not ${whole[name]}.`);
@@ -49,9 +47,9 @@ export function withDefaults(base: LookBase, request: Omit<DrawRequest, 'signal'
   return whole;
 }
 
-/** What the UNet's part of drawing takes. */
-export function unetPlan(base: LookBase, adapter: Pick<AdapterSlot, 'hook'>, shape: UnetShape): ProgramPlan {
-  return base.planOf(unetGraph(base.graphOptions(adapter.hook), shape));
+/** What the denoiser's part of drawing takes. */
+export function denoiserPlan(base: LookBase, adapter: Pick<AdapterSlot, 'hook'>, shape: DenoiserShape): ProgramPlan {
+  return base.planOf(predictionGraph(base.graphOptions(adapter.hook), shape));
 }
 
 /**
@@ -72,8 +70,8 @@ export class ImagePipeline {
     this.#codec = new LookCodec(base, arenas);
   }
 
-  /** The UNet's program, kept for the next picture of the same size: a card holds one of a large base, not three. */
-  async #unet(shape: UnetShape): Promise<Program> {
+  /** The denoiser's program, kept for the next picture of the same size: a card holds one of a large base, not three. */
+  async #denoiser(shape: DenoiserShape): Promise<Program> {
     const key = JSON.stringify(shape);
     if (this.#program?.key !== key) {
       this.#program?.program.destroy();
@@ -81,7 +79,7 @@ export class ImagePipeline {
       await this.#arenas?.allocate(this.#base.device);
       const { buffers } = this.#adapter;
       const resources = { weights: this.#base, ...(buffers && { adapter: buffers }) };
-      const plan = unetPlan(this.#base, this.#adapter, shape);
+      const plan = denoiserPlan(this.#base, this.#adapter, shape);
       const program = await Program.build(this.#base.device, plan, resources, this.#arenas);
       this.#program = { key, program };
     }
@@ -92,26 +90,32 @@ export class ImagePipeline {
   async *draw(request: DrawRequest): AsyncGenerator<DrawEvent> {
     const whole = withDefaults(this.#base, request);
     const base = this.#base;
+    const { denoiser, guidance, geometryConditions } = base.model;
+    const target = { height: whole.height, width: whole.width };
+    const shape = base.shapeOf(target);
     const sampler = () =>
-      createSampler(whole.scheduler, base.folder.schedulerConfig, whole.num_inference_steps, {
+      base.process.sampler({
+        name: whole.scheduler,
+        steps: whole.num_inference_steps,
         karras: whole.use_karras_sigmas || undefined,
+        positions: denoiser.positions(shape.sample),
       });
     // Checked before anything is computed.
     sampler();
-    const size = { height: whole.height / base.latentFactor, width: whole.width / base.latentFactor };
-    const count = base.unetConfig.inChannels * size.height * size.width;
+    const count = shape.sample.reduce((product, side) => product * side, 1);
     const given = request.latents;
     if (given && given.length !== count && given.length !== count * whole.num_images) {
       throw new UserError(
         `The latents to start from hold ${given.length} numbers; ${count} are needed for a picture of ${whole.width} × ${whole.height}.`,
       );
     }
-    await base.load('unet', 'vae', 'text');
-    const isGuided = whole.guidance_scale > 1;
+    await base.load('denoiser', 'vae', 'text_encoder');
+    const isGuided = guidance.isGuided(whole.guidance_scale);
     const positive = await this.#codec.encodeText(whole.prompt, this.#adapter, whole.strength);
     const negative = isGuided
       ? await this.#codec.negativeText(whole.negative_prompt, this.#adapter, whole.strength)
       : undefined;
+    const geometry = geometryConditions({ original: target, crop: { top: 0, left: 0 }, target });
     const total = whole.num_inference_steps * whole.num_images;
     for (let image = 0; image < whole.num_images; image++) {
       const seed = whole.seed + image;
@@ -120,13 +124,16 @@ export class ImagePipeline {
         : seededLatents(seed, count);
       const waiting: DrawEvent[] = [];
       let wake: (() => void) | undefined;
-      const drawing = this.#latents(start, size, sampler(), {
-        guidance: {
-          positive,
-          negative,
-          scale: whole.guidance_scale,
-          timeIds: base.hasAddedConditions ? [whole.height, whole.width, 0, 0, whole.height, whole.width] : undefined,
+      const denoising: DenoiseRequest = {
+        latents: start,
+        shape,
+        positive: { ...positive.conditions, ...geometry },
+        guidance: negative && {
+          negative: { ...negative.conditions, ...geometry },
+          guide: guidance.guide(whole.guidance_scale, shape.sample),
         },
+      };
+      const drawing = this.#latents(denoising, sampler(), {
         strength: whole.strength,
         seed,
         signal: request.signal,
@@ -145,33 +152,23 @@ export class ImagePipeline {
         while (waiting.length > 0) yield waiting.shift()!;
         if (!latents) await Promise.race([finished, new Promise<void>((resolve) => (wake = resolve))]);
       }
-      yield { type: 'image', image, seed, pixels: await this.#decode(latents, size) };
+      yield { type: 'image', image, seed, pixels: await this.#decode(latents, shape) };
     }
   }
 
   async #latents(
-    latents: Float32Array,
-    size: LatentSize,
-    sampler: ReturnType<typeof createSampler>,
-    options: {
-      guidance: Parameters<typeof denoise>[3]['guidance'];
-      strength: number;
-      seed: number;
-      signal: AbortSignal | undefined;
-      onStep: (done: number) => void;
-    },
+    request: DenoiseRequest,
+    sampler: Sampler,
+    options: { strength: number; seed: number; signal: AbortSignal | undefined; onStep: (done: number) => void },
   ): Promise<Float32Array<ArrayBuffer>> {
-    const { guidance, ...rest } = options;
-    const images = guidance.negative ? 2 : 1;
-    const { contextLength } = guidance.positive;
-    const program = await this.#unet({ images, ...size, contextLength });
-    return denoise(program, this.#base.unetConfig, sampler, { latents, size, guidance }, rest);
+    const program = await this.#denoiser(denoiserShape(request.shape, request.guidance !== undefined));
+    return denoise(program, this.#base.denoiser, sampler, request, options);
   }
 
-  /** Latents [4, h, w] as the sampler leaves them to pixels. */
-  async #decode(latents: Float32Array, size: LatentSize): Promise<Pixels> {
-    const tensor = await this.#codec.decodePicture(latents, size);
-    return fromTensor(tensor, size.width * this.#base.latentFactor, size.height * this.#base.latentFactor);
+  /** A sample as the sampler leaves it to pixels. */
+  async #decode(latents: Float32Array, { sample }: ExampleShape): Promise<Pixels> {
+    const { height, width } = this.#base.autoencoder.pictureSize(sample);
+    return fromTensor(await this.#codec.decodePicture(latents, sample), width, height);
   }
 
   /** Each prompt drawn by the base and with the adapter, on the same seed. What the base draws is drawn once. */

@@ -2,8 +2,7 @@ import { DIFFUSERS_FILE, writeDiffusersLora } from '../../adapters/diffusers-lor
 import { writeKohyaLora } from '../../adapters/kohya-lora.ts';
 import { readLookAdapter } from '../../adapters/look-files.ts';
 import { UserError } from '../../common/errors.ts';
-import { NoiseSchedule } from '../../models/schedulers/noise-schedule.ts';
-import { DiffusionCheckpoint } from '../../models/stable-diffusion/checkpoint.ts';
+import { openPictureModel } from '../../models/diffusion/registry.ts';
 import { adapterOfState, decodeRunState } from '../../training/checkpoint.ts';
 import type { Kind } from '../kind.ts';
 import { LookModel } from './model.ts';
@@ -25,17 +24,17 @@ export const lookKind: Kind<LookModel> = {
       throw new UserError(
         'An adapter trained with DoRA has no file that the drawing programs read alike. Train it without.',
       );
-    const { family, unet, schedulerConfig, resolution } = await DiffusionCheckpoint.open(await base());
+    const { family, process, resolution, adapterNames } = await openPictureModel(await base());
     const facts = {
       name,
       base: { name: baseName },
-      predictionType: NoiseSchedule.fromConfig(schedulerConfig).predictionType,
+      predictionType: process.predictionType,
       resolution: state.recipe.resolution || resolution,
       triggerPhrase: triggerWord,
       ...(preview && { preview: { type: 'image/png' as const, bytes: preview } }),
     };
     return new Map([
-      ['kohya.safetensors', await writeKohyaLora(adapter, family, { layersPerBlock: unet.layersPerBlock[0]!, facts })],
+      ['kohya.safetensors', await writeKohyaLora(adapter, family, { ...adapterNames, facts })],
       [DIFFUSERS_FILE, writeDiffusersLora(adapter)],
     ]);
   },

@@ -22,12 +22,14 @@ import { ImagePipeline, withDefaults } from './image-pipeline.ts';
 import { LookCodec } from './encoders.ts';
 import { makeLookExamples, sizedPictures } from './examples.ts';
 import type { SizedPicture } from './examples.ts';
-import { encodingPlans, planLook, trainingParts } from './plan.ts';
-import type { LookRunFacts, LookShape } from './plan.ts';
+import { encodingPlans, planLook, trainingComponents } from './plan.ts';
+import type { LookRunFacts } from './plan.ts';
 import type { PreparedRows } from './prepared.ts';
 import { preparedRunData } from './prepared.ts';
-import type { LookExamples } from './run-data.ts';
-import { batchesPerEpoch, lookRunData } from './run-data.ts';
+import type { ExampleShape } from '../../models/diffusion/denoiser.ts';
+import { programName } from '../denoising/batch.ts';
+import type { Examples } from '../denoising/run-data.ts';
+import { batchesPerEpoch, exampleRunData } from '../denoising/run-data.ts';
 import type { DrawEvent, DrawRequest, LookInfo, PictureSource } from './types.ts';
 
 /** What is learnt from: pictures of a data set, or the rows of a prepared batch file. */
@@ -57,7 +59,7 @@ export class LookModel
 
   /** What kohya's names depend on beside the family. */
   get kohyaOptions(): KohyaOptions {
-    return { layersPerBlock: this.base.unetConfig.layersPerBlock[0]! };
+    return this.base.kohyaOptions;
   }
 
   /** Pixels a side at which a recipe trains. */
@@ -67,8 +69,7 @@ export class LookModel
 
   /** Tokens of a text with start and end. */
   async countTokens(text: string): Promise<number> {
-    const [tokenizer] = await this.base.tokenizers();
-    return tokenizer!.count(text);
+    return this.base.conditioner.countTokens(text);
   }
 
   protected override dropPrograms(): void {
@@ -106,20 +107,14 @@ export class LookModel
     return this.base.targets(adapter, recipe);
   }
 
-  /** Sizes of a run's batches, before anything is encoded. */
-  #shapes(data: LookLearningData, recipe: Recipe): LookShape[] {
-    if ('prepared' in data) {
-      const { size, rows } = data.prepared;
-      return [{ ...size, contextLength: rows[0]!.text.contextLength }];
-    }
-    const { latentFactor: factor, contextLength } = this.base;
+  /** Shapes of a run's batches, before anything is encoded. */
+  #shapes(data: LookLearningData, recipe: Recipe): ExampleShape[] {
+    if ('prepared' in data) return [data.prepared.shape];
+    const { resolution } = this.base.model;
     const sizes: (readonly [number, number])[] = this.#sized(data.pictures, recipe).map(({ row }) => row.bucket);
-    if (recipe.with_prior_preservation) sizes.push([this.base.info.resolution, this.base.info.resolution]);
-    return [...new Map(sizes.map((size) => [size.join(), size])).values()].map(([width, height]) => ({
-      height: height / factor,
-      width: width / factor,
-      contextLength,
-    }));
+    if (recipe.with_prior_preservation) sizes.push([resolution, resolution]);
+    const shapes = sizes.map(([width, height]) => this.base.shapeOf({ height, width }));
+    return [...new Map(shapes.map((shape) => [programName(shape), shape])).values()];
   }
 
   #planner(
@@ -148,21 +143,20 @@ export class LookModel
     const { recipe, signal, samplePrompts = [], sampleSeed = 0 } = options;
     const samples = recipe.sample_steps > 0 ? samplePrompts : [];
     const shapes = this.#shapes(options, recipe);
-    const trained = LookBase.trainsText([...start.tensors.keys()].map((name) => ({ name })))
-      ? this.base.folder.textEncoders
-      : [];
-    const context = { config: this.base.unetConfig, schedule: this.base.schedule, trained };
+    const { denoiser, process } = this.base;
+    const conditioner = this.base.conditionerOf([...start.tensors.keys()]);
+    const context = { denoiser, process, conditioner };
     let data: RunData;
     let perEpoch: number;
     if ('pictures' in options) {
       const examples = yield* this.#encoded(options.pictures, shapes, recipe, signal);
-      data = lookRunData(examples, { context, recipe });
+      data = exampleRunData(examples, { context, recipe });
       perEpoch = batchesPerEpoch(examples, recipe);
     } else {
       data = preparedRunData(context, options.prepared, recipe);
       perEpoch = Math.max(1, Math.ceil(data.count / recipe.per_device_train_batch_size));
     }
-    await this.base.keepOnly(trainingParts(samples.length > 0, trained.length > 0));
+    await this.base.keepOnly(trainingComponents(samples.length > 0, conditioner !== undefined));
     return {
       data,
       plan: this.#planner(options, {
@@ -185,12 +179,12 @@ export class LookModel
   /** Latents and text states of pictures, and of class pictures that are drawn first where they are wanted. */
   async *#encoded(
     pictures: readonly PictureSource[],
-    shapes: readonly LookShape[],
+    shapes: readonly ExampleShape[],
     recipe: Recipe,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<PrepareEvent, LookExamples> {
+  ): AsyncGenerator<PrepareEvent, Examples> {
     const { base } = this;
-    await base.load('vae', 'text');
+    await base.load('vae', 'text_encoder');
     const priors: PictureSource[] = [];
     if (recipe.with_prior_preservation) {
       priors.push(...(yield* drawClassPictures(this.#draws(), base, recipe, signal)));

@@ -1,84 +1,106 @@
 import { UserError } from '../../common/errors.ts';
+import type { PromptTokens } from '../../models/diffusion/conditioner.ts';
+import type { Conditions, ConditionSpec, ExampleShape } from '../../models/diffusion/denoiser.ts';
 import type { ModelFolder } from '../../models/files/folder.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { rowBatches } from '../../training/row-batches.ts';
 import type { RunData } from '../../training/training-loop.ts';
+import type { BatchContext, EncodedPrompt, NoisyRow } from '../denoising/batch.ts';
+import { lengthsOf, makeBatch } from '../denoising/batch.ts';
 import { TensorFile } from '../tensor-file.ts';
 import type { LookBase } from './base.ts';
-import type { BatchContext, LatentSize, NoisyRow } from './batch.ts';
-import { makeBatch } from './batch.ts';
 import { LookCodec } from './encoders.ts';
-import type { TextState } from './text.ts';
 
-const part = (values: Float32Array, i: number, length: number): Float32Array<ArrayBuffer> =>
+/** Row i of values whose rows have so many numbers. */
+export const rowOf = (values: Float32Array, i: number, length: number): Float32Array<ArrayBuffer> =>
   Float32Array.from(values.subarray(i * length, (i + 1) * length));
 
-/** Rows of a prepared batch file with everything drawn, all of one size. */
+/** Rows of a prepared batch file with everything drawn, all of one shape. */
 export interface PreparedRows {
   rows: NoisyRow[];
-  size: LatentSize;
+  shape: ExampleShape;
 }
 
-/** Text states of each row: given, or from token ids by the base's own encoders. */
-async function textsOf(
+/** Conditions of each row out of a file's tensors, whose names may begin with a prefix. */
+export async function readConditions(
+  file: TensorFile,
+  rows: number,
+  specs: Readonly<Record<string, ConditionSpec>>,
+  { names, prefix = '' }: { names: readonly string[]; prefix?: string },
+): Promise<Conditions[]> {
+  const read: [string, Float32Array][] = [];
+  for (const name of names) {
+    const { width, isSequence } = specs[name]!;
+    const values = isSequence
+      ? (await file.floats(prefix + name, [rows, undefined, width])).values
+      : Float32Array.from(await file.numbers(prefix + name, [rows, width]));
+    read.push([name, values]);
+  }
+  return Array.from({ length: rows }, (_, i) =>
+    Object.fromEntries(read.map(([name, values]) => [name, rowOf(values, i, values.length / rows)])),
+  );
+}
+
+/** Token ids of each row, a list for each input of the text encoders. */
+export async function readTokens(base: LookBase, file: TensorFile, rows?: number): Promise<PromptTokens[]> {
+  const read: { values: Int32Array; shape: readonly number[] }[] = [];
+  for (const name of base.conditioner.tokenInputs) read.push(await file.integers(name, [rows, undefined]));
+  return Array.from({ length: read[0]!.shape[0]! }, (_, i) =>
+    read.map(({ values, shape }) => Uint32Array.from(values.subarray(i * shape[1]!, (i + 1) * shape[1]!))),
+  );
+}
+
+/** What each row is told by words: given, or from token ids by the base's own encoders. */
+async function promptsOf(
   base: LookBase,
   codec: LookCodec,
   file: TensorFile,
   rows: number,
   trainText: boolean,
-): Promise<TextState[]> {
-  const { hasAddedConditions } = base;
-  if (file.has('encoder_hidden_states') && !trainText) {
-    const { values, shape } = await file.floats('encoder_hidden_states', [rows, undefined, base.unetConfig.contextDim]);
-    const [, contextLength, width] = shape as [number, number, number];
-    const pooled = hasAddedConditions ? await file.floats('text_embeds', [rows, undefined]) : undefined;
-    return Array.from({ length: rows }, (_, i) => ({
-      states: part(values, i, contextLength * width),
-      contextLength,
-      ids: [],
-      ...(pooled && { pooled: part(pooled.values, i, pooled.shape[1]!) }),
-    }));
+): Promise<EncodedPrompt[]> {
+  const { conditioner, denoiser } = base;
+  const names = conditioner.conditions;
+  if (file.has(names[0]!) && !trainText) {
+    const given = await readConditions(file, rows, denoiser.conditions, { names });
+    return given.map((conditions) => ({ conditions, tokens: [] }));
   }
-  const first = await file.integers('input_ids', [rows, undefined]);
-  const hasTwo = base.folder.textEncoders.length > 1;
-  const second = hasTwo ? await file.integers('input_ids_2', [rows, undefined]) : undefined;
-  await base.load('text');
-  const texts: TextState[] = [];
-  for (let i = 0; i < rows; i++) {
-    const idsOf = ({ values, shape }: { values: Int32Array; shape: readonly number[] }): Uint32Array<ArrayBuffer> =>
-      Uint32Array.from(values.subarray(i * shape[1]!, (i + 1) * shape[1]!));
-    texts.push(await codec.encodeIds(second ? [idsOf(first), idsOf(second)] : [idsOf(first)]));
-  }
-  return texts;
+  const tokens = await readTokens(base, file, rows);
+  await base.load('text_encoder');
+  const prompts: EncodedPrompt[] = [];
+  for (const each of tokens) prompts.push(await codec.encodeTokens(each));
+  return prompts;
 }
 
 async function latentsOf(
   base: LookBase,
   codec: LookCodec,
   file: TensorFile,
-): Promise<{ values: Float32Array; size: LatentSize; rows: number }> {
-  const channels = base.unetConfig.inChannels;
+): Promise<{ latents: Float32Array[]; sample: readonly number[] }> {
+  const { channels } = base.denoiser;
   if (file.has('latents')) {
     const { values, shape } = await file.floats('latents', [undefined, channels, undefined, undefined]);
-    return { values, rows: shape[0]!, size: { height: shape[2]!, width: shape[3]! } };
+    const each = values.length / shape[0]!;
+    return { latents: Array.from({ length: shape[0]! }, (_, i) => rowOf(values, i, each)), sample: shape.slice(1) };
   }
   const pixels = await file.floats('pixel_values', [undefined, 3, undefined, undefined]);
   const [rows, , height, width] = pixels.shape as [number, number, number, number];
-  const size = { height: height / base.latentFactor, width: width / base.latentFactor };
-  const noise = await file.floats('vae_noise', [rows, channels, size.height, size.width]);
-  const each = channels * size.height * size.width;
-  const values = new Float32Array(rows * each);
+  const sample = base.autoencoder.sampleShape({ height, width });
   await base.load('vae');
+  let noise: Float32Array | undefined;
+  const latents: Float32Array[] = [];
   for (let i = 0; i < rows; i++) {
-    const { mean, deviation } = await codec.encodePicture(part(pixels.values, i, 3 * height * width), height, width);
-    for (let at = 0; at < each; at++) values[i * each + at] = mean[at]! + deviation[at]! * noise.values[i * each + at]!;
+    const picture = rowOf(pixels.values, i, 3 * height * width);
+    const { mean, deviation } = await codec.encodePicture(picture, { height, width });
+    if (deviation) noise ??= (await file.floats('vae_noise', [rows, ...sample])).values;
+    const drawn = noise && rowOf(noise, i, mean.length);
+    latents.push(deviation && drawn ? mean.map((value, at) => value + deviation[at]! * drawn[at]!) : mean);
   }
-  return { values, rows, size };
+  return { latents, sample };
 }
 
 /**
- * Reads latents F32 [N,4,h,w] (scaled) or pixel_values F32 [N,3,H,W] with vae_noise; noise; timesteps; input_ids (SDXL also
- * input_ids_2) or encoder_hidden_states; SDXL's text_embeds and time_ids; loss_mask F32 [N,1,h,w] where there is one.
+ * Reads latents F32 [N,C,h,w] (scaled) or pixel_values F32 [N,3,H,W] with vae_noise; noise; timesteps; the text encoders'
+ * token ids, or their states and whatever else the denoiser is told; loss_mask F32 [N,1,h,w] where there is one.
  */
 export async function readPreparedRows(
   base: LookBase,
@@ -102,34 +124,33 @@ async function readRows(
   name: string,
   recipe: Recipe,
 ): Promise<PreparedRows> {
-  const { values, rows, size } = await latentsOf(base, codec, file);
+  const { denoiser, conditioner, process } = base;
+  const { latents, sample } = await latentsOf(base, codec, file);
+  const rows = latents.length;
   if (rows === 0) throw new UserError(`There is nothing to learn from in ${name}: it has no rows.`);
-  const channels = base.unetConfig.inChannels;
-  const pixels = size.height * size.width;
-  const noise = await file.floats('noise', [rows, channels, size.height, size.width]);
+  const count = latents[0]!.length;
+  const noise = await file.floats('noise', [rows, ...sample]);
   const timesteps = await file.numbers('timesteps', [rows]);
-  const last = base.schedule.timesteps - 1;
-  const outside = timesteps.find((timestep) => !Number.isInteger(timestep) || timestep < 0 || timestep > last);
-  if (outside !== undefined)
-    throw new UserError(`${name} holds the timestep ${outside}; whole numbers from 0 to ${last} are needed.`);
-  const texts = await textsOf(base, codec, file, rows, recipe.train_text_encoder);
-  const timeIds = base.hasAddedConditions ? await file.floats('time_ids', [rows, 6]) : undefined;
-  const mask = file.has('loss_mask') ? await file.floats('loss_mask', [rows, 1, size.height, size.width]) : undefined;
+  process.requireTimesteps(timesteps, name);
+  const prompts = await promptsOf(base, codec, file, rows, recipe.train_text_encoder);
+  const beside = Object.keys(denoiser.conditions).filter((each) => !conditioner.conditions.includes(each));
+  const conditions = await readConditions(file, rows, denoiser.conditions, { names: beside });
+  const mask = file.has('loss_mask') ? await file.floats('loss_mask', [rows, 1, ...sample.slice(1)]) : undefined;
   return {
-    size,
-    rows: Array.from({ length: rows }, (_, i) => ({
-      latents: part(values, i, channels * pixels),
-      noise: part(noise.values, i, channels * pixels),
+    shape: { sample, lengths: lengthsOf(denoiser, { ...prompts[0]!.conditions, ...conditions[0] }) },
+    rows: latents.map((each, i) => ({
+      latents: each,
+      noise: rowOf(noise.values, i, count),
       timestep: timesteps[i]!,
-      text: texts[i]!,
-      timeIds: timeIds && Array.from(part(timeIds.values, i, 6)),
-      mask: mask && part(mask.values, i, pixels),
+      prompt: prompts[i]!,
+      conditions: conditions[i],
+      mask: mask && rowOf(mask.values, i, mask.values.length / rows),
       weight: 1,
     })),
   };
 }
 
 /** Batches of a prepared file's rows, as rowBatches. */
-export function preparedRunData(context: BatchContext, { rows, size }: PreparedRows, recipe: Recipe): RunData {
-  return rowBatches(rows, recipe, (picked) => makeBatch(context, picked, size, recipe.snr_gamma));
+export function preparedRunData(context: BatchContext, { rows, shape }: PreparedRows, recipe: Recipe): RunData {
+  return rowBatches(rows, recipe, (picked) => makeBatch(context, picked, shape, recipe));
 }

@@ -1,21 +1,23 @@
 import type { PictureRow, Pixels } from '../../datasets/look/types.ts';
 import type { PrepareEvent, TaskEvent, TaskInfo } from '../task-model.ts';
+import type { PictureFamilyName } from '../../models/diffusion/picture-model.ts';
+import type { Prediction } from '../../models/schedulers/process.ts';
+import type { SamplerName } from '../../models/schedulers/sampler.ts';
 
 export type { TaskCache as LookCache } from '../cache.ts';
 
-export type SchedulerName =
-  'DDIMScheduler' | 'EulerDiscreteScheduler' | 'EulerAncestralDiscreteScheduler' | 'DPMSolverMultistepScheduler';
+export type SchedulerName = SamplerName;
 
 /** What the page shows about a loaded image base. */
 export interface LookInfo extends TaskInfo {
   task: 'look';
   /** Stable Diffusion's generations share their file formats: sd1 (and its small kin), sd2, sdxl. */
-  family: 'sd1' | 'sd2' | 'sdxl';
+  family: PictureFamilyName;
   /** Pixels a side that the base was trained for. */
   resolution: number;
-  /** Pixels of one latent, a side. */
+  /** Pixels of one position of what is denoised, a side. */
   latentFactor: number;
-  predictionType: 'epsilon' | 'v_prediction';
+  predictionType: Prediction;
   /** Tokens of a prompt, start and end included. */
   promptTokens: number;
 }
@@ -24,7 +26,7 @@ export interface LookInfo extends TaskInfo {
 export interface DrawRequest {
   prompt: string;
   negative_prompt?: string;
-  /** Default: DPMSolverMultistepScheduler. */
+  /** Default: the usual one of the base's process. */
   scheduler?: SchedulerName;
   use_karras_sigmas?: boolean;
   num_inference_steps: number;
@@ -35,7 +37,7 @@ export interface DrawRequest {
   num_images?: number;
   /** Picture i of a request is that of seed + i alone. */
   seed?: number;
-  /** Standard normal [1 or num_images, 4, h, w] to start from in place of the seed. */
+  /** Standard normal [1 or num_images, …sample] to start from in place of the seed. */
   latents?: Float32Array;
   /** How much of the adapter is applied: 0 the base alone, 1 as trained. */
   strength?: number;

@@ -234,11 +234,7 @@ export class VoiceModel
   }
 
   /** Base and tuned on the same prompts, by likeliest token, so that a change is the training's. */
-  async *#samples(
-    generator: TextGenerator,
-    prompts: readonly string[],
-    seed: number,
-  ): AsyncGenerator<Sample<string>> {
+  async *#samples(generator: TextGenerator, prompts: readonly string[], seed: number): AsyncGenerator<Sample<string>> {
     for (const prompt of prompts) {
       const say = async (strength: number): Promise<string> => {
         const asked = this.#asked(prompt);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { TileCanvas, cutTile, tileStarts, tilesOf } from '../../../src/models/stable-diffusion/vae-tiles.ts';
+import { TileCanvas, cutTile, tileStarts, tilesOf } from '../../../src/models/diffusion/picture-tiles.ts';
 
 test.each([
   [100, 100, 10],

@@ -1,16 +1,13 @@
 import { describe, expect, test } from 'vitest';
+import { DdpmProcess, snrWeight } from '../../../src/models/schedulers/ddpm.ts';
 import { NoiseSchedule } from '../../../src/models/schedulers/noise-schedule.ts';
+import { UnetDenoiser } from '../../../src/models/stable-diffusion/unet-denoiser.ts';
 import { parseUnetConfig } from '../../../src/models/stable-diffusion/unet-2d-condition.ts';
-import type { BatchContext } from '../../../src/tasks/look/batch.ts';
-import { makeBatch, snrWeight } from '../../../src/tasks/look/batch.ts';
 import { fromRows, toRows } from '../../../src/models/layers/feature-rows.ts';
-import type { PictureRow } from '../../../src/datasets/look/types.ts';
-import type { LookEncoders } from '../../../src/tasks/look/examples.ts';
-import { captionOrders, makeLookExamples, sizedPictures } from '../../../src/tasks/look/examples.ts';
-import type { LookExample, LookExamples } from '../../../src/tasks/look/run-data.ts';
-import { batchesPerEpoch, lookRunData } from '../../../src/tasks/look/run-data.ts';
-import type { TextState } from '../../../src/tasks/look/text.ts';
-import type { LookCache, PictureSource } from '../../../src/tasks/look/types.ts';
+import type { BatchContext, EncodedPrompt } from '../../../src/tasks/denoising/batch.ts';
+import { makeBatch, programName } from '../../../src/tasks/denoising/batch.ts';
+import type { Example, Examples } from '../../../src/tasks/denoising/run-data.ts';
+import { batchesPerEpoch, exampleRunData } from '../../../src/tasks/denoising/run-data.ts';
 import { parseRecipe } from '../../../src/training/recipe.ts';
 
 const config = parseUnetConfig({
@@ -23,17 +20,25 @@ const config = parseUnetConfig({
 });
 const schedulerConfig = { beta_schedule: 'scaled_linear', beta_start: 0.00085, beta_end: 0.012 };
 const schedule = NoiseSchedule.fromConfig(schedulerConfig);
-const context: BatchContext = { config, schedule, trained: [] };
+const context: BatchContext = { denoiser: new UnetDenoiser(config), process: new DdpmProcess(schedulerConfig) };
 
-const text = (value: number): TextState => ({ states: new Float32Array(8).fill(value), contextLength: 2, ids: [] });
+const text = (value: number): EncodedPrompt => ({
+  conditions: { encoder_hidden_states: new Float32Array(8).fill(value) },
+  tokens: [],
+});
 
-function example(value: number, size = { height: 4, width: 4 }, extra: Partial<LookExample> = {}): LookExample {
+const shapeOf = ({ height, width }: { height: number; width: number }) => ({
+  sample: [4, height, width],
+  lengths: { encoder_hidden_states: 2 },
+});
+
+function example(value: number, size = { height: 4, width: 4 }, extra: Partial<Example> = {}): Example {
   const count = 4 * size.height * size.width;
-  const moments = { mean: new Float32Array(count).fill(value), deviation: new Float32Array(count) };
-  return { size, views: [{ moments }], texts: [text(value)], weight: 1, repeats: 1, ...extra };
+  const latents = { mean: new Float32Array(count).fill(value), deviation: new Float32Array(count) };
+  return { shape: shapeOf(size), views: [{ latents }], prompts: [text(value)], weight: 1, repeats: 1, ...extra };
 }
 
-const examplesOf = (training: LookExample[], rest: Partial<LookExamples> = {}): LookExamples => ({
+const examplesOf = (training: Example[], rest: Partial<Examples> = {}): Examples => ({
   training,
   priors: [],
   heldOut: [],
@@ -77,15 +82,16 @@ describe('the weight of a timestep', () => {
 });
 
 test('a batch is noisy latents, the noise to find, and a weight for each latent pixel', () => {
+  const square = shapeOf({ height: 4, width: 4 });
   const noise = Float32Array.from({ length: 64 }, (_, i) => Math.sin(i));
   const latents = new Float32Array(64).fill(2);
   const mask = Float32Array.from({ length: 16 }, (_, i) => (i < 8 ? 1 : 0));
   const rows = [
-    { latents, noise, timestep: 300, text: text(1), weight: 1, mask },
-    { latents, noise, timestep: 10, text: text(2), weight: 0.5 },
+    { latents, noise, timestep: 300, prompt: text(1), weight: 1, mask },
+    { latents, noise, timestep: 10, prompt: text(2), weight: 0.5 },
   ];
-  const batch = makeBatch(context, rows, { height: 4, width: 4 }, 5);
-  expect(batch.program).toBe('4x4');
+  const batch = makeBatch(context, rows, square, { snr_gamma: 5 });
+  expect(batch.program).toBe(programName(square));
   const alpha = schedule.alphasCumprod[300]!;
   const sample = fromRows(inputs(batch, 'sample'), 4, 16);
   expect(sample[5]).toBeCloseTo(Math.sqrt(alpha) * 2 + Math.sqrt(1 - alpha) * noise[5]!, 6);
@@ -110,7 +116,7 @@ describe('a run over pictures', () => {
   test('sees every picture as often as it repeats, each batch of one size', () => {
     const examples = examplesOf([...training.slice(0, 4), example(5, wide, { repeats: 3 })]);
     const recipe = recipeOf();
-    const data = lookRunData(examples, { context, recipe });
+    const data = exampleRunData(examples, { context, recipe });
     expect(batchesPerEpoch(examples, recipe)).toBe(7);
     for (const epoch of [0, 1]) {
       const seen = Array.from({ length: 7 }, (_, i) => seenIn(data.batches(epoch * 7 + i)[0]!)[0]!);
@@ -120,7 +126,7 @@ describe('a run over pictures', () => {
 
   test('fills a last batch with others of its size', () => {
     const recipe = recipeOf({ per_device_train_batch_size: 2 });
-    const data = lookRunData(examplesOf(training), { context, recipe });
+    const data = exampleRunData(examplesOf(training), { context, recipe });
     const perEpoch = batchesPerEpoch(examplesOf(training), recipe);
     expect(perEpoch).toBe(3);
     for (let i = 0; i < 3; i++) {
@@ -128,26 +134,26 @@ describe('a run over pictures', () => {
       const seen = seenIn(batch!);
       expect(seen).toHaveLength(2);
       expect(new Set(seen.map((value) => value > 3)).size).toBe(1);
-      expect(batch!.program).toBe(seen[0]! > 3 ? '2x8' : '4x4');
+      expect(batch!.program).toBe(programName(shapeOf(seen[0]! > 3 ? wide : { height: 4, width: 4 })));
     }
   });
 
   test('draws the same for a step whenever it is asked, and something else for another seed', () => {
     const settings = { context, recipe: recipeOf({ gradient_accumulation_steps: 2, noise_offset: 0.1 }) };
     const examples = examplesOf(training);
-    const [a, b] = [lookRunData(examples, settings), lookRunData(examples, settings)];
+    const [a, b] = [exampleRunData(examples, settings), exampleRunData(examples, settings)];
     // Another order of asking, as after a reload.
     b.batches(9);
     expect(b.batches(3)).toEqual(a.batches(3));
     expect(a.batches(3)).not.toEqual(a.batches(4));
     const other = { context, recipe: recipeOf({ gradient_accumulation_steps: 2, noise_offset: 0.1, seed: 8 }) };
-    expect(lookRunData(examples, other).batches(3)).not.toEqual(a.batches(3));
+    expect(exampleRunData(examples, other).batches(3)).not.toEqual(a.batches(3));
   });
 
   test('leaves captions out at their rate', () => {
-    const always = lookRunData(examplesOf(training), { context, recipe: recipeOf({ caption_dropout_rate: 1 }) });
+    const always = exampleRunData(examplesOf(training), { context, recipe: recipeOf({ caption_dropout_rate: 1 }) });
     expect(seenIn(always.batches(0)[0]!)).toEqual([0]);
-    const half = lookRunData(examplesOf(training), { context, recipe: recipeOf({ caption_dropout_rate: 0.5 }) });
+    const half = exampleRunData(examplesOf(training), { context, recipe: recipeOf({ caption_dropout_rate: 0.5 }) });
     const silent = Array.from({ length: 400 }, (_, i) => seenIn(half.batches(i)[0]!)[0]).filter((v) => v === 0).length;
     expect(silent).toBeGreaterThan(160);
     expect(silent).toBeLessThan(240);
@@ -156,7 +162,7 @@ describe('a run over pictures', () => {
   test('shows as many class pictures as others, at their weight', () => {
     const priors = [20, 21].map((value) => example(value, { height: 4, width: 4 }, { weight: 0.25 }));
     const examples = examplesOf(training.slice(0, 3), { priors });
-    const data = lookRunData(examples, { context, recipe: recipeOf() });
+    const data = exampleRunData(examples, { context, recipe: recipeOf() });
     const batches = Array.from({ length: 6 }, (_, i) => data.batches(i)[0]!);
     const ordinary = batches.filter((batch) => seenIn(batch)[0]! >= 20);
     expect(ordinary).toHaveLength(3);
@@ -166,91 +172,9 @@ describe('a run over pictures', () => {
   test('measures held-out pictures with the same noise at the same timesteps each time', () => {
     const settings = { context, recipe: recipeOf({ per_device_train_batch_size: 3 }) };
     const examples = examplesOf(training, { heldOut: [example(9)] });
-    const { heldOut } = lookRunData(examples, settings);
+    const { heldOut } = exampleRunData(examples, settings);
     expect(heldOut).toHaveLength(2);
     expect(heldOut.flatMap(seenIn)).toEqual(new Array(6).fill(9));
-    expect(lookRunData(examples, settings).heldOut).toEqual(heldOut);
+    expect(exampleRunData(examples, settings).heldOut).toEqual(heldOut);
   });
-});
-
-test('captions are shuffled behind their first part only where that is asked for', () => {
-  const caption = 'a photo of zilo, red, round, at night';
-  expect(captionOrders(caption, recipeOf())).toEqual([caption]);
-  const orders = captionOrders(caption, recipeOf({ shuffle_caption: true }));
-  expect(orders.length).toBeGreaterThan(1);
-  for (const order of orders) {
-    expect(order.startsWith('a photo of zilo, ')).toBe(true);
-    expect(order.split(', ').sort()).toEqual(caption.split(', ').sort());
-  }
-  expect(captionOrders('zilo, red', recipeOf({ shuffle_caption: true }))).toEqual(['zilo, red']);
-});
-
-test('sizes are those that the base and its halvings take', () => {
-  const row = (width: number, height: number) =>
-    ({ row: { crop: { x: 0, y: 0, width, height } } }) as unknown as PictureSource;
-  const pictures = [row(600, 600), row(600, 400), row(400, 900)];
-  for (const [resolution, smallest] of [
-    [64, 16],
-    [512, 64],
-    [1024, 32],
-  ] as const) {
-    for (const { row: sized } of sizedPictures(pictures, resolution, smallest)) {
-      for (const side of sized.bucket) expect(side % smallest).toBe(0);
-      expect(sized.bucket[0] * sized.bucket[1]).toBeLessThanOrEqual(resolution ** 2);
-    }
-  }
-});
-
-test('what was encoded once comes from the cache, bit for bit', async () => {
-  const kept = new Map<string, Float32Array<ArrayBuffer>>();
-  const cache: LookCache = {
-    read: (key) => Promise.resolve(kept.get(key)?.slice()),
-    write: (key, values) => Promise.resolve(void kept.set(key, values.slice())),
-    trim: () => Promise.resolve(),
-  };
-  const asked = { pictures: 0, texts: 0 };
-  const ids = (prompt: string) => [Uint32Array.from(prompt, (letter) => letter.charCodeAt(0))];
-  const encoders: LookEncoders = {
-    factor: 4,
-    encodePicture(tensor) {
-      asked.pictures++;
-      const mean = tensor.slice(0, 64) as Float32Array<ArrayBuffer>;
-      return Promise.resolve({ mean, deviation: mean.map((value) => value / 3) });
-    },
-    encodeText(prompt) {
-      asked.texts++;
-      const states = Float32Array.from({ length: 8 }, (_, i) => i + prompt.length / 7);
-      return Promise.resolve({ states, contextLength: 2, ids: ids(prompt), pooled: states.slice(0, 3) });
-    },
-    tokenIds: (prompt) => Promise.resolve(ids(prompt)),
-    timeIds: () => undefined,
-  };
-  const data = Uint8Array.from({ length: 4 * 256 }, (_, i) => (i * 7) % 256);
-  const row = {
-    id: 'a',
-    width: 16,
-    height: 16,
-    crop: { x: 0, y: 0, width: 16, height: 16 },
-    bucket: [16, 16],
-    caption: 'zilo',
-    repeats: 1,
-    masked: false,
-  } as unknown as PictureRow;
-  const picture = {
-    row,
-    pixels: () => Promise.resolve({ width: 16, height: 16, data }),
-    mask: () => Promise.resolve(null),
-  };
-  const once = async () => {
-    const made = makeLookExamples([picture], [], recipeOf({ random_flip: true }), encoders, { cache });
-    for (;;) {
-      const next = await made.next();
-      if (next.done) return next.value;
-    }
-  };
-  const first = await once();
-  expect(asked).toEqual({ pictures: 2, texts: 2 });
-  expect(await once()).toEqual(first);
-  expect(asked).toEqual({ pictures: 2, texts: 2 });
-  expect(first.training[0]!.views).toHaveLength(2);
 });
