@@ -7,7 +7,7 @@ import type { KernelCall } from './kernels/kernel.ts';
 import type { MatmulOp, MatmulShape, Variant } from './kernels/matmul.ts';
 import { candidates, linear, linearBackward } from './kernels/matmul.ts';
 import { runKernels } from './kernels/run.ts';
-import { SHADERS } from './kernels/shaders.ts';
+import { SHADERS } from 'virtual:shaders';
 import { BYTES_PER_ELEMENT } from './tensor.ts';
 
 /** Ways of one op on one shape that are timed; the first is what would be used untimed. */

@@ -6,7 +6,7 @@ import { fold, unfold, upsampleNearest, upsampleNearestBackward } from '../../sr
 import type { KernelCall, KernelFamily, WeightType } from '../../src/engine/kernels/kernel.ts';
 import type { Variant } from '../../src/engine/kernels/matmul_variants.ts';
 import { runKernels } from '../../src/engine/kernels/run.ts';
-import { SHADERS } from '../../src/engine/kernels/shaders.ts';
+import { SHADERS } from 'virtual:shaders';
 import { tune } from '../../src/engine/tuner.ts';
 import type { Conv } from '../support/conv.ts';
 import {

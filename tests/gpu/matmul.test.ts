@@ -13,7 +13,7 @@ import {
   type LoraSegment,
   type Variant,
 } from '../../src/engine/kernels/matmul.ts';
-import { library } from '../../src/engine/kernels/matmul_library.ts';
+import { SHADERS } from 'virtual:shaders';
 import { runKernels } from '../../src/engine/kernels/run.ts';
 import { testGpu } from '../support/gpu.ts';
 import { linearReference, matmul, packWeights, relativeError, Random } from '../support/matmul.ts';
@@ -40,7 +40,7 @@ async function run(
   read: string[],
   step = {},
 ) {
-  const { results } = await runKernels(devices.get(family)!, library, calls, data, read, { step });
+  const { results } = await runKernels(devices.get(family)!, SHADERS, calls, data, read, { step });
   return results;
 }
 
