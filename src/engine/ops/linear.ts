@@ -3,7 +3,32 @@ import type { LoraSegment } from '../kernels/matmul.ts';
 import { linear, linearBackward, loraDown, loraUpBackward, outer, totalRank } from '../kernels/matmul.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix, weightType } from '../tensor.ts';
-import type { OpDefinition, Operand } from './types.ts';
+import type { Op, OpDefinition, Operand } from './types.ts';
+
+declare module './types.ts' {
+  interface OpTypes {
+    /** y = x Wᵀ + bias + residual + Σ segments scale (x' Aᵀ) Bᵀ, with x' = loraInput or x */
+    linear: Op<
+      { x: Tensor; weight: Tensor; bias?: Tensor; residual?: Tensor; a?: Tensor; b?: Tensor; loraInput?: Tensor },
+      { segments: readonly LoraSegment[] },
+      { y: Tensor; h?: Tensor }
+    >;
+    /** dx = dy W + g A + residual */
+    linearBackward: Op<
+      { dy: Tensor; weight: Tensor; g?: Tensor; a?: Tensor; residual?: Tensor },
+      object,
+      { dx: Tensor }
+    >;
+    /** g = scale dy B, segment by segment */
+    loraUpBackward: Op<{ dy: Tensor; b: Tensor }, { segments: readonly LoraSegment[] }, { g: Tensor }>;
+    /** dA = gᵀ x, dB = dyᵀ h, added to or put into the flat gradient buffer */
+    loraGradient: Op<
+      { g: Tensor; x: Tensor; dy: Tensor; h: Tensor },
+      { segments: readonly LoraSegment[] },
+      { da: Tensor; db: Tensor }
+    >;
+  }
+}
 
 /**
  * The segments of a group as the rows [start, end) of its weight see them. Those outside stay, without columns: h has a column

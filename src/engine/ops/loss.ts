@@ -5,7 +5,36 @@ import { squaredError } from '../kernels/squared_error.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix, weightType } from '../tensor.ts';
 import { expectColumns, weightParts } from './linear.ts';
-import type { OpDefinition, Operand } from './types.ts';
+import type { Op, OpDefinition, Operand } from './types.ts';
+
+declare module './types.ts' {
+  interface OpTypes {
+    /**
+     * loss[t] = -log softmax(x[t] Wᵀ)[label], 0 where the label is -100; dx is the gradient of loss_scale · Σ loss.
+     * Logits exist for a chunk of rows at a time.
+     */
+    crossEntropyHead: Op<
+      { x: Tensor; weight: Tensor; labels: Tensor },
+      { withGradient: boolean; chunkRows: number },
+      { loss: Tensor; dx?: Tensor }
+    >;
+    /**
+     * loss[t] = weight[t] · -log softmax(x[t])[label], x [rows, V] being logits, 0 where the label is -100 (or negative at all);
+     * dx is the gradient of loss_scale · Σ loss.
+     */
+    crossEntropy: Op<
+      { x: Tensor; labels: Tensor; weight: Tensor },
+      { withGradient: boolean },
+      { loss: Tensor; dx?: Tensor }
+    >;
+    /** loss[r] = weight[r] Σ_c (x[r, c] - target[r, c])²; dx is the gradient of loss_scale · Σ loss. */
+    squaredError: Op<
+      { x: Tensor; target: Tensor; weight: Tensor },
+      { withGradient: boolean },
+      { loss: Tensor; dx?: Tensor }
+    >;
+  }
+}
 
 export const crossEntropyHeadOp: OpDefinition<'crossEntropyHead'> = {
   outputs({ x, weight, labels }, { withGradient, chunkRows }) {

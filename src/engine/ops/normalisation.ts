@@ -5,7 +5,44 @@ import { layerNorm, layerNormBackward } from '../kernels/layer_norm.ts';
 import { rmsNorm, rmsNormBackward } from '../kernels/rms_norm.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix, weightType } from '../tensor.ts';
-import type { GroupNormAttributes, OpDefinition, Operand } from './types.ts';
+import type { Op, OpDefinition, Operand } from './types.ts';
+
+export interface GroupNormAttributes {
+  /** Rows are pixels, those of an image one after the other, as many of each. */
+  images: number;
+  groups: number;
+  eps: number;
+  /** What follows the norm in the same kernel. */
+  activation: 'silu' | null;
+}
+
+declare module './types.ts' {
+  interface OpTypes {
+    rmsNorm: Op<{ x: Tensor; weight: Tensor }, { eps: number; offset: number }, { y: Tensor; rstd: Tensor }>;
+    rmsNormBackward: Op<
+      { dy: Tensor; x: Tensor; weight: Tensor; rstd: Tensor; add?: Tensor },
+      { eps: number; offset: number },
+      { dx: Tensor }
+    >;
+    /**
+     * y = norm(x) weight + bias, x [images · pixels, C]; each image's pixels × (C / groups) channels have mean 0 and variance 1
+     * before weight and bias (Wu and He, arXiv:1803.08494). stats [images · groups, 2]: mean and 1 / √(variance + eps).
+     */
+    groupNorm: Op<{ x: Tensor; weight: Tensor; bias: Tensor }, GroupNormAttributes, { y: Tensor; stats: Tensor }>;
+    groupNormBackward: Op<
+      { dy: Tensor; x: Tensor; weight: Tensor; bias: Tensor; stats: Tensor; add?: Tensor },
+      GroupNormAttributes,
+      { dx: Tensor }
+    >;
+    /** y = norm(x) weight + bias over each row; stats [rows, 2]: mean and 1 / √(variance + eps). */
+    layerNorm: Op<{ x: Tensor; weight: Tensor; bias: Tensor }, { eps: number }, { y: Tensor; stats: Tensor }>;
+    layerNormBackward: Op<
+      { dy: Tensor; x: Tensor; weight: Tensor; stats: Tensor; add?: Tensor },
+      { eps: number },
+      { dx: Tensor }
+    >;
+  }
+}
 
 /** Weight and bias of a norm: a number for each column, both stored alike. */
 function expectAffine(what: string, columns: number, weight: Tensor, bias: Tensor): void {

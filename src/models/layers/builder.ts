@@ -1,6 +1,7 @@
 import { Graph } from '../../engine/graph.ts';
 import type { LoraSegment } from '../../engine/kernels/matmul.ts';
-import type { Conv2dAttributes, GroupNormAttributes } from '../../engine/ops/types.ts';
+import type { Conv2dAttributes } from '../../engine/ops/convolution.ts';
+import type { GroupNormAttributes } from '../../engine/ops/normalisation.ts';
 import { binary, constant, operand, strength } from '../../engine/ops/expression.ts';
 import type { DType, Tensor } from '../../engine/tensor.ts';
 import { BINDING_ALIGNMENT, BYTES_PER_ELEMENT } from '../../engine/tensor.ts';
