@@ -7,7 +7,8 @@
  * (rows16); what is not named is all. Prints GFLOP/s of the best of several rounds and the milliseconds of compiling.
  */
 import { Device } from '../../src/engine/device.ts';
-import type { KernelCall, KernelFamily, WeightType } from '../../src/engine/kernels/kernel.ts';
+import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
+import type { WeightType } from '../../src/engine/weight-formats.ts';
 import {
   candidates,
   linear,

@@ -4,6 +4,7 @@ import { SHADERS } from 'virtual:shaders';
 import { describe, expect, test } from 'vitest';
 import { FIRST_BUFFER_BINDING, STEP_FIELDS, expandShader, packFields } from '../../src/engine/wgsl.ts';
 import type { Defines } from '../../src/engine/wgsl.ts';
+import { WEIGHT_FORMATS } from '../../src/engine/weight-formats.ts';
 import { esbuildShaders } from '../../tools/shaders.mjs';
 
 const expand = (source: string, defines: Defines = {}, library: Record<string, string> = {}): string =>
@@ -67,6 +68,14 @@ describe('the template language of shaders', () => {
   test('includes are expanded with the same defines, wherever they are nested', () => {
     const library = { outer: lines('#include inner', 'outer $N'), inner: lines('#if N > 1', 'inner $N', '#endif') };
     expect(expand(lines('#include outer', 'own'), { N: 2 }, library)).toBe('inner 2\nouter 2\nown');
+  });
+
+  test('an include is chosen by a define, and may be given defines of its own', () => {
+    const library = { read_f32: 'fn $(NAME)_at: $KIND', read_f16: 'no' };
+    const source = lines('#include read_$KIND NAME=w', '#include read_$KIND NAME=table', '#if 0', '$NAME', '#endif');
+    expect(expand(source, { KIND: 'f32' }, library)).toBe('fn w_at: f32\nfn table_at: f32');
+    expect(() => expand(lines('#include read_f16 NAME=w', '$NAME'), {}, library)).toThrow('$NAME');
+    expect(() => expand('#include read_f16 NAME', {}, library)).toThrow('cannot read the shader line');
   });
 
   test('buffers get binding numbers in order of appearance; those not taken get none', () => {
@@ -191,8 +200,10 @@ describe('the shader library', () => {
 
   test('every include is found', () => {
     for (const [name, text] of Object.entries(SHADERS)) {
-      for (const [, included] of text.matchAll(/^\s*#include\s+(\S+)/gm))
-        expect(SHADERS, `${name} includes it`).toHaveProperty(included!);
+      for (const [, included] of text.matchAll(/^\s*#include\s+(\S+)/gm)) {
+        for (const type of Object.keys(WEIGHT_FORMATS))
+          expect(SHADERS, `${name} includes it`).toHaveProperty(included!.replace('$WEIGHT', type));
+      }
     }
   });
 });

@@ -1,6 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { Device } from '../../src/engine/device.ts';
-import type { KernelCall, KernelFamily, WeightType } from '../../src/engine/kernels/kernel.ts';
+import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
+import type { WeightType } from '../../src/engine/weight-formats.ts';
 import {
   candidates,
   linear,

@@ -1,4 +1,4 @@
-import type { WeightType } from '../../src/engine/kernels/kernel.ts';
+import type { WeightType } from '../../src/engine/weight-formats.ts';
 import type { LoraSegment } from '../../src/engine/kernels/matmul.ts';
 
 /** mulberry32: numbers that a printed seed brings back. */

@@ -1,4 +1,6 @@
-import { type KernelCall, type KernelTarget, type WeightType, linearGrid } from './kernel.ts';
+import { type KernelCall, type KernelTarget, linearGrid } from './kernel.ts';
+import type { WeightType } from '../weight-formats.ts';
+import { weightBytes, weightDefines } from '../weight-formats.ts';
 import { type Variant, candidates } from './matmul_variants.ts';
 
 export { loraDown, loraUpBackward, outer, outerUp } from './matmul_lora.ts';
@@ -42,8 +44,6 @@ export function loraSegments(
 export const totalRank = (segments: readonly LoraSegment[]): number =>
   segments.reduce((sum, segment) => sum + segment.rank, 0);
 
-export const WEIGHT_BYTES: Readonly<Record<WeightType, number>> = { f32: 4, bf16: 2, f16: 2 };
-
 /** Spreads up to four items over the numbered fields of a shader's Params: name0 … name3. */
 export function numbered<S>(
   name: string,
@@ -65,13 +65,14 @@ export const ranksAligned = (segments: readonly LoraSegment[]): boolean =>
 
 /**
  * y[M,N] = x[M,K] · W[N,K]ᵀ (+ bias[N]) (+ residual[M,N]) (+ h · Bᵀ of each segment). All f32 but W, which is row-major in
- * its storage dtype. Row m of y starts at element yOffset + m * yStride (0 and N unless given): shards of W over N write
+ * its storage format, with its `scales` where that has them. Row m of y starts at element yOffset + m * yStride (0 and N unless given): shards of W over N write
  * their own columns of one y; the residual lies like y.
  */
 export function linear<T>(
   buffers: {
     x: T;
     w: T;
+    scales?: T | undefined;
     y: T;
     bias?: T | undefined;
     residual?: T | undefined;
@@ -91,7 +92,7 @@ export function linear<T>(
   variant: Variant = candidates('linear', shape, target)[0]!,
 ): KernelCall<T> {
   const { m, n, k, weightType, yOffset = 0, yStride = n, accumulate = false } = shape;
-  const { x, w, y, bias, residual, lora } = buffers;
+  const { x, w, scales, y, bias, residual, lora } = buffers;
   const segments = lora?.segments ?? [];
   const r = totalRank(segments);
   const low = lowRankWork(segments);
@@ -103,7 +104,7 @@ export function linear<T>(
     shader: variant.shader,
     defines: {
       ...variant.defines,
-      WEIGHT: weightType,
+      ...weightDefines(weightType, VEC ? 4 : 1),
       VEC,
       LORA_VEC: r > 0 ? ranksAligned(segments) && multipleOf4(r) : VEC,
       ACCUMULATE: accumulate,
@@ -123,12 +124,15 @@ export function linear<T>(
       ...numbered('h', segments, ({ hOffset }) => hOffset),
       ...numbered('b', segments, ({ bOffset }) => bOffset),
     },
-    buffers: { x, w, y, bias: bias ?? x, residual: residual ?? x, h: lora?.h ?? x, b: lora?.b ?? x },
+    buffers: {
+      ...{ x, w, y, bias: bias ?? x, residual: residual ?? x, h: lora?.h ?? x, b: lora?.b ?? x },
+      ...(scales !== undefined && { w_scales: scales }),
+    },
     grid: linearGrid(tiles * Math.ceil(m / variant.rows)),
     flops: 2 * m * (n * k + low),
     bytes:
       4 * m * k +
-      WEIGHT_BYTES[weightType] * n * k +
+      weightBytes(weightType, n * k) +
       4 * m * n * (1 + Number(residual !== undefined) + Number(accumulate)) +
       (bias === undefined ? 0 : 4 * n) +
       4 * m * r +
@@ -149,6 +153,7 @@ export function linearBackward<T>(
   buffers: {
     dy: T;
     w: T;
+    scales?: T | undefined;
     dx: T;
     residual?: T | undefined;
     lora?: { g: T; a: T; r: number; aOffset?: number } | undefined;
@@ -166,7 +171,7 @@ export function linearBackward<T>(
   variant?: Variant,
 ): KernelCall<T> {
   const { m, n, k, weightType, dyOffset = 0, dyStride = n, accumulate = false } = shape;
-  const { dy, w, dx, residual, lora } = buffers;
+  const { dy, w, scales, dx, residual, lora } = buffers;
   const r = lora?.r ?? 0;
   const aOffset = lora?.aOffset ?? 0;
   const choice = variant ?? candidates('linearBackward', { m, n: k, k: n, weightType }, target)[0]!;
@@ -176,7 +181,7 @@ export function linearBackward<T>(
     shader: choice.shader,
     defines: {
       ...choice.defines,
-      WEIGHT: weightType,
+      ...weightDefines(weightType, VEC ? 4 : 1),
       VEC,
       LORA_VEC: r > 0 ? multipleOf4(r) : VEC,
       ACCUMULATE: accumulate,
@@ -192,12 +197,15 @@ export function linearBackward<T>(
       a_offset: aOffset,
       has_residual: Number(residual !== undefined),
     },
-    buffers: { dy, w, dx, residual: residual ?? dy, g: lora?.g ?? dy, a: lora?.a ?? dy },
+    buffers: {
+      ...{ dy, w, dx, residual: residual ?? dy, g: lora?.g ?? dy, a: lora?.a ?? dy },
+      ...(scales !== undefined && { w_scales: scales }),
+    },
     grid: linearGrid(tiles * Math.ceil(m / choice.rows)),
     flops: 2 * m * n * k + 2 * m * r * k,
     bytes:
       4 * m * n +
-      WEIGHT_BYTES[weightType] * n * k +
+      weightBytes(weightType, n * k) +
       4 * m * k * (1 + Number(residual !== undefined) + Number(accumulate)) +
       4 * r * (m + k),
   };

@@ -117,6 +117,7 @@ export const conv2dOp: OpDefinition<'conv2d'> = {
         {
           x,
           w: part,
+          scales: part.scales,
           y,
           bias: bias && !whole ? { tensor: bias, offset: row * 4, size: rows * 4 } : bias,
           imageBias,
@@ -154,7 +155,7 @@ export const conv2dBackwardOp: OpDefinition<'conv2dBackward'> = {
     const { rows: n } = matrix(weight);
     return [...weightParts(weight)].map(({ part, row, rows }, i) =>
       conv2dBackward<Operand>(
-        { dy, w: part, dx, ...(i === 0 && { residual }) },
+        { dy, w: part, scales: part.scales, dx, ...(i === 0 && { residual }) },
         {
           ...attributes,
           channels: matrix(dx).columns,

@@ -1,6 +1,7 @@
 import { linearGrid } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix, weightType } from '../tensor.ts';
+import { weightDefines } from '../weight-formats.ts';
 import type { Op, OpDefinition } from './types.ts';
 
 declare module './types.ts' {
@@ -27,9 +28,9 @@ export const doraNormOp: OpDefinition<'doraNorm'> = {
     return [
       {
         shader: 'dora_norm',
-        defines: { WEIGHT: weightType(weight), VECTOR: 1 },
+        defines: weightDefines(weightType(weight), 1),
         params: { inputs: columns, rank, scale },
-        buffers: { weight, a, b, norm: outputs.norm },
+        buffers: { weight, ...(weight.scales && { weight_scales: weight.scales }), a, b, norm: outputs.norm },
         grid: linearGrid(rows),
         flops: rows * columns * (2 * rank + 3),
         bytes: 4 * rows * columns,

@@ -27,7 +27,7 @@ export const embeddingOp: OpDefinition<'embedding'> = {
           firstRow: row,
           scale: attributes.scale,
         },
-        { table: part, ids: inputs.ids, y: outputs.y },
+        { table: part, scales: part.scales, ids: inputs.ids, y: outputs.y },
       ),
     ),
 };

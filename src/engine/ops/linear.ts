@@ -153,7 +153,7 @@ export const linearOp: OpDefinition<'linear'> = {
       const partBias = bias && !whole ? { tensor: bias, offset: row * 4, size: rows * 4 } : bias;
       calls.push(
         linear<Operand>(
-          { x, w: part, y, bias: partBias, residual, lora },
+          { x, w: part, scales: part.scales, y, bias: partBias, residual, lora },
           { m, n: rows, k, weightType: weightType(weight), yOffset: row, yStride: n },
           target,
         ),
@@ -181,6 +181,7 @@ export const linearBackwardOp: OpDefinition<'linearBackward'> = {
         {
           dy,
           w: part,
+          scales: part.scales,
           dx: outputs.dx,
           ...(i === 0 && { residual, lora: g && a ? { g, a, r: matrix(g).columns } : undefined }),
         },

@@ -69,7 +69,7 @@ export const crossEntropyHeadOp: OpDefinition<'crossEntropyHead'> = {
       for (const part of weightParts(weight)) {
         calls.push(
           linear<Operand>(
-            { x: rowsOf(x, first, m), w: part.part, y: logits },
+            { x: rowsOf(x, first, m), w: part.part, scales: part.part.scales, y: logits },
             { m, n: part.rows, k, weightType: type, yOffset: part.row, yStride: vocabulary },
             target,
           ),
@@ -87,7 +87,7 @@ export const crossEntropyHeadOp: OpDefinition<'crossEntropyHead'> = {
       for (const part of weightParts(weight)) {
         calls.push(
           linearBackward<Operand>(
-            { dy: logits, w: part.part, dx: rowsOf(dx, first, m) },
+            { dy: logits, w: part.part, scales: part.part.scales, dx: rowsOf(dx, first, m) },
             {
               m,
               n: part.rows,

@@ -56,7 +56,7 @@ export const lstmOp: OpDefinition<'lstm'> = {
           target,
           { ...shape, begin, steps, started: before !== undefined },
           // Without anything before, x stands in and is not read.
-          { x, w: weight, before: before ?? x, y, after, c },
+          { x, w: weight, scales: weight.scales, before: before ?? x, y, after, c },
         ),
       );
       before = after;

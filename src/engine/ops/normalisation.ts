@@ -1,10 +1,10 @@
 import type { GroupNormShape } from '../kernels/group_norm.ts';
 import { groupNorm, groupNormBackward, groupNormParts } from '../kernels/group_norm.ts';
-import type { WeightType } from '../kernels/kernel.ts';
+import type { WeightType } from '../weight-formats.ts';
 import { layerNorm, layerNormBackward } from '../kernels/layer_norm.ts';
 import { rmsNorm, rmsNormBackward } from '../kernels/rms_norm.ts';
 import type { Tensor } from '../tensor.ts';
-import { elementCount, matrix, weightType } from '../tensor.ts';
+import { elementCount, matrix, vectorType } from '../tensor.ts';
 import type { Op, OpDefinition, Operand } from './types.ts';
 
 export interface GroupNormAttributes {
@@ -76,7 +76,7 @@ export const rmsNormOp: OpDefinition<'rmsNorm'> = {
     const { rows, columns: width } = matrix(inputs.x);
     return rmsNorm<Operand>(
       target,
-      { rows, width, weightType: weightType(inputs.weight), ...attributes },
+      { rows, width, weightType: vectorType(inputs.weight), ...attributes },
       { ...inputs, y: outputs.y },
     );
   },
@@ -90,7 +90,7 @@ export const rmsNormBackwardOp: OpDefinition<'rmsNormBackward'> = {
     const { x, weight, dy, add } = inputs;
     return rmsNormBackward<Operand>(
       target,
-      { rows, width, weightType: weightType(weight), ...attributes },
+      { rows, width, weightType: vectorType(weight), ...attributes },
       { x, weight, dy, dx: outputs.dx, ...(add && { add }) },
     );
   },
@@ -115,7 +115,7 @@ export const layerNormOp: OpDefinition<'layerNorm'> = {
   },
   kernels({ inputs, outputs, attributes, target }) {
     const { rows, columns: width } = matrix(inputs.x);
-    const shape = { rows, width, weightType: weightType(inputs.weight), ...attributes };
+    const shape = { rows, width, weightType: vectorType(inputs.weight), ...attributes };
     return layerNorm<Operand>(target, shape, { ...inputs, ...outputs });
   },
 };
@@ -125,7 +125,7 @@ export const layerNormBackwardOp: OpDefinition<'layerNormBackward'> = {
   gradient: 'none',
   kernels({ inputs, outputs, attributes, target }) {
     const { rows, columns: width } = matrix(inputs.x);
-    const shape = { rows, width, weightType: weightType(inputs.weight), ...attributes };
+    const shape = { rows, width, weightType: vectorType(inputs.weight), ...attributes };
     return layerNormBackward<Operand>(target, shape, { ...inputs, dx: outputs.dx });
   },
 };
@@ -154,7 +154,7 @@ export const groupNormOp: OpDefinition<'groupNorm'> = {
     );
   },
   kernels({ inputs, outputs, attributes, target, temporary }) {
-    const shape = groupShape(inputs.x, weightType(inputs.weight), attributes);
+    const shape = groupShape(inputs.x, vectorType(inputs.weight), attributes);
     const parts = temporary([groupNormParts(target, shape)]);
     return groupNorm<Operand>(target, shape, { ...inputs, ...outputs, parts });
   },
@@ -164,7 +164,7 @@ export const groupNormBackwardOp: OpDefinition<'groupNormBackward'> = {
   outputs: ({ x }) => ({ dx: { shape: x.shape } }),
   gradient: 'none',
   kernels({ inputs, outputs, attributes, target, temporary }) {
-    const shape = groupShape(inputs.x, weightType(inputs.weight), attributes);
+    const shape = groupShape(inputs.x, vectorType(inputs.weight), attributes);
     const parts = temporary([groupNormParts(target, shape)]);
     const means = temporary(inputs.stats.shape);
     return groupNormBackward<Operand>(target, shape, { ...inputs, dx: outputs.dx, parts, means });

@@ -1,6 +1,6 @@
 import { headNormRope, headNormRopeBackward } from '../kernels/rope.ts';
 import type { Tensor } from '../tensor.ts';
-import { matrix, weightType } from '../tensor.ts';
+import { matrix, vectorType } from '../tensor.ts';
 import type { Op, OpDefinition, Operand } from './types.ts';
 
 export interface RopeAttributes {
@@ -36,7 +36,7 @@ function ropeShape(x: Tensor, attributes: RopeAttributes, weight: Tensor | undef
     kvHeads,
     headDim,
     rotaryDim,
-    ...(weight && { norm: { eps, weightType: weightType(weight) } }),
+    ...(weight && { norm: { eps, weightType: vectorType(weight) } }),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { WeightSpec } from '../../engine/graph.ts';
 import { elementCount } from '../../engine/tensor.ts';
+import type { WeightPiece } from '../../engine/weight-formats.ts';
 import type { WeightSource } from '../../engine/weights.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 import { ropeKey } from './decoder.ts';
@@ -22,7 +23,7 @@ export class CheckpointSource implements WeightSource {
     name: string,
     shape: readonly number[],
     dtype: WeightSpec['dtype'],
-  ): AsyncIterable<Uint8Array<ArrayBuffer>> {
+  ): AsyncIterable<WeightPiece> {
     for (const turn of ['cos', 'sin'] as const) {
       if (name === ropeKey(turn)) {
         yield encoded(ropeTable(this.#config.rope, this.#config.headDim, shape[0]!, turn), 'f32');

@@ -1,6 +1,7 @@
 import { UserError } from '../../common/errors.ts';
 import type { Graph, WeightSpec } from '../../engine/graph.ts';
 import type { DType } from '../../engine/tensor.ts';
+import type { WeightPiece } from '../../engine/weight-formats.ts';
 import type { WeightSource } from '../../engine/weights.ts';
 import type { VaeConfig } from './autoencoder-kl.ts';
 import { latentFactor, parseVaeConfig } from './autoencoder-kl.ts';
@@ -145,7 +146,7 @@ export class DiffusionCheckpoint implements WeightSource {
     shape: readonly number[],
     dtype: WeightSpec['dtype'],
     kernel?: readonly [number, number],
-  ): AsyncIterable<Uint8Array<ArrayBuffer>> {
+  ): AsyncIterable<WeightPiece> {
     return streamStored(this.#stored(name), { name, shape, ...(kernel && { kernel }) }, dtype);
   }
 

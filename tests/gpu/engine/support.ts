@@ -11,7 +11,8 @@ import { elementCount } from '../../../src/engine/tensor.ts';
 import type { DType, Tensor } from '../../../src/engine/tensor.ts';
 import { WeightStore } from '../../../src/engine/weights.ts';
 import type { ModelFolder } from '../../../src/models/files/folder.ts';
-import { f32ToBf16, f32ToF16 } from '../../../src/models/files/dtypes.ts';
+import type { WeightPiece, WeightType } from '../../../src/engine/weight-formats.ts';
+import { weightFormat } from '../../../src/engine/weight-formats.ts';
 import type { Examples } from '../../../src/tasks/voice/examples.ts';
 import { padRow } from '../../../src/tasks/voice/packing.ts';
 import { VoiceModel } from '../../../src/tasks/voice/model.ts';
@@ -50,15 +51,14 @@ export async function runGraph(
   { inputs = {}, weights = {}, parameters = {}, step = {}, steps = [step], states = {} }: GraphRun,
 ): Promise<{ outputs: Record<string, Values>; gradients: Record<string, Values>; states: Record<string, Values> }> {
   const source = {
-    async *stream(name: string, shape: readonly number[], dtype: string): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    async *stream(name: string, shape: readonly number[], dtype: DType): AsyncGenerator<WeightPiece> {
       const values = weights[name]!;
       if (values.length !== elementCount(shape)) throw new Error(`${name} is given ${values.length} values`);
-      const bits = dtype === 'f32' ? values : dtype === 'bf16' ? f32ToBf16(values) : f32ToF16(values);
-      const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
+      const format = weightFormat(dtype as WeightType);
       // In odd pieces, as a file arrives.
-      const width = bits.BYTES_PER_ELEMENT * 3;
+      const length = 3 * (format.group?.size ?? 1);
       await Promise.resolve();
-      for (let at = 0; at < bytes.length; at += width) yield bytes.slice(at, at + width);
+      for (let at = 0; at < values.length; at += length) yield format.encode(values.slice(at, at + length));
     },
   };
   const layout = new FlatLayout();
