@@ -49,7 +49,7 @@ function reading(offsets: boolean): string {
     '#if VECTOR == 4',
     `fn $(BUFFER)_$READ(i: u32) -> vec4f { return vec4f(${four}); }`,
     '#else',
-    `fn $(BUFFER)_$READ(i: u32) -> f32 { return ${word('(i & 3u) * 8u').replace('i WORD', 'i >> 2u')}; }`,
+    `fn $(BUFFER)_$READ(i: u32) -> f32 { return ${word('((i & 3u) * 8u)').replace('i WORD', 'i >> 2u')}; }`,
     '#endif',
   ].join('\n');
 }

@@ -19,11 +19,7 @@ export class CheckpointSource implements WeightSource {
     this.#config = config;
   }
 
-  async *stream(
-    name: string,
-    shape: readonly number[],
-    dtype: WeightSpec['dtype'],
-  ): AsyncIterable<WeightPiece> {
+  async *stream(name: string, shape: readonly number[], dtype: WeightSpec['dtype']): AsyncIterable<WeightPiece> {
     for (const turn of ['cos', 'sin'] as const) {
       if (name === ropeKey(turn)) {
         yield encoded(ropeTable(this.#config.rope, this.#config.headDim, shape[0]!, turn), 'f32');

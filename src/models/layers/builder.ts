@@ -5,6 +5,7 @@ import type { GroupNormAttributes } from '../../engine/ops/normalisation.ts';
 import { binary, constant, operand, strength } from '../../engine/ops/expression.ts';
 import type { DType, Tensor } from '../../engine/tensor.ts';
 import { BINDING_ALIGNMENT, elementBytes } from '../../engine/tensor.ts';
+import { isWeightType, scaleBytes } from '../../engine/weight-formats.ts';
 
 /** A projection of a model: a linear layer or convolution with its path in the transformers or diffusers class. */
 export interface Projection {
@@ -198,6 +199,7 @@ export class ModelBuilder {
       const size = elementBytes(dtype, inFeatures * outFeatures);
       if (dtypeOf(`${name}.weight`) !== dtype || Boolean(projection.bias) !== bias || size % BINDING_ALIGNMENT !== 0)
         return false;
+      if (isWeightType(dtype) && scaleBytes(dtype, inFeatures * outFeatures) % BINDING_ALIGNMENT !== 0) return false;
       if (bias && (outFeatures * 4) % BINDING_ALIGNMENT !== 0) return false;
       bytes += size;
     }
