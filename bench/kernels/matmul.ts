@@ -9,17 +9,9 @@
 import { Device } from '../../src/engine/device.ts';
 import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
 import type { WeightType } from '../../src/engine/weight-formats.ts';
-import {
-  candidates,
-  linear,
-  linearBackward,
-  loraDown,
-  loraSegments,
-  loraUpBackward,
-  outer,
-  type MatmulOp,
-  type Variant,
-} from '../../src/engine/kernels/matmul.ts';
+import { loraSegments } from '../../src/engine/kernels/lora_segments.ts';
+import { candidates, linear, linearBackward, type MatmulOp, type Variant } from '../../src/engine/kernels/matmul.ts';
+import { loraDown, loraUpBackward, outer } from '../../src/engine/kernels/matmul_lora.ts';
 import { SHADERS } from 'virtual:shaders';
 import { IDLE_STEP } from '../../src/engine/wgsl.ts';
 import {

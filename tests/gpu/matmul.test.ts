@@ -2,18 +2,9 @@ import { beforeAll, expect, test } from 'vitest';
 import { Device } from '../../src/engine/device.ts';
 import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
 import type { WeightType } from '../../src/engine/weight-formats.ts';
-import {
-  candidates,
-  linear,
-  linearBackward,
-  loraDown,
-  loraSegments,
-  loraUpBackward,
-  outer,
-  totalRank,
-  type LoraSegment,
-  type Variant,
-} from '../../src/engine/kernels/matmul.ts';
+import { loraSegments, totalRank, type LoraSegment } from '../../src/engine/kernels/lora_segments.ts';
+import { candidates, linear, linearBackward, type Variant } from '../../src/engine/kernels/matmul.ts';
+import { loraDown, loraUpBackward, outer } from '../../src/engine/kernels/matmul_lora.ts';
 import { SHADERS } from 'virtual:shaders';
 import { runKernels } from '../../src/engine/kernels/run.ts';
 import { testGpu } from '../support/gpu.ts';

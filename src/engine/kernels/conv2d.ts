@@ -2,6 +2,7 @@ import type { Conv2dShape } from './conv2d_geometry.ts';
 import { conv2dBackwardProduct, conv2dProduct, expectUndilated, outputSize } from './conv2d_geometry.ts';
 import { conv2dCandidates } from './conv2d_variants.ts';
 import { type KernelCall, type KernelTarget, linearGrid } from './kernel.ts';
+import { multipleOf4 } from './lanes.ts';
 import { weightBytes, weightDefines } from '../weight-formats.ts';
 import type { Variant } from './matmul_variants.ts';
 
@@ -10,14 +11,13 @@ export type { Conv2dShape } from './conv2d_geometry.ts';
 export { conv2dCandidates } from './conv2d_variants.ts';
 export type { Conv2dOp } from './conv2d_variants.ts';
 
-const multipleOf4 = (...values: number[]): boolean => values.every((value) => value % 4 === 0);
-
 /**
  * Convolution of pictures that lie pixel after pixel: y[(image, oy, ox), o] = Σ over taps and channels of
  * x[(image, oy·stride - top + ky·dilation, ox·stride - left + kx·dilation), c] · W[o, (ky, kx, c)] (+ bias[o])
- * (+ imageBias[image, o]) (+ residual, shaped like y); x is 0 outside of the picture. The product of unfolded pixels with W (Chellapilla, Puri and
- * Simard, 2006) without the unfolded pixels: tiles compute where their terms lie. All f32 but W, `scales` being W's where its format has them. With part of the output
- * channels, y's row m starts at element yOffset + m · yStride (0 and outChannels unless given), imageBias and residual alike.
+ * (+ imageBias[image, o]) (+ residual, shaped like y); x is 0 outside of the picture. The product of unfolded pixels with W
+ * (Chellapilla, Puri and Simard, 2006) without the unfolded pixels: tiles compute where their terms lie. All f32 but W, `scales`
+ * being W's where its format has them. With part of the output channels, y's row m starts at element yOffset + m · yStride (0
+ * and outChannels unless given), imageBias and residual alike.
  */
 export function conv2d<T>(
   buffers: {

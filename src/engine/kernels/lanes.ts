@@ -1,9 +1,12 @@
 import type { Defines } from '../wgsl.ts';
 import type { KernelTarget } from './kernel.ts';
 
+/** Whether these may be read four at a time. */
+export const multipleOf4 = (...values: number[]): boolean => values.every((value) => value % 4 === 0);
+
 /** Four elements at a time where every row begins at a multiple of four, else one. */
 export function vectorWidth(...columns: number[]): 1 | 4 {
-  return columns.every((count) => count % 4 === 0) ? 4 : 1;
+  return multipleOf4(...columns) ? 4 : 1;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { embeddingLoraDown, embeddingLoraGradient } from '../kernels/embedding_lora.ts';
-import type { LoraSegment } from '../kernels/matmul.ts';
-import { linear, outerUp } from '../kernels/matmul.ts';
+import type { LoraSegment } from '../kernels/lora_segments.ts';
+import { linear } from '../kernels/matmul.ts';
+import { outerUp } from '../kernels/matmul_lora.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix } from '../tensor.ts';
 import type { Op, OpDefinition, Operand } from './types.ts';

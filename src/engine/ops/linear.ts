@@ -1,6 +1,8 @@
 import type { KernelCall } from '../kernels/kernel.ts';
-import type { LoraSegment } from '../kernels/matmul.ts';
-import { linear, linearBackward, loraDown, loraUpBackward, outer, totalRank } from '../kernels/matmul.ts';
+import type { LoraSegment } from '../kernels/lora_segments.ts';
+import { totalRank } from '../kernels/lora_segments.ts';
+import { linear, linearBackward } from '../kernels/matmul.ts';
+import { loraDown, loraUpBackward, outer } from '../kernels/matmul_lora.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix, weightType } from '../tensor.ts';
 import type { Op, OpDefinition, Operand } from './types.ts';

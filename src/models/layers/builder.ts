@@ -1,5 +1,5 @@
 import { Graph } from '../../engine/graph.ts';
-import type { LoraSegment } from '../../engine/kernels/matmul.ts';
+import type { LoraSegment } from '../../engine/kernels/lora_segments.ts';
 import type { Conv2dAttributes } from '../../engine/ops/convolution.ts';
 import type { GroupNormAttributes } from '../../engine/ops/normalisation.ts';
 import { binary, constant, operand, strength } from '../../engine/ops/expression.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../../src/engine/graph.ts';
-import { loraSegments } from '../../../src/engine/kernels/matmul.ts';
+import { loraSegments } from '../../../src/engine/kernels/lora_segments.ts';
 import { Program, ProgramPlan } from '../../../src/engine/program.ts';
 import type { Tensor } from '../../../src/engine/tensor.ts';
 import { WeightStore } from '../../../src/engine/weights.ts';
