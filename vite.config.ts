@@ -1,13 +1,13 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
 import { ort } from './tools/vite-plugin-ort.ts';
-import { wgsl } from './tools/vite-plugin-wgsl.ts';
+import { shaders } from './tools/shaders.mjs';
 
 // base './': the built page can be served from any path, or opened from any static host.
 export default defineConfig({
   base: './',
-  plugins: [wgsl(), svelte(), ort()],
-  worker: { format: 'es', plugins: () => [wgsl()] },
+  plugins: [shaders(), svelte(), ort()],
+  worker: { format: 'es', plugins: () => [shaders()] },
   build: {
     target: 'es2022',
     chunkSizeWarningLimit: 1500,

@@ -1,12 +1,12 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
-import { wgsl } from './tools/vite-plugin-wgsl.ts';
+import { shaders } from './tools/shaders.mjs';
 
 // The rings, from the inside out; tests/README.md says what belongs where. A ring is chosen by folder alone.
 const FOLDERS_OF_THEIR_OWN = ['tests/gpu/**', 'tests/app/**', 'tests/interop/**'];
 
 export default defineConfig({
-  plugins: [wgsl()],
+  plugins: [shaders()],
   test: {
     projects: [
       {

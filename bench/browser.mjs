@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
 import { chromiumArguments, chromiumEnvironment, findChromium } from '../tools/chromium.mjs';
+import { esbuildShaders } from '../tools/shaders.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const folder = join(root, '.cache/bench');
@@ -24,7 +25,7 @@ export async function bundlePage(name) {
     target: 'es2022',
     minify: true,
     logLevel: 'error',
-    loader: { '.wgsl': 'text' },
+    plugins: [esbuildShaders()],
   });
   writeFileSync(
     join(folder, 'index.html'),

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { runWithGpu } from '../tools/gpu-env.mjs';
+import { esbuildShaders } from '../tools/shaders.mjs';
 
 const root = join(fileURLToPath(import.meta.url), '../..');
 const [entry, ...words] = process.argv.slice(2);
@@ -16,7 +17,7 @@ await build({
   format: 'esm',
   target: 'node20',
   logLevel: 'error',
-  loader: { '.wgsl': 'text' },
+  plugins: [esbuildShaders()],
   packages: 'external',
   define: { 'import.meta.env.DEV': 'false', 'import.meta.env.PROD': 'true' },
 });

@@ -1,7 +1,7 @@
 /** Random weights in place of a model's own: shapes and bytes are what a benchmark needs of it. */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { elementCount } from '../src/engine/tensor.ts';
-import { f32ToF16 } from '../src/models/files/dtypes.ts';
+import { f32ToF16 } from '../src/common/half-floats.ts';
 import { generator } from './work.ts';
 
 /** Every matrix is this block over and over: 4 MiB of numbers from -0.03 to 0.03, so that sums of 3,000 keep their size. */

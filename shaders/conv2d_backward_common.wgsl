@@ -21,7 +21,7 @@ struct Params {
 #buffer residual: array<f32>, read
 #buffer dx: array<f32>, read_write
 #endif
-#include matmul_weight
+#include stored_weight BUFFER=w
 
 // The pixels of one phase: the first of them, how many lie above and beside each other, the first tap that they have, and
 // which output that one reads for pixel (0, 0) of the phase. Further taps read outputs further up and left.
@@ -69,11 +69,11 @@ fn load_dy(base: u32, t: u32, n: u32) -> vec4f {
 }
 #endif
 #if VEC
-fn load_w(base: u32, column: u32, channels: u32) -> vec4f { return weight4((base + column) / 4u); }
+fn load_w(base: u32, column: u32, channels: u32) -> vec4f { return w_at((base + column) / 4u); }
 #else
 fn load_w(base: u32, column: u32, channels: u32) -> vec4f {
   var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { values[q] = weight(base + min(column + q, channels - 1u)); }
+  for (var q = 0u; q < 4u; q++) { values[q] = w_at(base + min(column + q, channels - 1u)); }
   return values;
 }
 #endif

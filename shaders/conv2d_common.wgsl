@@ -25,7 +25,7 @@ struct Params {
 #buffer residual: array<f32>, read
 #buffer y: array<f32>, read_write
 #endif
-#include matmul_weight
+#include stored_weight BUFFER=w
 
 // Where an output pixel's first tap falls in x. Above and left of the picture y and x wrap round, which makes them large.
 struct Source { start: u32, y: u32, x: u32 }
@@ -42,7 +42,7 @@ fn source(row: u32) -> Source {
 // (Uniforms are read into variables first everywhere: SwiftShader would load them anew in every turn of a loop.)
 #if VEC
 fn load_x(base: u32, i: u32, channels: u32) -> vec4f { return x[base + i]; }
-fn load_w(base: u32, i: u32, channels: u32) -> vec4f { return weight4(base + i); }
+fn load_w(base: u32, i: u32, channels: u32) -> vec4f { return w_at(base + i); }
 #else
 fn load_x(base: u32, i: u32, channels: u32) -> vec4f {
   var values = vec4f();
@@ -51,7 +51,7 @@ fn load_x(base: u32, i: u32, channels: u32) -> vec4f {
 }
 fn load_w(base: u32, i: u32, channels: u32) -> vec4f {
   var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { if (4u * i + q < channels) { values[q] = weight(base + 4u * i + q); } }
+  for (var q = 0u; q < 4u; q++) { if (4u * i + q < channels) { values[q] = w_at(base + 4u * i + q); } }
   return values;
 }
 #endif

@@ -2,9 +2,7 @@
 // inputs], B [rows, rank].
 struct Params { inputs: u32, rank: u32, scale: f32 }
 #params
-alias V = f32;
-#include stored_weight
-#buffer weight: array<StoredWeight>, read
+#include stored_weight BUFFER=weight
 #buffer a: array<f32>, read
 #buffer b: array<f32>, read
 #buffer norm: array<f32>, read_write
@@ -20,7 +18,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let at = n * p.inputs + k;
       var delta = 0.0;
       for (var j = 0u; j < p.rank; j += 1u) { delta += b[n * p.rank + j] * a[j * p.inputs + k]; }
-      let w = stored_weight(weight[weight_index(at)], at) + p.scale * delta;
+      let w = weight_at(at) + p.scale * delta;
       sum += w * w;
     }
   }

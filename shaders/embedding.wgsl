@@ -1,9 +1,8 @@
 // y[t] = table[ids[t]] · scale. A sharded table writes only the rows whose ids lie in its shard. width in units of V.
 #include vector
-#include stored_weight
 struct Params { rows: u32, width: u32, first_row: u32, table_rows: u32, scale: f32 }
 #params
-#buffer table: array<StoredWeight>, read
+#include stored_weight BUFFER=table
 #buffer ids: array<u32>, read
 #buffer y: array<V>, read_write
 
@@ -19,7 +18,7 @@ fn main(
     let entry = ids[row] - p.first_row;
     if (entry < p.table_rows) {
       let at = entry * p.width + id.x;
-      y[row * p.width + id.x] = stored_weight(table[weight_index(at)], at) * p.scale;
+      y[row * p.width + id.x] = table_at(at) * p.scale;
     }
   }
 }

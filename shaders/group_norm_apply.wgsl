@@ -4,8 +4,8 @@
 #include activation
 #endif
 #buffer x: array<V>, read
-#buffer weight: array<StoredWeight>, read
-#buffer bias: array<StoredWeight>, read
+#include stored_weight BUFFER=weight
+#include stored_weight BUFFER=bias
 #buffer stats: array<vec2<f32>>, read
 #buffer y: array<V>, read_write
 #include group_norm_pairs
@@ -16,9 +16,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (i >= p.count) { return; }
   let chunk = chunk_of(i);
   let stat = stats_of(chunk.image, chunk.column);
-  let at = weight_index(chunk.column);
-  let scale = stat.y * stored_weight(weight[at], chunk.column);
-  let shift = stored_weight(bias[at], chunk.column);
+  let scale = stat.y * weight_at(chunk.column);
+  let shift = bias_at(chunk.column);
   for (var row = chunk.begin; row < chunk.end; row++) {
     let here = row * p.columns + chunk.column;
     let z = (x[here] - stat.x) * scale + shift;

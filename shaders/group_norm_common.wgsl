@@ -1,7 +1,6 @@
 // One invocation owns V neighbouring channels of a chunk of an image's rows (pixels): neighbouring invocations read
 // neighbouring channels, whatever the size of a group.
 #include vector
-#include stored_weight
 // count: invocations; columns: channels in units of V; image_rows: pixels; group_channels: channels of a group
 struct Params {
   count: u32, columns: u32, chunks: u32, chunk_rows: u32, image_rows: u32, groups: u32, group_channels: u32, elements: f32,

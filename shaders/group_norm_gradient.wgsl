@@ -5,9 +5,9 @@
 #endif
 #buffer dy: array<V>, read
 #buffer x: array<V>, read
-#buffer weight: array<StoredWeight>, read
+#include stored_weight BUFFER=weight
 #if ACTIVATION == silu
-#buffer bias: array<StoredWeight>, read
+#include stored_weight BUFFER=bias
 #endif
 #buffer stats: array<vec2<f32>>, read
 #include group_norm_pairs
@@ -17,11 +17,10 @@ struct Channels { mean: V, rstd: V, weight: V, bias: V }
 
 fn channels_of(chunk: Chunk) -> Channels {
   let stat = stats_of(chunk.image, chunk.column);
-  let at = weight_index(chunk.column);
 #if ACTIVATION == silu
-  return Channels(stat.x, stat.y, stored_weight(weight[at], chunk.column), stored_weight(bias[at], chunk.column));
+  return Channels(stat.x, stat.y, weight_at(chunk.column), bias_at(chunk.column));
 #else
-  return Channels(stat.x, stat.y, stored_weight(weight[at], chunk.column), V());
+  return Channels(stat.x, stat.y, weight_at(chunk.column), V());
 #endif
 }
 

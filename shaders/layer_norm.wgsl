@@ -4,14 +4,13 @@
 enable subgroups;
 #endif
 #include vector
-#include stored_weight
 #include row_reduce
 // width in units of V; columns is the row's length in elements.
 struct Params { rows: u32, width: u32, columns: f32, eps: f32 }
 #params
 #buffer x: array<V>, read
-#buffer weight: array<StoredWeight>, read
-#buffer bias: array<StoredWeight>, read
+#include stored_weight BUFFER=weight
+#include stored_weight BUFFER=bias
 #buffer y: array<V>, read_write
 #buffer stats: array<vec2<f32>>, read_write
 
@@ -36,7 +35,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let rstd = inverseSqrt(reduce_sum(squares, lane) / p.columns + p.eps);
   if (lane == 0u) { stats[row] = vec2<f32>(mean, rstd); }
   for (var i = lane; i < p.width; i += $(WG)u) {
-    let at = weight_index(i);
-    y[base + i] = (x[base + i] - mean) * rstd * stored_weight(weight[at], i) + stored_weight(bias[at], i);
+    y[base + i] = (x[base + i] - mean) * rstd * weight_at(i) + bias_at(i);
   }
 }

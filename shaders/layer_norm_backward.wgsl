@@ -3,13 +3,12 @@
 enable subgroups;
 #endif
 #include vector
-#include stored_weight
 #include row_reduce
 struct Params { rows: u32, width: u32, columns: f32, eps: f32 }
 #params
 #buffer dy: array<V>, read
 #buffer x: array<V>, read
-#buffer weight: array<StoredWeight>, read
+#include stored_weight BUFFER=weight
 #buffer stats: array<vec2<f32>>, read
 #buffer dx: array<V>, read_write
 #if ADD
@@ -25,14 +24,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var sum = 0.0;
   var along = 0.0;
   for (var i = lane; i < p.width; i += $(WG)u) {
-    let g = dy[base + i] * stored_weight(weight[weight_index(i)], i);
+    let g = dy[base + i] * weight_at(i);
     sum += total(g);
     along += total(g * (x[base + i] - stat.x));
   }
   let mean = reduce_sum(sum, lane) / p.columns;
   let slope = reduce_sum(along, lane) / p.columns * stat.y * stat.y;
   for (var i = lane; i < p.width; i += $(WG)u) {
-    let g = dy[base + i] * stored_weight(weight[weight_index(i)], i);
+    let g = dy[base + i] * weight_at(i);
 #if ADD
     dx[base + i] = add[base + i] + stat.y * (g - mean - (x[base + i] - stat.x) * slope);
 #else

@@ -7,7 +7,7 @@
 struct Params { clips: u32, length: u32, hidden: u32, begin: u32, steps: u32, started: u32 }
 #params
 #buffer x: array<f32>, read
-#include matmul_weight
+#include stored_weight BUFFER=w
 #if VEC && !WHOLE
 #buffer before: array<vec4f>, read
 #else
@@ -29,11 +29,11 @@ fn bounded_tanh(v: f32) -> f32 { return tanh(clamp(v, -15.0, 15.0)); }
 
 // Elements 4i … 4i+3 of a row of W_hh, and of h[t-1] of a clip; 0 beyond the last.
 #if VEC
-fn load_w(row: u32, i: u32) -> vec4f { return weight4(row * $PIECES + i); }
+fn load_w(row: u32, i: u32) -> vec4f { return w_at(row * $PIECES + i); }
 #else
 fn load_w(row: u32, i: u32) -> vec4f {
   var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { if (4u * i + q < $SIZE) { values[q] = weight(row * $SIZE + 4u * i + q); } }
+  for (var q = 0u; q < 4u; q++) { if (4u * i + q < $SIZE) { values[q] = w_at(row * $SIZE + 4u * i + q); } }
   return values;
 }
 #endif

@@ -20,12 +20,12 @@ struct Params {
 #else
 #buffer g: array<f32>, read
 #endif
-#include matmul_weight
+#include stored_weight BUFFER=w
 
 // Terms t … t+3 of a row of dy or g, and four columns of one row of W or A.
 #if VEC
 fn load_dy(base: u32, t: u32, n: u32) -> vec4f { return dy[(base + t) / 4u]; }
-fn load_w(base: u32, column: u32, k: u32) -> vec4f { return weight4((base + column) / 4u); }
+fn load_w(base: u32, column: u32, k: u32) -> vec4f { return w_at((base + column) / 4u); }
 fn load_a(base: u32, column: u32, k: u32) -> vec4f { return a[(base + column) / 4u]; }
 #else
 fn load_dy(base: u32, t: u32, n: u32) -> vec4f {
@@ -35,7 +35,7 @@ fn load_dy(base: u32, t: u32, n: u32) -> vec4f {
 }
 fn load_w(base: u32, column: u32, k: u32) -> vec4f {
   var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { values[q] = weight(base + min(column + q, k - 1u)); }
+  for (var q = 0u; q < 4u; q++) { values[q] = w_at(base + min(column + q, k - 1u)); }
   return values;
 }
 fn load_a(base: u32, column: u32, k: u32) -> vec4f {

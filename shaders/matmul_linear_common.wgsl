@@ -32,13 +32,13 @@ struct Params {
 #buffer h: array<f32>, read
 #buffer b: array<f32>, read
 #endif
-#include matmul_weight
+#include stored_weight BUFFER=w
 
 // Terms 4i … 4i+3 of a row of x or W that begins at `base` and has k terms; beyond them they are 0. (Uniforms are read into
 // variables first everywhere: SwiftShader would load them anew in every turn of a loop.)
 #if VEC
 fn load_x(base: u32, i: u32, k: u32) -> vec4f { return x[base + i]; }
-fn load_w(base: u32, i: u32, k: u32) -> vec4f { return weight4(base + i); }
+fn load_w(base: u32, i: u32, k: u32) -> vec4f { return w_at(base + i); }
 #else
 fn load_x(base: u32, i: u32, k: u32) -> vec4f {
   var values = vec4f();
@@ -47,7 +47,7 @@ fn load_x(base: u32, i: u32, k: u32) -> vec4f {
 }
 fn load_w(base: u32, i: u32, k: u32) -> vec4f {
   var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { if (4u * i + q < k) { values[q] = weight(base + 4u * i + q); } }
+  for (var q = 0u; q < 4u; q++) { if (4u * i + q < k) { values[q] = w_at(base + 4u * i + q); } }
   return values;
 }
 #endif

@@ -3,13 +3,12 @@
 enable subgroups;
 #endif
 #include vector
-#include stored_weight
 #include row_reduce
 // width in units of V; columns is the row's length in elements.
 struct Params { rows: u32, width: u32, columns: f32, eps: f32, offset: f32 }
 #params
 #buffer x: array<V>, read
-#buffer weight: array<StoredWeight>, read
+#include stored_weight BUFFER=weight
 #buffer y: array<V>, read_write
 #if RSTD
 #buffer rstd: array<f32>, read_write
@@ -30,6 +29,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (lane == 0u) { rstd[row] = scale; }
 #endif
   for (var i = lane; i < p.width; i += $(WG)u) {
-    y[base + i] = x[base + i] * scale * (stored_weight(weight[weight_index(i)], i) + p.offset);
+    y[base + i] = x[base + i] * scale * (weight_at(i) + p.offset);
   }
 }

@@ -3,12 +3,11 @@
 enable subgroups;
 #endif
 #include vector
-#include stored_weight
 #include row_reduce
 struct Params { rows: u32, width: u32, columns: f32, eps: f32, offset: f32 }
 #params
 #buffer x: array<V>, read
-#buffer weight: array<StoredWeight>, read
+#include stored_weight BUFFER=weight
 #buffer dy: array<V>, read
 #buffer dx: array<V>, read_write
 #if ADD == separate
@@ -25,12 +24,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var i = lane; i < p.width; i += $(WG)u) {
     let value = x[base + i];
     squares += total(value * value);
-    projection += total(value * dy[base + i] * (stored_weight(weight[weight_index(i)], i) + p.offset));
+    projection += total(value * dy[base + i] * (weight_at(i) + p.offset));
   }
   let rstd = inverseSqrt(reduce_sum(squares, lane) / p.columns + p.eps);
   let along = reduce_sum(projection, lane) / p.columns * rstd * rstd;
   for (var i = lane; i < p.width; i += $(WG)u) {
-    let scaled = dy[base + i] * (stored_weight(weight[weight_index(i)], i) + p.offset);
+    let scaled = dy[base + i] * (weight_at(i) + p.offset);
     var result = rstd * (scaled - x[base + i] * along);
 #if ADD == separate
     result += add[base + i];

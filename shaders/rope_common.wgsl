@@ -5,9 +5,8 @@ struct Params { tokens: u32, heads: u32, kv_heads: u32, head_dim: u32, half_q: u
 #include vector
 #buffer x: array<f32>, read
 #if HEAD_NORM
-#include stored_weight
-#buffer q_weight: array<StoredWeight>, read
-#buffer k_weight: array<StoredWeight>, read
+#include stored_weight BUFFER=q_weight
+#include stored_weight BUFFER=k_weight
 #endif
 #if ROPE
 #buffer cosines: array<f32>, read
@@ -42,8 +41,8 @@ fn turn(h: Head, i: u32) -> vec2<f32> {
 fn is_normed(h: Head) -> bool { return h.head < p.heads + p.kv_heads; }
 
 fn norm_weight(h: Head, e: u32) -> f32 {
-  if (h.head < p.heads) { return stored_weight(q_weight[weight_index(e)], e) + p.offset; }
-  if (h.head < p.heads + p.kv_heads) { return stored_weight(k_weight[weight_index(e)], e) + p.offset; }
+  if (h.head < p.heads) { return q_weight_at(e) + p.offset; }
+  if (h.head < p.heads + p.kv_heads) { return k_weight_at(e) + p.offset; }
   return 1.0;
 }
 

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSyn
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runWithGpu } from './gpu-env.mjs';
+import { esbuildShaders } from './shaders.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const cache = join(root, 'node_modules/.cache/athanor');
@@ -42,7 +43,7 @@ async function build() {
     sourcesContent: false,
     metafile: true,
     logLevel: 'error',
-    loader: { '.wgsl': 'text' },
+    plugins: [esbuildShaders()],
     external: ['webgpu'],
     define: { 'import.meta.env.DEV': 'false', 'import.meta.env.PROD': 'true' },
     // Dependencies written for CommonJS call require(), which a module does not have.
@@ -50,7 +51,14 @@ async function build() {
       js: "import { createRequire as $createRequire } from 'node:module'; const require = $createRequire(import.meta.url);",
     },
   });
-  const inputs = [...Object.keys(result.metafile.inputs), 'tools/headless.mjs', 'package.json'];
+  // The folder itself: a shader more is a change of no file.
+  const inputs = [
+    ...Object.keys(result.metafile.inputs),
+    'shaders',
+    'tools/headless.mjs',
+    'tools/shaders.mjs',
+    'package.json',
+  ];
   renameSync(own, bundle);
   writeFileSync(
     `${stamps}.${process.pid}`,

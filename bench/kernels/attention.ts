@@ -1,8 +1,7 @@
 /**
  * The attention workshop: forward, delta, dq and dkv at given shapes, each timed alone.
  *
- *   npx esbuild bench/kernels/attention.ts --bundle --platform=node --format=esm --external:webgpu --loader:.wgsl=text \
- *     --outfile=out/attention.mjs && node tools/with-gpu.mjs out/attention.mjs [WORD…]
+ *   node bench/node.mjs bench/kernels/attention.ts [WORD…]
  *
  * Words: a shape (T256H8/8x32: tokens, heads, key heads, head size; with a K, T4096K77H8/8x40, cross attention over so many
  * keys beside each other with their values), full (all see all; else self attention is causal), family=gpu, a kernel (forward, delta, dq, dkv), and
@@ -13,7 +12,7 @@
 import { Device } from '../../src/engine/device.ts';
 import { attention, attentionBackward, attentionParts } from '../../src/engine/kernels/attention.ts';
 import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
-import { SHADERS } from '../../src/engine/kernels/shaders.ts';
+import { SHADERS } from 'virtual:shaders';
 import { FIRST_BUFFER_BINDING, PARAMS_BINDING, expandShader, packFields } from '../../src/engine/wgsl.ts';
 import { openNodeGpu } from '../../src/headless/gpu.ts';
 

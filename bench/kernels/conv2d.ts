@@ -2,8 +2,7 @@
  * The convolution workshop: every variant of conv2d and conv2dBackward at given shapes, beside the matmul of the same
  * arithmetic and beside unfold + linear (linearBackward + fold), timed alone.
  *
- *   npx esbuild bench/kernels/conv2d.ts --bundle --platform=node --format=esm --external:webgpu --loader:.wgsl=text \
- *     --outfile=out/conv2d.mjs && node tools/with-gpu.mjs out/conv2d.mjs [WORD…]
+ *   node bench/node.mjs bench/kernels/conv2d.ts [WORD…]
  *
  * Words: an op (conv2d, conv2dBackward), a shape (1x64x64x320x320 = images x height x width x channels x output channels), a
  * weight type (bf16), stride=2, kernel=1, family=gpu, rounds=5, @NAME (one variant), alone (nothing beside it); what is not
@@ -21,7 +20,7 @@ import { fold, unfold } from '../../src/engine/kernels/conv2d_pixels.ts';
 import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
 import { linear, linearBackward } from '../../src/engine/kernels/matmul.ts';
 import { runKernels } from '../../src/engine/kernels/run.ts';
-import { SHADERS } from '../../src/engine/kernels/shaders.ts';
+import { SHADERS } from 'virtual:shaders';
 import { openNodeGpu } from '../../src/headless/gpu.ts';
 
 const words = process.argv.slice(2);

@@ -1,26 +1,18 @@
 /**
  * The matmul workshop: every variant of every op at given shapes, checked against float64 and timed alone.
  *
- *   npx esbuild bench/kernels/matmul.ts --bundle --platform=node --format=esm --external:webgpu --loader:.wgsl=text \
- *     --outfile=out/matmul.mjs && node tools/with-gpu.mjs out/matmul.mjs [FILTER…]
+ *   node bench/node.mjs bench/kernels/matmul.ts [FILTER…]
  *
  * Filters are words: an op (linear), a shape (64x256x256 = MxNxK), a weight type (bf16), a family (family=gpu), a variant
  * (rows16); what is not named is all. Prints GFLOP/s of the best of several rounds and the milliseconds of compiling.
  */
 import { Device } from '../../src/engine/device.ts';
-import type { KernelCall, KernelFamily, WeightType } from '../../src/engine/kernels/kernel.ts';
-import {
-  candidates,
-  linear,
-  linearBackward,
-  loraDown,
-  loraSegments,
-  loraUpBackward,
-  outer,
-  type MatmulOp,
-  type Variant,
-} from '../../src/engine/kernels/matmul.ts';
-import { library } from '../../src/engine/kernels/matmul_library.ts';
+import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
+import type { WeightType } from '../../src/engine/weight-formats.ts';
+import { loraSegments } from '../../src/engine/kernels/lora_segments.ts';
+import { candidates, linear, linearBackward, type MatmulOp, type Variant } from '../../src/engine/kernels/matmul.ts';
+import { loraDown, loraUpBackward, outer } from '../../src/engine/kernels/matmul_lora.ts';
+import { SHADERS } from 'virtual:shaders';
 import { IDLE_STEP } from '../../src/engine/wgsl.ts';
 import {
   FIRST_BUFFER_BINDING,
@@ -101,7 +93,7 @@ async function time(list: KernelCall<string>[]): Promise<{ seconds: number; comp
   const began = performance.now();
   const ready: { pipeline: GPUComputePipeline; group: GPUBindGroup; grid: readonly [number, number, number] }[] = [];
   for (const call of list) {
-    const shader = expandShader(library[call.shader]!, call.defines, library, call.baked ? call.params : undefined);
+    const shader = expandShader(SHADERS[call.shader]!, call.defines, SHADERS, call.baked ? call.params : undefined);
     const pipeline = await gpu.createComputePipelineAsync({
       layout: 'auto',
       compute: { module: gpu.createShaderModule({ code: shader.code }), entryPoint: 'main' },

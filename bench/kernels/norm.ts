@@ -1,8 +1,7 @@
 /**
  * The norms' workshop: group norm and layer norm, forward and backward, at the shapes of image models.
  *
- *   npx esbuild bench/kernels/norm.ts --bundle --platform=node --format=esm --external:webgpu --loader:.wgsl=text \
- *     --outfile=out/norm.mjs && node tools/with-gpu.mjs out/norm.mjs [WORD…]
+ *   node bench/node.mjs bench/kernels/norm.ts [WORD…]
  *
  * Words: a shape (64x320 or 2x64x320: images, pixels of a side, channels), family=gpu. Prints for every dispatch the best
  * milliseconds of several rounds (on software adapters processor time of all threads: divide by the cores) and GB/s.
@@ -12,7 +11,7 @@ import { groupNorm, groupNormBackward, groupNormParts } from '../../src/engine/k
 import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
 import { layerNorm, layerNormBackward } from '../../src/engine/kernels/layer_norm.ts';
 import { runKernels } from '../../src/engine/kernels/run.ts';
-import { SHADERS } from '../../src/engine/kernels/shaders.ts';
+import { SHADERS } from 'virtual:shaders';
 import { openNodeGpu } from '../../src/headless/gpu.ts';
 
 const words = process.argv.slice(2);

@@ -1,6 +1,6 @@
 import { UserError } from '../common/errors.ts';
 import { FlatLayout } from '../engine/adapter-buffers.ts';
-import { loraSegments } from '../engine/kernels/matmul.ts';
+import { loraSegments } from '../engine/kernels/lora_segments.ts';
 import type { AdapterHook, LoraGroup, Projection } from '../models/layers/builder.ts';
 import type { LoraConfig } from './lora-config.ts';
 import type { LoraPart, LoraTensors } from './peft.ts';

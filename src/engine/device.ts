@@ -50,6 +50,25 @@ export class DeviceLostError extends UserError {
   }
 }
 
+/** A shader that is not WGSL: a fault of ours, with what the compiler says of which lines. */
+export class CompilationError extends Error {
+  override name = 'CompilationError';
+}
+
+/** Undefined where the compiler has nothing to say. */
+async function compilationError(module: GPUShaderModule, code: string, label: string) {
+  const lines = code.split('\n');
+  // A lost device has no messages either.
+  const messages = (await module.getCompilationInfo().catch(() => undefined))?.messages ?? [];
+  const errors = messages.filter(({ type }) => type === 'error');
+  const said = errors.map(
+    ({ lineNum, message }) => `line ${lineNum}: ${message}\n  ${lines[lineNum - 1]?.trim() ?? ''}`,
+  );
+  return said.length > 0
+    ? new CompilationError(`The shader ${label} does not compile.\n${said.join('\n')}`)
+    : undefined;
+}
+
 /** A WebGPU device with its buffers counted, so that what was planned can be compared with what is held. */
 export class Device {
   readonly gpu: GPUDevice;
@@ -192,6 +211,9 @@ export class Device {
         layout: 'auto',
         compute: { module, entryPoint: 'main' },
       });
+      pipeline = pipeline.catch(async (error: unknown) => {
+        throw (await compilationError(module, code, label)) ?? error;
+      });
       this.#pipelines.set(code, pipeline);
     }
     return pipeline;
@@ -218,6 +240,7 @@ export class Device {
         `The graphics memory is full (${what}). Close other programs, or choose a smaller base, batch or length.`,
       );
     }
+    if ('error' in outcome && outcome.error instanceof CompilationError) throw outcome.error;
     if (invalid) throw new Error(`${what}: ${invalid.message}`);
     if ('error' in outcome) throw outcome.error;
     return outcome.value;

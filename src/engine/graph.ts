@@ -4,7 +4,8 @@ import type { Expression } from './ops/expression.ts';
 import { binary, operand } from './ops/expression.ts';
 import type { Attributes, GradientContext, Inputs, Node, NodeOf, OpDefinition, OpName, Outputs } from './ops/types.ts';
 import type { DType, Role, Tensor, TensorSpec } from './tensor.ts';
-import { BYTES_PER_ELEMENT, byteSize, elementCount } from './tensor.ts';
+import { byteSize, elementBytes, elementCount } from './tensor.ts';
+import { isWeightType, isWhole, scalesKey, scalesShape } from './weight-formats.ts';
 
 let nextId = 1;
 
@@ -28,6 +29,8 @@ export interface WeightSpec {
    */
   sources: readonly { name: string; shape: readonly number[]; kernel?: readonly [number, number] }[];
 }
+
+const isAligned = (dtype: DType, count: number): boolean => !isWeightType(dtype) || isWhole(dtype, count);
 
 const tensorsOf = (record: object): Tensor[] =>
   (Object.values(record) as (Tensor | undefined)[]).filter((t) => t !== undefined);
@@ -81,26 +84,38 @@ export class Graph {
     const [first] = spec.sources;
     if (!first) throw new Error(`the weight ${key} has no sources`);
     const rows = spec.sources.reduce((sum, source) => sum + (source.shape[0] ?? 1), 0);
-    let tensor = this.#named('weight', key, { shape: [rows, ...first.shape.slice(1)], dtype: spec.dtype });
-    const bytes = byteSize(tensor);
-    if (bytes > this.maxBinding) {
+    const row = first.shape.slice(1);
+    const { dtype } = spec;
+    if (spec.sources.length > 1 && !spec.sources.every((source) => isAligned(dtype, elementCount(source.shape))))
+      throw new Error(`${key}: the tensors of a stack are whole groups of ${dtype}`);
+    let tensor = this.#named('weight', key, { shape: [rows, ...row], dtype });
+    if (byteSize(tensor) > this.maxBinding) {
       // 64 rows keep every part aligned whatever the row's length.
-      const rowBytes = (elementCount(tensor.shape) / rows) * BYTES_PER_ELEMENT[spec.dtype];
-      const perPart = Math.floor(this.maxBinding / rowBytes / 64) * 64;
+      const columns = elementCount(row);
+      const bytes = elementBytes(dtype, 64 * columns);
+      const perPart = Math.floor(this.maxBinding / bytes) * 64;
       if (perPart === 0) {
         throw new UserError(
-          `The graphics device binds at most ${this.maxBinding} bytes at once; 64 rows of ${key} take ${rowBytes * 64}. Choose a smaller base.`,
+          `The graphics device binds at most ${this.maxBinding} bytes at once; 64 rows of ${key} take ${bytes}. Choose a smaller base.`,
         );
       }
+      if (!isAligned(dtype, 64 * columns))
+        throw new Error(`${key}: 64 rows of ${columns} are no whole groups of ${dtype}`);
       const parts: Tensor[] = [];
-      for (let row = 0; row < rows; row += perPart) {
-        const shape = [Math.min(perPart, rows - row), ...first.shape.slice(1)];
-        parts.push(this.#named('weight', `${key}[${row}]`, { shape, dtype: spec.dtype }));
+      for (let at = 0; at < rows; at += perPart) {
+        const shape = [Math.min(perPart, rows - at), ...row];
+        parts.push(this.#withScales(this.#named('weight', `${key}[${at}]`, { shape, dtype })));
       }
       tensor = { ...tensor, parts };
-    }
+    } else tensor = this.#withScales(tensor);
     this.weights.set(key, { tensor, spec });
     return tensor;
+  }
+
+  /** A weight, or a part of one, with the scales that its format lays beside it. */
+  #withScales(weight: Tensor): Tensor {
+    const shape = isWeightType(weight.dtype) ? scalesShape(weight.dtype, elementCount(weight.shape)) : undefined;
+    return shape ? { ...weight, scales: this.#named('weight', scalesKey(weight.key!), { shape }) } : weight;
   }
 
   /** A range of the adapter's flat buffers. */

@@ -1,7 +1,7 @@
 import type { Graph } from './graph.ts';
 import { makeTensor } from './graph.ts';
 import type { KernelCall, KernelTarget } from './kernels/kernel.ts';
-import { SHADERS } from './kernels/shaders.ts';
+import { SHADERS } from 'virtual:shaders';
 import { OPERATIONS } from './ops/index.ts';
 import { fuseMaps } from './passes.ts';
 import type { KernelContext, Operand, OpDefinition } from './ops/types.ts';

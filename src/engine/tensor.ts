@@ -1,4 +1,5 @@
-import type { WeightType } from './kernels/kernel.ts';
+import type { WeightType } from './weight-formats.ts';
+import { codeBytes, isWeightType, weightFormat } from './weight-formats.ts';
 
 export type DType = WeightType | 'i32' | 'u32';
 
@@ -21,8 +22,10 @@ export interface Tensor {
   readonly role: Role;
   /** Name of an input, weight, parameter or state; unique within its role. */
   readonly key?: string;
-  /** Rows of a weight that is larger than one binding: consecutive parts over the first dimension. */
+  /** Rows of a weight that is larger than one binding: consecutive parts over the first dimension, each with its scales. */
   readonly parts?: readonly Tensor[];
+  /** Of a weight in a format with groups: `scalesShape` of its elements, f32. */
+  readonly scales?: Tensor;
 }
 
 export interface TensorSpec {
@@ -31,15 +34,18 @@ export interface TensorSpec {
   label?: string;
 }
 
-export const BYTES_PER_ELEMENT: Readonly<Record<DType, number>> = { f32: 4, i32: 4, u32: 4, bf16: 2, f16: 2 };
-
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-/** Bytes of the tensor's data, rounded up to whole u32 words as kernels read them. */
+/** Bytes of so many elements, without the scales that a weight may have beside it. */
+export function elementBytes(dtype: DType, count: number): number {
+  return isWeightType(dtype) ? codeBytes(dtype, count) : 4 * count;
+}
+
+/** Bytes of the tensor's own data, rounded up to whole u32 words as kernels read them. */
 export function byteSize(tensor: Pick<Tensor, 'shape' | 'dtype'>): number {
-  return Math.ceil((elementCount(tensor.shape) * BYTES_PER_ELEMENT[tensor.dtype]) / 4) * 4;
+  return Math.ceil(elementBytes(tensor.dtype, elementCount(tensor.shape)) / 4) * 4;
 }
 
 /** Offsets of storage bindings are multiples of this on every device (minStorageBufferOffsetAlignment's default). */
@@ -57,6 +63,13 @@ export function matrix(tensor: Tensor): { rows: number; columns: number } {
 
 /** The dtype of a weight that a kernel unpacks itself. */
 export function weightType(tensor: Tensor): WeightType {
-  if (tensor.dtype === 'i32' || tensor.dtype === 'u32') throw new Error(`${tensor.label} holds integers, not weights`);
+  if (!isWeightType(tensor.dtype)) throw new Error(`${tensor.label} holds integers, not weights`);
   return tensor.dtype;
+}
+
+/** Likewise for kernels that bind no scales: norms, whose few numbers no format with groups is for. */
+export function vectorType(tensor: Tensor): WeightType {
+  const type = weightType(tensor);
+  if (weightFormat(type).group) throw new Error(`${tensor.label} is stored as ${type}, which is for matrices`);
+  return type;
 }

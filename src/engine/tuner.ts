@@ -7,8 +7,9 @@ import type { KernelCall } from './kernels/kernel.ts';
 import type { MatmulOp, MatmulShape, Variant } from './kernels/matmul.ts';
 import { candidates, linear, linearBackward } from './kernels/matmul.ts';
 import { runKernels } from './kernels/run.ts';
-import { SHADERS } from './kernels/shaders.ts';
-import { BYTES_PER_ELEMENT } from './tensor.ts';
+import { SHADERS } from 'virtual:shaders';
+import type { WeightType } from './weight-formats.ts';
+import { codeBytes, scaleBytes } from './weight-formats.ts';
 
 /** Ways of one op on one shape that are timed; the first is what would be used untimed. */
 const MOST_CANDIDATES = 4;
@@ -25,6 +26,12 @@ interface Trial {
   sizes: Record<string, number>;
 }
 
+/** u32 words of so many weights, and of their scales where they have any. */
+function weightWords(type: WeightType, count: number): { w: number; scales?: number } {
+  const scales = scaleBytes(type, count) / 4;
+  return { w: Math.ceil(codeBytes(type, count) / 4), ...(scales > 0 && { scales }) };
+}
+
 /** The big products; the skinny ones have one form. */
 function productTrial(op: MatmulOp, shape: MatmulShape, device: Device, variant: Variant): Trial | undefined {
   const { weightType } = shape;
@@ -32,19 +39,20 @@ function productTrial(op: MatmulOp, shape: MatmulShape, device: Device, variant:
   const n = Math.min(shape.n, MOST.n);
   const k = Math.min(shape.k, MOST.k);
   // linearBackward's candidates are asked for by its output: n columns, sums of k terms.
-  const weights = Math.ceil(n * k * (BYTES_PER_ELEMENT[weightType] / 4));
+  const weights = weightWords(weightType, n * k);
+  const scales = weights.scales === undefined ? undefined : 'scales';
   if (op === 'linear') {
-    const call = linear<string>({ x: 'a', w: 'w', y: 'out' }, { m, n, k, weightType }, device.target, variant);
-    return { call, sizes: { a: m * k, w: weights, out: m * n } };
+    const call = linear<string>({ x: 'a', w: 'w', scales, y: 'out' }, { m, n, k, weightType }, device.target, variant);
+    return { call, sizes: { a: m * k, ...weights, out: m * n } };
   }
   if (op === 'linearBackward') {
     const call = linearBackward<string>(
-      { dy: 'a', w: 'w', dx: 'out' },
+      { dy: 'a', w: 'w', scales, dx: 'out' },
       { m, n: k, k: n, weightType },
       device.target,
       variant,
     );
-    return { call, sizes: { a: m * k, w: weights, out: m * n } };
+    return { call, sizes: { a: m * k, ...weights, out: m * n } };
   }
   return undefined;
 }
@@ -54,15 +62,17 @@ function convolutionTrial(op: Conv2dOp, whole: Conv2dShape, device: Device, vari
   const rows = Math.floor(MOST_VALUES / (images * width * Math.max(channels, outChannels)));
   const shape = { ...whole, height: Math.min(whole.height, Math.max(rows, dilation * (kernel[0] - 1) + 1)) };
   const out = outputSize(shape);
+  const weights = weightWords(weightType, outChannels * tapsOf(shape) * channels);
+  const scales = weights.scales === undefined ? undefined : 'scales';
   const sizes = {
     x: images * shape.height * width * channels,
-    w: Math.ceil(outChannels * tapsOf(shape) * channels * (BYTES_PER_ELEMENT[weightType] / 4)),
+    ...weights,
     y: images * out.height * out.width * outChannels,
   };
   const call =
     op === 'conv2d'
-      ? conv2d<string>({ x: 'x', w: 'w', y: 'y' }, shape, device.target, variant)
-      : conv2dBackward<string>({ dy: 'y', w: 'w', dx: 'x' }, shape, device.target, variant);
+      ? conv2d<string>({ x: 'x', w: 'w', scales, y: 'y' }, shape, device.target, variant)
+      : conv2dBackward<string>({ dy: 'y', w: 'w', scales, dx: 'x' }, shape, device.target, variant);
   return { call, sizes };
 }
 

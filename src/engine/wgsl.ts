@@ -4,7 +4,7 @@
  *   #params                         the `p` of `struct Params` (a uniform, or constants when shapes are baked in)
  *   #step                           the `step` of `struct Step` (scalars that change from step to step)
  *   #buffer x: array<f32>, read     a storage buffer; bindings are numbered in order of appearance
- *   #include NAME                   another shader of the given library
+ *   #include NAME KEY=WORD …        another shader of the given library, with defines of its own
  *   #if EXPR / #elif EXPR / #else / #endif
  *   #for i A B / #endfor            repeats the lines between with i = A … B-1
  *
@@ -169,9 +169,16 @@ function expandLines(lines: string[], scope: Scope, library: Readonly<Record<str
       }
       i = end;
     } else if (directive === 'include') {
-      const text = library[rest];
-      if (text === undefined) throw new Error(`the shader includes ${rest}, which is not in the library`);
-      expandLines(text.split('\n'), scope, library, out);
+      const [name = '', ...pairs] = substitute(rest, scope).split(/\s+/);
+      const text = library[name];
+      if (text === undefined) throw new Error(`the shader includes ${name}, which is not in the library`);
+      const inner = new Map(scope);
+      for (const pair of pairs) {
+        const [, key, word] = /^(\w+)=(\w+)$/.exec(pair) ?? [];
+        if (!key || !word) throw new Error(`cannot read the shader line “${line.trim()}”`);
+        inner.set(key, word);
+      }
+      expandLines(text.split('\n'), inner, library, out);
     } else if (directive === 'params' || directive === 'step' || directive === 'buffer') {
       out.push(substitute(line.trim(), scope));
     } else throw new Error(`unknown shader directive #${directive}`);

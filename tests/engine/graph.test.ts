@@ -4,7 +4,8 @@ import { LoraLayout } from '../../src/adapters/layout.ts';
 import { Graph, makeTensor } from '../../src/engine/graph.ts';
 import type { KernelTarget } from '../../src/engine/kernels/kernel.ts';
 import { operand, unary } from '../../src/engine/ops/expression.ts';
-import type { Node, NodeOf, OpName } from '../../src/engine/ops/types.ts';
+import { OPERATIONS } from '../../src/engine/ops/index.ts';
+import type { Node, NodeOf, OpName, OpTable } from '../../src/engine/ops/types.ts';
 import { ProgramPlan } from '../../src/engine/program.ts';
 import type { Tensor } from '../../src/engine/tensor.ts';
 import { byteSize } from '../../src/engine/tensor.ts';
@@ -272,4 +273,11 @@ describe('a program plan', () => {
       /the graphics device allows 262144/,
     );
   });
+});
+
+test('a table without one of the ops does not compile', () => {
+  const { lstm, ...others } = OPERATIONS;
+  // @ts-expect-error -- tsc reads the tests as well: lstm is missing
+  const incomplete: OpTable = others;
+  expect({ ...incomplete, lstm }).toEqual(OPERATIONS);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../src/engine/graph.ts';
-import { loraSegments } from '../../src/engine/kernels/matmul.ts';
+import { loraSegments } from '../../src/engine/kernels/lora_segments.ts';
 import { OPERATIONS } from '../../src/engine/ops/index.ts';
 import { operand } from '../../src/engine/ops/expression.ts';
 import { clippedSegments, weightParts } from '../../src/engine/ops/linear.ts';

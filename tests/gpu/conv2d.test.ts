@@ -3,10 +3,11 @@ import { Device } from '../../src/engine/device.ts';
 import { conv2d, conv2dBackward, conv2dCandidates, conv2dProduct } from '../../src/engine/kernels/conv2d.ts';
 import { KernelChoices, conv2dKey } from '../../src/engine/kernels/choices.ts';
 import { fold, unfold, upsampleNearest, upsampleNearestBackward } from '../../src/engine/kernels/conv2d_pixels.ts';
-import type { KernelCall, KernelFamily, WeightType } from '../../src/engine/kernels/kernel.ts';
+import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
+import type { WeightType } from '../../src/engine/weight-formats.ts';
 import type { Variant } from '../../src/engine/kernels/matmul_variants.ts';
 import { runKernels } from '../../src/engine/kernels/run.ts';
-import { SHADERS } from '../../src/engine/kernels/shaders.ts';
+import { SHADERS } from 'virtual:shaders';
 import { tune } from '../../src/engine/tuner.ts';
 import type { Conv } from '../support/conv.ts';
 import {

@@ -1,19 +1,11 @@
 import { beforeAll, expect, test } from 'vitest';
 import { Device } from '../../src/engine/device.ts';
-import type { KernelCall, KernelFamily, WeightType } from '../../src/engine/kernels/kernel.ts';
-import {
-  candidates,
-  linear,
-  linearBackward,
-  loraDown,
-  loraSegments,
-  loraUpBackward,
-  outer,
-  totalRank,
-  type LoraSegment,
-  type Variant,
-} from '../../src/engine/kernels/matmul.ts';
-import { library } from '../../src/engine/kernels/matmul_library.ts';
+import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
+import type { WeightType } from '../../src/engine/weight-formats.ts';
+import { loraSegments, totalRank, type LoraSegment } from '../../src/engine/kernels/lora_segments.ts';
+import { candidates, linear, linearBackward, type Variant } from '../../src/engine/kernels/matmul.ts';
+import { loraDown, loraUpBackward, outer } from '../../src/engine/kernels/matmul_lora.ts';
+import { SHADERS } from 'virtual:shaders';
 import { runKernels } from '../../src/engine/kernels/run.ts';
 import { testGpu } from '../support/gpu.ts';
 import { linearReference, matmul, packWeights, relativeError, Random } from '../support/matmul.ts';
@@ -40,7 +32,7 @@ async function run(
   read: string[],
   step = {},
 ) {
-  const { results } = await runKernels(devices.get(family)!, library, calls, data, read, { step });
+  const { results } = await runKernels(devices.get(family)!, SHADERS, calls, data, read, { step });
   return results;
 }
 

@@ -1,14 +1,8 @@
+import { SHADERS } from 'virtual:shaders';
 import { Device } from '../../src/engine/device.ts';
 import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
 import { runKernels } from '../../src/engine/kernels/run.ts';
 import { testGpu } from './gpu.ts';
-
-const modules = import.meta.glob<string>('../../shaders/*.wgsl', { eager: true, import: 'default' });
-
-/** Every shader by name. */
-export const shaders: Record<string, string> = Object.fromEntries(
-  Object.entries(modules).map(([path, text]) => [/(\w+)\.wgsl$/.exec(path)![1]!, text]),
-);
 
 export const FAMILIES: readonly KernelFamily[] = ['cpu', 'gpu'];
 
@@ -35,7 +29,7 @@ export async function runOn(
   step: NonNullable<Parameters<typeof runKernels>[5]>['step'] = {},
 ): Promise<Record<string, Float32Array<ArrayBuffer>>> {
   const device = await familyDevice(family);
-  const { results } = await runKernels(device, shaders, make(device.target), data, read, { step });
+  const { results } = await runKernels(device, SHADERS, make(device.target), data, read, { step });
   return results;
 }
 

@@ -1,5 +1,5 @@
-import type { WeightType } from '../../src/engine/kernels/kernel.ts';
-import type { LoraSegment } from '../../src/engine/kernels/matmul.ts';
+import type { WeightType } from '../../src/engine/weight-formats.ts';
+import type { LoraSegment } from '../../src/engine/kernels/lora_segments.ts';
 
 /** mulberry32: numbers that a printed seed brings back. */
 export class Random {

@@ -1,4 +1,4 @@
-import { f32ToBf16 } from '../../src/models/files/dtypes.ts';
+import { f32ToBf16 } from '../../src/common/half-floats.ts';
 import { MemoryFolder } from '../../src/models/files/folder.ts';
 import { writeSafetensors } from '../../src/models/files/safetensors.ts';
 import type { TensorData } from '../../src/models/files/safetensors.ts';

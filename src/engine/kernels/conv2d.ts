@@ -2,7 +2,8 @@ import type { Conv2dShape } from './conv2d_geometry.ts';
 import { conv2dBackwardProduct, conv2dProduct, expectUndilated, outputSize } from './conv2d_geometry.ts';
 import { conv2dCandidates } from './conv2d_variants.ts';
 import { type KernelCall, type KernelTarget, linearGrid } from './kernel.ts';
-import { WEIGHT_BYTES } from './matmul.ts';
+import { multipleOf4 } from './lanes.ts';
+import { weightBytes, weightDefines } from '../weight-formats.ts';
 import type { Variant } from './matmul_variants.ts';
 
 export { conv2dBackwardProduct, conv2dProduct } from './conv2d_geometry.ts';
@@ -10,19 +11,19 @@ export type { Conv2dShape } from './conv2d_geometry.ts';
 export { conv2dCandidates } from './conv2d_variants.ts';
 export type { Conv2dOp } from './conv2d_variants.ts';
 
-const multipleOf4 = (...values: number[]): boolean => values.every((value) => value % 4 === 0);
-
 /**
  * Convolution of pictures that lie pixel after pixel: y[(image, oy, ox), o] = Σ over taps and channels of
  * x[(image, oy·stride - top + ky·dilation, ox·stride - left + kx·dilation), c] · W[o, (ky, kx, c)] (+ bias[o])
- * (+ imageBias[image, o]) (+ residual, shaped like y); x is 0 outside of the picture. The product of unfolded pixels with W (Chellapilla, Puri and
- * Simard, 2006) without the unfolded pixels: tiles compute where their terms lie. All f32 but W. With part of the output
- * channels, y's row m starts at element yOffset + m · yStride (0 and outChannels unless given), imageBias and residual alike.
+ * (+ imageBias[image, o]) (+ residual, shaped like y); x is 0 outside of the picture. The product of unfolded pixels with W
+ * (Chellapilla, Puri and Simard, 2006) without the unfolded pixels: tiles compute where their terms lie. All f32 but W, `scales`
+ * being W's where its format has them. With part of the output channels, y's row m starts at element yOffset + m · yStride (0
+ * and outChannels unless given), imageBias and residual alike.
  */
 export function conv2d<T>(
   buffers: {
     x: T;
     w: T;
+    scales?: T | undefined;
     y: T;
     bias?: T | undefined;
     imageBias?: T | undefined;
@@ -34,7 +35,7 @@ export function conv2d<T>(
 ): KernelCall<T> {
   const { images, height, width, kernel, stride, dilation = 1, padding, channels, outChannels: n, weightType } = shape;
   const { yOffset = 0, yStride = n } = shape;
-  const { x, w, y, bias, imageBias, residual } = buffers;
+  const { x, w, scales, y, bias, imageBias, residual } = buffers;
   const out = outputSize(shape);
   const { m, k } = conv2dProduct(shape);
   const tilesM = Math.ceil(m / variant.rows);
@@ -43,7 +44,7 @@ export function conv2d<T>(
     shader: variant.shader,
     defines: {
       ...variant.defines,
-      WEIGHT: weightType,
+      ...weightDefines(weightType, multipleOf4(channels) ? 4 : 1),
       VEC: multipleOf4(channels),
       Y4: variant.defines['Y4'] === true && multipleOf4(n, yOffset, yStride),
     },
@@ -69,12 +70,15 @@ export function conv2d<T>(
       has_image_bias: Number(imageBias !== undefined),
       has_residual: Number(residual !== undefined),
     },
-    buffers: { x, w, y, bias: bias ?? x, image_bias: imageBias ?? x, residual: residual ?? x },
+    buffers: {
+      ...{ x, w, y, bias: bias ?? x, image_bias: imageBias ?? x, residual: residual ?? x },
+      ...(scales !== undefined && { w_scales: scales }),
+    },
     grid: linearGrid(tilesM * tilesN),
     flops: 2 * m * n * k,
     bytes:
       4 * images * height * width * channels +
-      WEIGHT_BYTES[weightType] * n * k +
+      weightBytes(weightType, n * k) +
       4 * m * n * (1 + Number(residual !== undefined)) +
       (bias === undefined ? 0 : 4 * n) +
       (imageBias === undefined ? 0 : 4 * n * images),
@@ -88,7 +92,7 @@ export function conv2d<T>(
  * unless given).
  */
 export function conv2dBackward<T>(
-  buffers: { dy: T; w: T; dx: T; residual?: T | undefined },
+  buffers: { dy: T; w: T; scales?: T | undefined; dx: T; residual?: T | undefined },
   shape: Conv2dShape & { dyOffset?: number; dyStride?: number; accumulate?: boolean },
   target: KernelTarget,
   variant: Variant = conv2dCandidates('conv2dBackward', shape, target)[0]!,
@@ -96,7 +100,7 @@ export function conv2dBackward<T>(
   expectUndilated('conv2dBackward', shape);
   const { images, height, width, kernel, stride, padding, channels, outChannels: n, weightType } = shape;
   const { dyOffset = 0, dyStride = n, accumulate = false } = shape;
-  const { dy, w, dx, residual } = buffers;
+  const { dy, w, scales, dx, residual } = buffers;
   const out = outputSize(shape);
   const forward = conv2dProduct(shape);
   const tilesM = Math.ceil(conv2dBackwardProduct(shape).m / variant.rows);
@@ -105,7 +109,7 @@ export function conv2dBackward<T>(
     shader: variant.shader,
     defines: {
       ...variant.defines,
-      WEIGHT: weightType,
+      ...weightDefines(weightType, multipleOf4(channels) ? 4 : 1),
       VEC: multipleOf4(channels),
       DY4: multipleOf4(n, dyOffset, dyStride),
       ACCUMULATE: accumulate,
@@ -130,12 +134,12 @@ export function conv2dBackward<T>(
       dy_stride: dyStride,
       has_residual: Number(residual !== undefined),
     },
-    buffers: { dy, w, dx, residual: residual ?? dy },
+    buffers: { dy, w, dx, residual: residual ?? dy, ...(scales !== undefined && { w_scales: scales }) },
     grid: linearGrid(tilesM * tilesK * stride * stride),
     flops: 2 * forward.m * n * forward.k,
     bytes:
       4 * images * out.height * out.width * n +
-      WEIGHT_BYTES[weightType] * n * forward.k +
+      weightBytes(weightType, n * forward.k) +
       4 * images * height * width * channels * (1 + Number(residual !== undefined) + Number(accumulate)),
   };
 }

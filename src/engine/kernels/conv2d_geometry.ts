@@ -1,4 +1,4 @@
-import type { WeightType } from './kernel.ts';
+import type { WeightType } from '../weight-formats.ts';
 import type { MatmulShape } from './matmul_variants.ts';
 
 /** A convolution's picture and kernel: pixels, rows of the matrices [images · height · width, channels]. */

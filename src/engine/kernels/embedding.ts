@@ -1,5 +1,7 @@
-import type { KernelCall, KernelTarget, WeightType } from './kernel.ts';
-import { columnRowGrid, vectorWidth, weightBytes } from './lanes.ts';
+import type { KernelCall, KernelTarget } from './kernel.ts';
+import type { WeightType } from '../weight-formats.ts';
+import { weightBytes, weightDefines } from '../weight-formats.ts';
+import { columnRowGrid, vectorWidth } from './lanes.ts';
 
 export interface EmbeddingShape {
   /** tokens */
@@ -17,11 +19,11 @@ export interface EmbeddingShape {
 
 const LANES = 64;
 
-/** y[rows, width] = table[ids] · scale; ids are u32. */
+/** y[rows, width] = table[ids] · scale; ids are u32. `scales` are the table's, where its format has them. */
 export function embedding<T>(
   _target: KernelTarget,
   shape: EmbeddingShape,
-  buffers: { table: T; ids: T; y: T },
+  { scales, ...buffers }: { table: T; scales?: T | undefined; ids: T; y: T },
 ): KernelCall<T>[] {
   const vector = vectorWidth(shape.width);
   const width = shape.width / vector;
@@ -29,7 +31,7 @@ export function embedding<T>(
   return [
     {
       shader: 'embedding',
-      defines: { WG: LANES, VECTOR: vector, WEIGHT: shape.weightType },
+      defines: { WG: LANES, ...weightDefines(shape.weightType, vector) },
       params: {
         rows: shape.rows,
         width,
@@ -37,7 +39,7 @@ export function embedding<T>(
         table_rows: shape.tableRows,
         scale: shape.scale ?? 1,
       },
-      buffers,
+      buffers: { ...buffers, ...(scales !== undefined && { table_scales: scales }) },
       grid: columnRowGrid(Math.ceil(width / LANES), shape.rows),
       flops: elements,
       bytes: 4 * elements + weightBytes(shape.weightType, elements),

@@ -1,7 +1,9 @@
 import type { Defines } from '../wgsl.ts';
-import type { KernelCall, KernelTarget, WeightType } from './kernel.ts';
+import type { KernelCall, KernelTarget } from './kernel.ts';
+import type { WeightType } from '../weight-formats.ts';
+import { weightBytes, weightDefines } from '../weight-formats.ts';
 import { linearGrid } from './kernel.ts';
-import { rowLanes, vectorWidth, weightBytes } from './lanes.ts';
+import { rowLanes, vectorWidth } from './lanes.ts';
 
 export interface GroupNormShape {
   images: number;
@@ -47,7 +49,7 @@ function layout(target: KernelTarget, shape: GroupNormShape) {
     return { params, grid: linearGrid(Math.ceil(count / LANES)) };
   };
   const parallel = BUSY[target.family] / (images * columns);
-  const defines: Defines = { WG: LANES, VECTOR: vector, WEIGHT: shape.weightType };
+  const defines: Defines = { WG: LANES, ...weightDefines(shape.weightType, vector) };
   return {
     elements: images * pixels * channels,
     defines,

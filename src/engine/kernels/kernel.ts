@@ -48,9 +48,6 @@ export interface KernelTarget {
   choices?: KernelChoices;
 }
 
-/** Storage dtype of a frozen weight; bf16 and f16 are packed two to a u32 and unpacked in the kernel. */
-export type WeightType = 'f32' | 'bf16' | 'f16';
-
 /** Splits a linear count of workgroups over two dimensions where one would pass 65535; the shader computes x + y * 65535. */
 export function linearGrid(workgroups: number): [number, number, number] {
   const limit = 65535;

@@ -1,9 +1,12 @@
 import type { Defines } from '../wgsl.ts';
-import type { KernelTarget, WeightType } from './kernel.ts';
+import type { KernelTarget } from './kernel.ts';
+
+/** Whether these may be read four at a time. */
+export const multipleOf4 = (...values: number[]): boolean => values.every((value) => value % 4 === 0);
 
 /** Four elements at a time where every row begins at a multiple of four, else one. */
 export function vectorWidth(...columns: number[]): 1 | 4 {
-  return columns.every((count) => count % 4 === 0) ? 4 : 1;
+  return multipleOf4(...columns) ? 4 : 1;
 }
 
 /**
@@ -15,11 +18,6 @@ export function rowLanes(target: KernelTarget, width: number): Defines & { WG: n
     return target.subgroups ? { WG: target.subgroupSize, REDUCE: 'subgroup' } : { WG: 4, REDUCE: 'workgroup' };
   }
   return { WG: width > 256 ? Math.min(256, target.maxInvocations) : 64, REDUCE: 'workgroup' };
-}
-
-/** Bytes of `count` stored weights. */
-export function weightBytes(type: WeightType, count: number): number {
-  return type === 'f32' ? 4 * count : 2 * count;
 }
 
 /** A grid whose x covers columns and whose y covers rows; the shader steps over rows beyond the y limit. */

@@ -1,6 +1,8 @@
-import type { KernelCall, KernelTarget, WeightType } from './kernel.ts';
+import type { KernelCall, KernelTarget } from './kernel.ts';
+import type { WeightType } from '../weight-formats.ts';
+import { weightBytes, weightDefines } from '../weight-formats.ts';
 import { linearGrid } from './kernel.ts';
-import { rowLanes, vectorWidth, weightBytes } from './lanes.ts';
+import { rowLanes, vectorWidth } from './lanes.ts';
 
 export interface LayerNormShape {
   rows: number;
@@ -15,7 +17,7 @@ function common(target: KernelTarget, shape: LayerNormShape) {
   const vector = vectorWidth(shape.width);
   const width = shape.width / vector;
   return {
-    defines: { ...rowLanes(target, width), VECTOR: vector, WEIGHT: shape.weightType },
+    defines: { ...rowLanes(target, width), ...weightDefines(shape.weightType, vector) },
     params: { rows: shape.rows, width, columns: shape.width, eps: shape.eps },
     grid: linearGrid(shape.rows),
     elements: shape.rows * shape.width,

@@ -1,6 +1,7 @@
 import type { Defines } from '../wgsl.ts';
-import type { KernelCall, KernelTarget, WeightType } from './kernel.ts';
-import { WEIGHT_BYTES } from './matmul.ts';
+import type { KernelCall, KernelTarget } from './kernel.ts';
+import type { WeightType } from '../weight-formats.ts';
+import { weightBytes, weightDefines } from '../weight-formats.ts';
 
 export interface LstmShape {
   clips: number;
@@ -47,7 +48,7 @@ function sharing(target: KernelTarget, { hidden, clips }: LstmShape, whole: bool
 export function lstm<T>(
   target: KernelTarget,
   shape: LstmShape & { begin: number; steps: number; started: boolean },
-  buffers: { x: T; w: T; before: T; y: T; after: T; c: T },
+  { scales, ...buffers }: { x: T; w: T; scales?: T | undefined; before: T; y: T; after: T; c: T },
 ): KernelCall<T> {
   const { clips, length, hidden, weightType, begin, steps, started } = shape;
   const whole = isWhole(shape);
@@ -56,16 +57,16 @@ export function lstm<T>(
   return {
     shader: 'lstm',
     defines: {
-      ...{ ...shared, WEIGHT: weightType, VEC, WHOLE: whole },
+      ...{ ...shared, ...weightDefines(weightType, VEC ? 4 : 1), VEC, WHOLE: whole },
       // A constant where pieces are whole, so that a card's compiler has many loads on their way at once.
       SIZE: VEC ? `${hidden}u` : 'p.hidden',
       PIECES: VEC ? `${hidden / 4}u` : '((p.hidden + 3u) / 4u)',
       KEPT: whole ? hidden : 0,
     },
     params: { clips, length, hidden, begin, steps, started: Number(started) },
-    buffers,
+    buffers: { ...buffers, ...(scales !== undefined && { w_scales: scales }) },
     grid: [whole ? 1 : Math.ceil(hidden / (shared['WG']! / shared['TEAM']!)), Math.ceil(clips / shared['CLIPS']!), 1],
     flops: clips * steps * hidden * (8 * hidden + 30),
-    bytes: steps * (4 * hidden * hidden * WEIGHT_BYTES[weightType] + 4 * clips * hidden * 8),
+    bytes: steps * (weightBytes(weightType, 4 * hidden * hidden) + 4 * clips * hidden * 8),
   };
 }

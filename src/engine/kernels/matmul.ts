@@ -1,77 +1,23 @@
-import { type KernelCall, type KernelTarget, type WeightType, linearGrid } from './kernel.ts';
+import { type KernelCall, type KernelTarget, linearGrid } from './kernel.ts';
+import type { WeightType } from '../weight-formats.ts';
+import { weightBytes, weightDefines } from '../weight-formats.ts';
+import { multipleOf4 } from './lanes.ts';
+import { type LoraSegment, lowRankWork, numbered, ranksAligned, totalRank } from './lora_segments.ts';
 import { type Variant, candidates } from './matmul_variants.ts';
 
-export { loraDown, loraUpBackward, outer, outerUp } from './matmul_lora.ts';
 export { candidates } from './matmul_variants.ts';
 export type { MatmulOp, MatmulShape, Variant } from './matmul_variants.ts';
 
 /**
- * One layer of a LoRA group: a range of the output's columns with its own B. The segments of a group follow each other from
- * column 0 and cover all columns (q, k, v of one attention, gate and up of one MLP, or a single layer). At most four.
- */
-export interface LoraSegment {
-  /** output columns of the layer */
-  columns: number;
-  /** 0: a layer of the group without adapter */
-  rank: number;
-  /** alpha / r, or alpha / √r with rsLoRA; multiplied by the step's `strength` */
-  scale: number;
-  /** first column of h and of g that belongs to the layer */
-  hOffset: number;
-  /** element of the buffer `b` where the layer's B begins, [columns, rank] row-major */
-  bOffset: number;
-}
-
-export const MAX_SEGMENTS = 4;
-
-/** Lays out the segments of a group: h offsets one after the other, and B's one after the other from `bOffset`. */
-export function loraSegments(
-  layers: readonly { columns: number; rank: number; scale: number }[],
-  bOffset = 0,
-): LoraSegment[] {
-  let hOffset = 0;
-  return layers.map((layer) => {
-    const segment = { ...layer, hOffset, bOffset };
-    hOffset += layer.rank;
-    bOffset += layer.columns * layer.rank;
-    return segment;
-  });
-}
-
-/** Sum of the ranks: the width of h and g, and the rows of the group's A. */
-export const totalRank = (segments: readonly LoraSegment[]): number =>
-  segments.reduce((sum, segment) => sum + segment.rank, 0);
-
-export const WEIGHT_BYTES: Readonly<Record<WeightType, number>> = { f32: 4, bf16: 2, f16: 2 };
-
-/** Spreads up to four items over the numbered fields of a shader's Params: name0 … name3. */
-export function numbered<S>(
-  name: string,
-  items: readonly S[],
-  value: (item: S) => number,
-  rest = 0,
-): Record<string, number> {
-  if (items.length > MAX_SEGMENTS) throw new Error(`a LoRA group of ${items.length} layers: at most ${MAX_SEGMENTS}`);
-  const fields: Record<string, number> = {};
-  for (let i = 0; i < MAX_SEGMENTS; i++) fields[`${name}${i}`] = i < items.length ? value(items[i]!) : rest;
-  return fields;
-}
-
-const multipleOf4 = (...values: number[]): boolean => values.every((value) => value % 4 === 0);
-
-/** Whether four ranks can be read at once everywhere. */
-export const ranksAligned = (segments: readonly LoraSegment[]): boolean =>
-  segments.every(({ columns, rank, hOffset, bOffset }) => multipleOf4(columns, rank, hOffset, bOffset));
-
-/**
  * y[M,N] = x[M,K] · W[N,K]ᵀ (+ bias[N]) (+ residual[M,N]) (+ h · Bᵀ of each segment). All f32 but W, which is row-major in
- * its storage dtype. Row m of y starts at element yOffset + m * yStride (0 and N unless given): shards of W over N write
- * their own columns of one y; the residual lies like y.
+ * its storage format, with its `scales` where that has them. Row m of y starts at element yOffset + m * yStride (0 and N
+ * unless given): shards of W over N write their own columns of one y; the residual lies like y.
  */
 export function linear<T>(
   buffers: {
     x: T;
     w: T;
+    scales?: T | undefined;
     y: T;
     bias?: T | undefined;
     residual?: T | undefined;
@@ -91,7 +37,7 @@ export function linear<T>(
   variant: Variant = candidates('linear', shape, target)[0]!,
 ): KernelCall<T> {
   const { m, n, k, weightType, yOffset = 0, yStride = n, accumulate = false } = shape;
-  const { x, w, y, bias, residual, lora } = buffers;
+  const { x, w, scales, y, bias, residual, lora } = buffers;
   const segments = lora?.segments ?? [];
   const r = totalRank(segments);
   const low = lowRankWork(segments);
@@ -103,7 +49,7 @@ export function linear<T>(
     shader: variant.shader,
     defines: {
       ...variant.defines,
-      WEIGHT: weightType,
+      ...weightDefines(weightType, VEC ? 4 : 1),
       VEC,
       LORA_VEC: r > 0 ? ranksAligned(segments) && multipleOf4(r) : VEC,
       ACCUMULATE: accumulate,
@@ -123,22 +69,21 @@ export function linear<T>(
       ...numbered('h', segments, ({ hOffset }) => hOffset),
       ...numbered('b', segments, ({ bOffset }) => bOffset),
     },
-    buffers: { x, w, y, bias: bias ?? x, residual: residual ?? x, h: lora?.h ?? x, b: lora?.b ?? x },
+    buffers: {
+      ...{ x, w, y, bias: bias ?? x, residual: residual ?? x, h: lora?.h ?? x, b: lora?.b ?? x },
+      ...(scales !== undefined && { w_scales: scales }),
+    },
     grid: linearGrid(tiles * Math.ceil(m / variant.rows)),
     flops: 2 * m * (n * k + low),
     bytes:
       4 * m * k +
-      WEIGHT_BYTES[weightType] * n * k +
+      weightBytes(weightType, n * k) +
       4 * m * n * (1 + Number(residual !== undefined) + Number(accumulate)) +
       (bias === undefined ? 0 : 4 * n) +
       4 * m * r +
       4 * low,
   };
 }
-
-/** Σ columns · rank: the elements of the group's B, and the multiply-adds of a token's low-rank path. */
-const lowRankWork = (segments: readonly LoraSegment[]): number =>
-  segments.reduce((sum, { columns, rank }) => sum + columns * rank, 0);
 
 /**
  * dx[M,K] = dy[M,N] · W[N,K] (+ g[M,R] · A[R,K]) (+ residual[M,K]), or dx += with `accumulate`: the gradient of `linear`
@@ -149,6 +94,7 @@ export function linearBackward<T>(
   buffers: {
     dy: T;
     w: T;
+    scales?: T | undefined;
     dx: T;
     residual?: T | undefined;
     lora?: { g: T; a: T; r: number; aOffset?: number } | undefined;
@@ -166,7 +112,7 @@ export function linearBackward<T>(
   variant?: Variant,
 ): KernelCall<T> {
   const { m, n, k, weightType, dyOffset = 0, dyStride = n, accumulate = false } = shape;
-  const { dy, w, dx, residual, lora } = buffers;
+  const { dy, w, scales, dx, residual, lora } = buffers;
   const r = lora?.r ?? 0;
   const aOffset = lora?.aOffset ?? 0;
   const choice = variant ?? candidates('linearBackward', { m, n: k, k: n, weightType }, target)[0]!;
@@ -176,7 +122,7 @@ export function linearBackward<T>(
     shader: choice.shader,
     defines: {
       ...choice.defines,
-      WEIGHT: weightType,
+      ...weightDefines(weightType, VEC ? 4 : 1),
       VEC,
       LORA_VEC: r > 0 ? multipleOf4(r) : VEC,
       ACCUMULATE: accumulate,
@@ -192,12 +138,15 @@ export function linearBackward<T>(
       a_offset: aOffset,
       has_residual: Number(residual !== undefined),
     },
-    buffers: { dy, w, dx, residual: residual ?? dy, g: lora?.g ?? dy, a: lora?.a ?? dy },
+    buffers: {
+      ...{ dy, w, dx, residual: residual ?? dy, g: lora?.g ?? dy, a: lora?.a ?? dy },
+      ...(scales !== undefined && { w_scales: scales }),
+    },
     grid: linearGrid(tiles * Math.ceil(m / choice.rows)),
     flops: 2 * m * n * k + 2 * m * r * k,
     bytes:
       4 * m * n +
-      WEIGHT_BYTES[weightType] * n * k +
+      weightBytes(weightType, n * k) +
       4 * m * k * (1 + Number(residual !== undefined) + Number(accumulate)) +
       4 * r * (m + k),
   };

@@ -1,5 +1,5 @@
 import { type KernelCall, type KernelTarget, linearGrid } from './kernel.ts';
-import { type LoraSegment, numbered, totalRank } from './matmul.ts';
+import { type LoraSegment, numbered, totalRank } from './lora_segments.ts';
 import { type Variant, candidates } from './matmul_variants.ts';
 
 /** One product out[r,c] = Σ_i u[r,i] · v[c,i] of a group, as matmul_skinny_*.wgsl reads its strides. */

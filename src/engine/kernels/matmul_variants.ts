@@ -1,6 +1,7 @@
 import type { Defines } from '../wgsl.ts';
 import { choiceKey } from './choices.ts';
-import type { KernelTarget, WeightType } from './kernel.ts';
+import type { KernelTarget } from './kernel.ts';
+import type { WeightType } from '../weight-formats.ts';
 
 export type MatmulOp = 'linear' | 'linearBackward' | 'loraDown' | 'loraUpBackward' | 'outer';
 

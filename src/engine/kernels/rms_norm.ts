@@ -1,6 +1,8 @@
-import type { KernelCall, KernelTarget, WeightType } from './kernel.ts';
+import type { KernelCall, KernelTarget } from './kernel.ts';
+import type { WeightType } from '../weight-formats.ts';
+import { weightBytes, weightDefines } from '../weight-formats.ts';
 import { linearGrid } from './kernel.ts';
-import { rowLanes, vectorWidth, weightBytes } from './lanes.ts';
+import { rowLanes, vectorWidth } from './lanes.ts';
 
 export interface RmsNormShape {
   rows: number;
@@ -16,7 +18,7 @@ function common(target: KernelTarget, shape: RmsNormShape) {
   const vector = vectorWidth(shape.width);
   const width = shape.width / vector;
   return {
-    defines: { ...rowLanes(target, width), VECTOR: vector, WEIGHT: shape.weightType },
+    defines: { ...rowLanes(target, width), ...weightDefines(shape.weightType, vector) },
     params: { rows: shape.rows, width, columns: shape.width, eps: shape.eps, offset: shape.offset ?? 0 },
     grid: linearGrid(shape.rows),
     elements: shape.rows * shape.width,

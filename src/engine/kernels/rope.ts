@@ -1,6 +1,7 @@
-import type { KernelCall, KernelTarget, WeightType } from './kernel.ts';
+import type { KernelCall, KernelTarget } from './kernel.ts';
+import type { WeightType } from '../weight-formats.ts';
+import { weightBytes, weightDefines } from '../weight-formats.ts';
 import { linearGrid } from './kernel.ts';
-import { weightBytes } from './lanes.ts';
 
 export interface HeadNormRopeShape {
   tokens: number;
@@ -53,10 +54,9 @@ function common<T>(target: KernelTarget, shape: HeadNormRopeShape, tables: HeadN
     defines: {
       WG: group,
       LANES: lanes,
-      VECTOR: 1,
       HEAD_NORM: norm !== undefined,
       ROPE: turns,
-      WEIGHT: norm?.weightType ?? 'f32',
+      ...weightDefines(norm?.weightType ?? 'f32', 1),
     },
     params: {
       tokens,

@@ -2,8 +2,64 @@ import type { AttentionShape } from '../kernels/attention.ts';
 import { attention, attentionBackward, attentionParts, attentionStats } from '../kernels/attention.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix } from '../tensor.ts';
-import type { AttentionAttributes, OpDefinition, Operand } from './types.ts';
+import type { Op, OpDefinition, Operand } from './types.ts';
 import { TILED_HEAD, WIDEST_HEAD, wideAttention } from './wide-attention.ts';
+
+export interface AttentionAttributes {
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  scale: number;
+  /** First column of q, k and v in their matrices (which may be one and the same). */
+  qOffset: number;
+  kOffset: number;
+  vOffset: number;
+  /**
+   * Share of all query-key pairs that are seen, for the count of operations alone. Where nothing is said: half where q and k
+   * are one matrix (causal), else all.
+   */
+  density?: number;
+}
+
+interface KeyRanges {
+  /** u32 [queries, 2]: query t sees the keys keyRanges[t, 0] … keyRanges[t, 1] - 1. */
+  keyRanges: Tensor;
+}
+
+declare module './types.ts' {
+  interface OpTypes {
+    /**
+     * o = softmax(scale q kᵀ over the seen keys) v; lse = log of the softmax's denominator, [heads, queries]. For gradients
+     * queryRanges [keys, 2] says the same of each key: which queries see it. Heads of 257 to 512 elements: one head, without
+     * gradient.
+     */
+    attention: Op<
+      { q: Tensor; k: Tensor; v: Tensor; queryRanges?: Tensor } & KeyRanges,
+      AttentionAttributes,
+      { o: Tensor; lse: Tensor }
+    >;
+    /**
+     * T5's attention: o = softmax(scale q kᵀ + bias[head, clamp(key - query, ±span) + span] over the seen keys) v, with a bias
+     * [heads, 2 span + 1] for each distance. Queries and keys are rows of one clip or text at the same places of q and k. A query
+     * without keys gives 0. Forward only.
+     */
+    relativeAttention: Op<
+      { q: Tensor; k: Tensor; v: Tensor; bias: Tensor } & KeyRanges,
+      AttentionAttributes & { span: number },
+      { o: Tensor }
+    >;
+    /**
+     * Where q, k and v are columns of one matrix, dq is shaped like it and covers all three. Else k and v are columns of one
+     * matrix, and dq is shaped like q, dkv like k; `wants` says which of the two somebody reads. queryRanges go with dkv and
+     * with one matrix.
+     */
+    attentionBackward: Op<
+      { dO: Tensor; o: Tensor; lse: Tensor; q: Tensor; k: Tensor; v: Tensor; queryRanges?: Tensor } & KeyRanges,
+      AttentionAttributes & { wants: 'q' | 'kv' | 'both' },
+      { dq?: Tensor; dkv?: Tensor }
+    >;
+  }
+}
 
 function shapeOf(q: Tensor, k: Tensor, v: Tensor, attributes: AttentionAttributes): AttentionShape {
   const { heads, kvHeads, headDim, scale, qOffset, kOffset, vOffset } = attributes;

@@ -4,7 +4,45 @@ import { fold, unfold, upsampleNearest, upsampleNearestBackward } from '../kerne
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix, weightType } from '../tensor.ts';
 import { expectColumns, weightParts } from './linear.ts';
-import type { Conv2dAttributes, OpDefinition, Operand, PictureAttributes } from './types.ts';
+import type { Op, OpDefinition, Operand } from './types.ts';
+
+/** Pictures are matrices: a row for each pixel, those of an image one after the other, row by row. */
+export interface PictureAttributes {
+  images: number;
+  height: number;
+  width: number;
+}
+
+export interface Conv2dAttributes extends PictureAttributes {
+  kernel: readonly [height: number, width: number];
+  stride: number;
+  /** Pixels from one tap to the next, default 1; both ways. conv2d alone takes more: convolutions of sound are not trained. */
+  dilation?: number;
+  /** zeros around the picture */
+  padding: readonly [top: number, left: number, bottom: number, right: number];
+}
+
+declare module './types.ts' {
+  interface OpTypes {
+    /**
+     * y[(n, oy, ox), o] = bias[o] + imageBias[n, o] + Σ x[(n, oy·s - top + ky·d, ox·s - left + kx·d), c]
+     * W[o, (ky, kx, c)] + residual, s and d being stride and dilation; height and width are those of x, W [O, kh · kw · C].
+     */
+    conv2d: Op<
+      { x: Tensor; weight: Tensor; bias?: Tensor; imageBias?: Tensor; residual?: Tensor },
+      Conv2dAttributes,
+      { y: Tensor }
+    >;
+    /** dx = dy through the taps of the forward convolution with these attributes, + residual */
+    conv2dBackward: Op<{ dy: Tensor; weight: Tensor; residual?: Tensor }, Conv2dAttributes, { dx: Tensor }>;
+    /** y [output pixels, kh · kw · C]: what conv2d multiplies with W */
+    unfold: Op<{ x: Tensor }, Conv2dAttributes, { y: Tensor }>;
+    fold: Op<{ dy: Tensor; add?: Tensor }, Conv2dAttributes, { dx: Tensor }>;
+    /** y: every pixel of x four times, twice as high and wide. height and width are those of x. */
+    upsampleNearest: Op<{ x: Tensor }, PictureAttributes, { y: Tensor }>;
+    upsampleNearestBackward: Op<{ dy: Tensor; add?: Tensor }, PictureAttributes, { dx: Tensor }>;
+  }
+}
 
 /** One row of the matrix for each pixel of each image. */
 function expectPixels(what: string, tensor: Tensor, { images, height, width }: PictureAttributes): void {
@@ -79,6 +117,7 @@ export const conv2dOp: OpDefinition<'conv2d'> = {
         {
           x,
           w: part,
+          scales: part.scales,
           y,
           bias: bias && !whole ? { tensor: bias, offset: row * 4, size: rows * 4 } : bias,
           imageBias,
@@ -116,7 +155,7 @@ export const conv2dBackwardOp: OpDefinition<'conv2dBackward'> = {
     const { rows: n } = matrix(weight);
     return [...weightParts(weight)].map(({ part, row, rows }, i) =>
       conv2dBackward<Operand>(
-        { dy, w: part, dx, ...(i === 0 && { residual }) },
+        { dy, w: part, scales: part.scales, dx, ...(i === 0 && { residual }) },
         {
           ...attributes,
           channels: matrix(dx).columns,

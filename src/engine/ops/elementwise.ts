@@ -4,8 +4,36 @@ import { linearGrid } from '../kernels/kernel.ts';
 import { reduceSum } from '../kernels/optimizer.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix } from '../tensor.ts';
+import type { Expression } from './expression.ts';
 import { binary, derivative, operand, operations, toWgsl, uses, usesStrength } from './expression.ts';
-import type { Inputs, OpDefinition, Operand } from './types.ts';
+import type { Inputs, Op, OpDefinition, Operand } from './types.ts';
+
+declare module './types.ts' {
+  interface OpTypes {
+    /**
+     * y = an elementwise expression over up to six operands, each full-sized, one row ([C]), one number ([1]) or one row for
+     * each group of rows ([G, C], where G divides the rows: row r reads row ⌊r / (rows / G)⌋)
+     */
+    map: Op<
+      { x0: Tensor; x1?: Tensor; x2?: Tensor; x3?: Tensor; x4?: Tensor; x5?: Tensor },
+      { expression: Expression },
+      { y: Tensor }
+    >;
+    /** y = x0 | x1 | x2, side by side */
+    concat: Op<{ x0: Tensor; x1?: Tensor; x2?: Tensor }, object, { y: Tensor }>;
+    /** y = columns [offset, offset + width) of x */
+    slice: Op<{ x: Tensor }, { offset: number; width: number }, { y: Tensor }>;
+    /**
+     * y[g, c] = Σ_t x[t, c] · z[t, c] (z = 1 where absent) over the rows of each of `groups` equal groups (default 1: y [C]),
+     * added to or put into a gradient where the output is one
+     */
+    columnSum: Op<{ x: Tensor; z?: Tensor }, { groups?: number }, { y: Tensor }>;
+    /** y = x · keep / (1 - p), keep drawn from (step seed, salt, element) */
+    dropout: Op<{ x: Tensor }, { p: number; salt: number }, { y: Tensor }>;
+    /** y = Σ x */
+    sum: Op<{ x: Tensor }, object, { y: Tensor }>;
+  }
+}
 
 const LANES = 64;
 

@@ -1,9 +1,30 @@
 import { embeddingLoraDown, embeddingLoraGradient } from '../kernels/embedding_lora.ts';
-import type { LoraSegment } from '../kernels/matmul.ts';
-import { linear, outerUp } from '../kernels/matmul.ts';
+import type { LoraSegment } from '../kernels/lora_segments.ts';
+import { linear } from '../kernels/matmul.ts';
+import { outerUp } from '../kernels/matmul_lora.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix } from '../tensor.ts';
-import type { OpDefinition, Operand } from './types.ts';
+import type { Op, OpDefinition, Operand } from './types.ts';
+
+declare module './types.ts' {
+  interface OpTypes {
+    /**
+     * LoRA of an embedding, as PEFT has it: y = x + h Bᵀ with h[t] = scale · strength · A[:, ids[t]], A [r, vocabulary] and
+     * B [out, r]. x is what the frozen table gave.
+     */
+    embeddingLora: Op<
+      { x: Tensor; ids: Tensor; a: Tensor; b: Tensor },
+      { rank: number; scale: number },
+      { y: Tensor; h: Tensor }
+    >;
+    /** dA[:, v] = Σ g[t] over the rows t with ids[t] = v; dB = dyᵀ h. Added to or put into the flat gradient buffer. */
+    embeddingLoraGradient: Op<
+      { g: Tensor; ids: Tensor; dy: Tensor; h: Tensor },
+      { rank: number; vocabulary: number },
+      { da: Tensor; db: Tensor }
+    >;
+  }
+}
 
 /** The one layer that an embedding's adapter is, as the products with a rank see it. */
 const segmentOf = (columns: number, rank: number, scale: number): LoraSegment => ({

@@ -7,17 +7,11 @@ import {
   upsampleNearestBackwardOp,
   upsampleNearestOp,
 } from './convolution.ts';
+import { doraNormOp } from './dora.ts';
+import { embeddingOp } from './embedding.ts';
 import { embeddingLoraGradientOp, embeddingLoraOp } from './embedding-lora.ts';
 import { columnSumOp, concatOp, dropoutOp, mapOp, sliceOp, sumOp } from './elementwise.ts';
-import {
-  doraNormOp,
-  embeddingOp,
-  gatedActivationBackwardOp,
-  gatedActivationOp,
-  headNormRopeBackwardOp,
-  headNormRopeOp,
-  scatterRowsOp,
-} from './language.ts';
+import { gatedActivationBackwardOp, gatedActivationOp } from './gated-activation.ts';
 import { linearBackwardOp, linearOp, loraGradientOp, loraUpBackwardOp } from './linear.ts';
 import { lstmOp } from './lstm.ts';
 import { crossEntropyHeadOp, crossEntropyOp, squaredErrorOp } from './loss.ts';
@@ -29,7 +23,8 @@ import {
   rmsNormBackwardOp,
   rmsNormOp,
 } from './normalisation.ts';
-import { argmaxRowsOp, padRowsOp } from './rows.ts';
+import { headNormRopeBackwardOp, headNormRopeOp } from './rope.ts';
+import { argmaxRowsOp, padRowsOp, scatterRowsOp } from './rows.ts';
 import type { OpTable } from './types.ts';
 
 /** Every op with its shape rule, gradient rule and kernels. A missing entry does not compile. */

@@ -1,9 +1,36 @@
 import type { KernelCall } from '../kernels/kernel.ts';
-import type { LoraSegment } from '../kernels/matmul.ts';
-import { linear, linearBackward, loraDown, loraUpBackward, outer, totalRank } from '../kernels/matmul.ts';
+import type { LoraSegment } from '../kernels/lora_segments.ts';
+import { totalRank } from '../kernels/lora_segments.ts';
+import { linear, linearBackward } from '../kernels/matmul.ts';
+import { loraDown, loraUpBackward, outer } from '../kernels/matmul_lora.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix, weightType } from '../tensor.ts';
-import type { OpDefinition, Operand } from './types.ts';
+import type { Op, OpDefinition, Operand } from './types.ts';
+
+declare module './types.ts' {
+  interface OpTypes {
+    /** y = x Wᵀ + bias + residual + Σ segments scale (x' Aᵀ) Bᵀ, with x' = loraInput or x */
+    linear: Op<
+      { x: Tensor; weight: Tensor; bias?: Tensor; residual?: Tensor; a?: Tensor; b?: Tensor; loraInput?: Tensor },
+      { segments: readonly LoraSegment[] },
+      { y: Tensor; h?: Tensor }
+    >;
+    /** dx = dy W + g A + residual */
+    linearBackward: Op<
+      { dy: Tensor; weight: Tensor; g?: Tensor; a?: Tensor; residual?: Tensor },
+      object,
+      { dx: Tensor }
+    >;
+    /** g = scale dy B, segment by segment */
+    loraUpBackward: Op<{ dy: Tensor; b: Tensor }, { segments: readonly LoraSegment[] }, { g: Tensor }>;
+    /** dA = gᵀ x, dB = dyᵀ h, added to or put into the flat gradient buffer */
+    loraGradient: Op<
+      { g: Tensor; x: Tensor; dy: Tensor; h: Tensor },
+      { segments: readonly LoraSegment[] },
+      { da: Tensor; db: Tensor }
+    >;
+  }
+}
 
 /**
  * The segments of a group as the rows [start, end) of its weight see them. Those outside stay, without columns: h has a column
@@ -128,7 +155,7 @@ export const linearOp: OpDefinition<'linear'> = {
       const partBias = bias && !whole ? { tensor: bias, offset: row * 4, size: rows * 4 } : bias;
       calls.push(
         linear<Operand>(
-          { x, w: part, y, bias: partBias, residual, lora },
+          { x, w: part, scales: part.scales, y, bias: partBias, residual, lora },
           { m, n: rows, k, weightType: weightType(weight), yOffset: row, yStride: n },
           target,
         ),
@@ -156,6 +183,7 @@ export const linearBackwardOp: OpDefinition<'linearBackward'> = {
         {
           dy,
           w: part,
+          scales: part.scales,
           dx: outputs.dx,
           ...(i === 0 && { residual, lora: g && a ? { g, a, r: matrix(g).columns } : undefined }),
         },

@@ -5,7 +5,36 @@ import { squaredError } from '../kernels/squared_error.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix, weightType } from '../tensor.ts';
 import { expectColumns, weightParts } from './linear.ts';
-import type { OpDefinition, Operand } from './types.ts';
+import type { Op, OpDefinition, Operand } from './types.ts';
+
+declare module './types.ts' {
+  interface OpTypes {
+    /**
+     * loss[t] = -log softmax(x[t] Wᵀ)[label], 0 where the label is -100; dx is the gradient of loss_scale · Σ loss.
+     * Logits exist for a chunk of rows at a time.
+     */
+    crossEntropyHead: Op<
+      { x: Tensor; weight: Tensor; labels: Tensor },
+      { withGradient: boolean; chunkRows: number },
+      { loss: Tensor; dx?: Tensor }
+    >;
+    /**
+     * loss[t] = weight[t] · -log softmax(x[t])[label], x [rows, V] being logits, 0 where the label is -100 (or negative at all);
+     * dx is the gradient of loss_scale · Σ loss.
+     */
+    crossEntropy: Op<
+      { x: Tensor; labels: Tensor; weight: Tensor },
+      { withGradient: boolean },
+      { loss: Tensor; dx?: Tensor }
+    >;
+    /** loss[r] = weight[r] Σ_c (x[r, c] - target[r, c])²; dx is the gradient of loss_scale · Σ loss. */
+    squaredError: Op<
+      { x: Tensor; target: Tensor; weight: Tensor },
+      { withGradient: boolean },
+      { loss: Tensor; dx?: Tensor }
+    >;
+  }
+}
 
 export const crossEntropyHeadOp: OpDefinition<'crossEntropyHead'> = {
   outputs({ x, weight, labels }, { withGradient, chunkRows }) {
@@ -40,7 +69,7 @@ export const crossEntropyHeadOp: OpDefinition<'crossEntropyHead'> = {
       for (const part of weightParts(weight)) {
         calls.push(
           linear<Operand>(
-            { x: rowsOf(x, first, m), w: part.part, y: logits },
+            { x: rowsOf(x, first, m), w: part.part, scales: part.part.scales, y: logits },
             { m, n: part.rows, k, weightType: type, yOffset: part.row, yStride: vocabulary },
             target,
           ),
@@ -58,7 +87,7 @@ export const crossEntropyHeadOp: OpDefinition<'crossEntropyHead'> = {
       for (const part of weightParts(weight)) {
         calls.push(
           linearBackward<Operand>(
-            { dy: logits, w: part.part, dx: rowsOf(dx, first, m) },
+            { dy: logits, w: part.part, scales: part.part.scales, dx: rowsOf(dx, first, m) },
             {
               m,
               n: part.rows,

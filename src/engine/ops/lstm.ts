@@ -1,9 +1,25 @@
 import type { KernelCall } from '../kernels/kernel.ts';
 import { isWhole, lstm } from '../kernels/lstm.ts';
+import type { Tensor } from '../tensor.ts';
 import { elementCount, matrix, weightType } from '../tensor.ts';
 import { copyColumns } from './elementwise.ts';
 import { expectColumns } from './linear.ts';
-import type { OpDefinition, Operand } from './types.ts';
+import type { Op, OpDefinition, Operand } from './types.ts';
+
+declare module './types.ts' {
+  interface OpTypes {
+    /**
+     * One layer of an LSTM (Hochreiter and Schmidhuber, 1997) from left to right, gates i, f, g, o as in torch. x
+     * [clips · length, 4H] is W_ih input + b_ih + b_hh, the weight W_hh [4H, H]. y [clips · length, H] are all h; h and c
+     * [clips, H] the last ones, which the next chunk is given as h0 and c0 (they may be the same states). Without h0 and c0: from 0.
+     */
+    lstm: Op<
+      { x: Tensor; weight: Tensor; h0?: Tensor; c0?: Tensor },
+      { clips: number; length: number },
+      { y: Tensor; h: Tensor; c: Tensor }
+    >;
+  }
+}
 
 /** What the input contributes to the gates is a product over all steps and done before; only the recurrent part waits. */
 export const lstmOp: OpDefinition<'lstm'> = {
@@ -40,7 +56,7 @@ export const lstmOp: OpDefinition<'lstm'> = {
           target,
           { ...shape, begin, steps, started: before !== undefined },
           // Without anything before, x stands in and is not read.
-          { x, w: weight, before: before ?? x, y, after, c },
+          { x, w: weight, scales: weight.scales, before: before ?? x, y, after, c },
         ),
       );
       before = after;

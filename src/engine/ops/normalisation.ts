@@ -1,11 +1,48 @@
 import type { GroupNormShape } from '../kernels/group_norm.ts';
 import { groupNorm, groupNormBackward, groupNormParts } from '../kernels/group_norm.ts';
-import type { WeightType } from '../kernels/kernel.ts';
+import type { WeightType } from '../weight-formats.ts';
 import { layerNorm, layerNormBackward } from '../kernels/layer_norm.ts';
 import { rmsNorm, rmsNormBackward } from '../kernels/rms_norm.ts';
 import type { Tensor } from '../tensor.ts';
-import { elementCount, matrix, weightType } from '../tensor.ts';
-import type { GroupNormAttributes, OpDefinition, Operand } from './types.ts';
+import { elementCount, matrix, vectorType } from '../tensor.ts';
+import type { Op, OpDefinition, Operand } from './types.ts';
+
+export interface GroupNormAttributes {
+  /** Rows are pixels, those of an image one after the other, as many of each. */
+  images: number;
+  groups: number;
+  eps: number;
+  /** What follows the norm in the same kernel. */
+  activation: 'silu' | null;
+}
+
+declare module './types.ts' {
+  interface OpTypes {
+    rmsNorm: Op<{ x: Tensor; weight: Tensor }, { eps: number; offset: number }, { y: Tensor; rstd: Tensor }>;
+    rmsNormBackward: Op<
+      { dy: Tensor; x: Tensor; weight: Tensor; rstd: Tensor; add?: Tensor },
+      { eps: number; offset: number },
+      { dx: Tensor }
+    >;
+    /**
+     * y = norm(x) weight + bias, x [images · pixels, C]; each image's pixels × (C / groups) channels have mean 0 and variance 1
+     * before weight and bias (Wu and He, arXiv:1803.08494). stats [images · groups, 2]: mean and 1 / √(variance + eps).
+     */
+    groupNorm: Op<{ x: Tensor; weight: Tensor; bias: Tensor }, GroupNormAttributes, { y: Tensor; stats: Tensor }>;
+    groupNormBackward: Op<
+      { dy: Tensor; x: Tensor; weight: Tensor; bias: Tensor; stats: Tensor; add?: Tensor },
+      GroupNormAttributes,
+      { dx: Tensor }
+    >;
+    /** y = norm(x) weight + bias over each row; stats [rows, 2]: mean and 1 / √(variance + eps). */
+    layerNorm: Op<{ x: Tensor; weight: Tensor; bias: Tensor }, { eps: number }, { y: Tensor; stats: Tensor }>;
+    layerNormBackward: Op<
+      { dy: Tensor; x: Tensor; weight: Tensor; stats: Tensor; add?: Tensor },
+      { eps: number },
+      { dx: Tensor }
+    >;
+  }
+}
 
 /** Weight and bias of a norm: a number for each column, both stored alike. */
 function expectAffine(what: string, columns: number, weight: Tensor, bias: Tensor): void {
@@ -39,7 +76,7 @@ export const rmsNormOp: OpDefinition<'rmsNorm'> = {
     const { rows, columns: width } = matrix(inputs.x);
     return rmsNorm<Operand>(
       target,
-      { rows, width, weightType: weightType(inputs.weight), ...attributes },
+      { rows, width, weightType: vectorType(inputs.weight), ...attributes },
       { ...inputs, y: outputs.y },
     );
   },
@@ -53,7 +90,7 @@ export const rmsNormBackwardOp: OpDefinition<'rmsNormBackward'> = {
     const { x, weight, dy, add } = inputs;
     return rmsNormBackward<Operand>(
       target,
-      { rows, width, weightType: weightType(weight), ...attributes },
+      { rows, width, weightType: vectorType(weight), ...attributes },
       { x, weight, dy, dx: outputs.dx, ...(add && { add }) },
     );
   },
@@ -78,7 +115,7 @@ export const layerNormOp: OpDefinition<'layerNorm'> = {
   },
   kernels({ inputs, outputs, attributes, target }) {
     const { rows, columns: width } = matrix(inputs.x);
-    const shape = { rows, width, weightType: weightType(inputs.weight), ...attributes };
+    const shape = { rows, width, weightType: vectorType(inputs.weight), ...attributes };
     return layerNorm<Operand>(target, shape, { ...inputs, ...outputs });
   },
 };
@@ -88,7 +125,7 @@ export const layerNormBackwardOp: OpDefinition<'layerNormBackward'> = {
   gradient: 'none',
   kernels({ inputs, outputs, attributes, target }) {
     const { rows, columns: width } = matrix(inputs.x);
-    const shape = { rows, width, weightType: weightType(inputs.weight), ...attributes };
+    const shape = { rows, width, weightType: vectorType(inputs.weight), ...attributes };
     return layerNormBackward<Operand>(target, shape, { ...inputs, dx: outputs.dx });
   },
 };
@@ -117,7 +154,7 @@ export const groupNormOp: OpDefinition<'groupNorm'> = {
     );
   },
   kernels({ inputs, outputs, attributes, target, temporary }) {
-    const shape = groupShape(inputs.x, weightType(inputs.weight), attributes);
+    const shape = groupShape(inputs.x, vectorType(inputs.weight), attributes);
     const parts = temporary([groupNormParts(target, shape)]);
     return groupNorm<Operand>(target, shape, { ...inputs, ...outputs, parts });
   },
@@ -127,7 +164,7 @@ export const groupNormBackwardOp: OpDefinition<'groupNormBackward'> = {
   outputs: ({ x }) => ({ dx: { shape: x.shape } }),
   gradient: 'none',
   kernels({ inputs, outputs, attributes, target, temporary }) {
-    const shape = groupShape(inputs.x, weightType(inputs.weight), attributes);
+    const shape = groupShape(inputs.x, vectorType(inputs.weight), attributes);
     const parts = temporary([groupNormParts(target, shape)]);
     const means = temporary(inputs.stats.shape);
     return groupNormBackward<Operand>(target, shape, { ...inputs, dx: outputs.dx, parts, means });

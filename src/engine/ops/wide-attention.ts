@@ -4,7 +4,8 @@ import { softmaxRows } from '../kernels/softmax_rows.ts';
 import type { Tensor } from '../tensor.ts';
 import { matrix } from '../tensor.ts';
 import { copyColumns } from './elementwise.ts';
-import type { AttentionAttributes, Operand } from './types.ts';
+import type { AttentionAttributes } from './attention.ts';
+import type { Operand } from './types.ts';
 
 /** The largest head that the tiled kernels hold in registers, and the largest there is. */
 export const TILED_HEAD = 256;

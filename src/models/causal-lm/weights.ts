@@ -1,5 +1,6 @@
 import type { Graph, WeightSpec } from '../../engine/graph.ts';
 import { elementCount } from '../../engine/tensor.ts';
+import type { WeightPiece } from '../../engine/weight-formats.ts';
 import type { WeightSource } from '../../engine/weights.ts';
 import type { Checkpoint } from '../files/checkpoint.ts';
 import { DTYPE_BYTES, decodeFloats } from '../files/dtypes.ts';
@@ -29,11 +30,7 @@ export class CheckpointSource implements WeightSource {
     return this.#checkpoint.readFloats(name);
   };
 
-  async *stream(
-    name: string,
-    shape: readonly number[],
-    dtype: WeightSpec['dtype'],
-  ): AsyncIterable<Uint8Array<ArrayBuffer>> {
+  async *stream(name: string, shape: readonly number[], dtype: WeightSpec['dtype']): AsyncIterable<WeightPiece> {
     const table = this.#tables.get(name);
     if (table) {
       yield encoded(await table(shape, this.#stored), dtype);

@@ -1,8 +1,9 @@
 import { UserError } from '../../common/errors.ts';
 import type { WeightSpec } from '../../engine/graph.ts';
 import type { DType } from '../../engine/tensor.ts';
+import type { WeightPiece } from '../../engine/weight-formats.ts';
+import { isWeightType, weightFormat } from '../../engine/weight-formats.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { f32ToBf16, f32ToF16 } from './dtypes.ts';
 
 /** How the frozen base is kept on the device; `stored` is as in the file. */
 export const PRECISIONS = ['stored', 'f32', 'bf16', 'f16'] as const;
@@ -29,9 +30,8 @@ export function deviceDtype(checkpoint: Checkpoint, precision: Precision, name: 
   return STORED[entry.dtype] ?? 'f32';
 }
 
-/** Values in a weight's storage dtype. */
-export function encoded(values: Float32Array<ArrayBuffer>, dtype: WeightSpec['dtype']): Uint8Array<ArrayBuffer> {
-  if (dtype === 'f32') return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  const bits = dtype === 'bf16' ? f32ToBf16(values) : f32ToF16(values);
-  return new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
+/** Values in a weight's storage format. */
+export function encoded(values: Float32Array<ArrayBuffer>, dtype: WeightSpec['dtype']): WeightPiece {
+  if (!isWeightType(dtype)) throw new Error(`${dtype} is no format of weights`);
+  return weightFormat(dtype).encode(values);
 }

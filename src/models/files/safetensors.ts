@@ -1,5 +1,6 @@
 import { UserError } from '../../common/errors.ts';
-import { DTYPE_BYTES, f32ToBf16, f32ToF16, isSafetensorsDtype } from './dtypes.ts';
+import { f32ToBf16, f32ToF16 } from '../../common/half-floats.ts';
+import { DTYPE_BYTES, isSafetensorsDtype } from './dtypes.ts';
 import type { SafetensorsDtype } from './dtypes.ts';
 import type { ModelFolder } from './folder.ts';
 import { parseUniqueJson, quoteValue } from '../../common/json.ts';

@@ -1,5 +1,6 @@
 import { UserError } from '../../common/errors.ts';
 import type { WeightSpec } from '../../engine/graph.ts';
+import type { WeightPiece } from '../../engine/weight-formats.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { DTYPE_BYTES, decodeFloats } from './dtypes.ts';
 import { quoteValue } from '../../common/json.ts';
@@ -81,14 +82,14 @@ export async function* streamStored(
   stored: StoredTensor,
   source: Source,
   dtype: WeightSpec['dtype'],
-): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+): AsyncGenerator<WeightPiece> {
   const { checkpoint, name, slice, transposed } = stored;
   const { entry, pixels } = requireStored(stored, source);
   const elements = source.shape.reduce((product, size) => product * size, 1);
   if (elements === 0) return;
   const width = DTYPE_BYTES[entry.dtype];
   const row = elements / source.shape[0]!;
-  const convert = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> =>
+  const convert = (bytes: Uint8Array<ArrayBuffer>): WeightPiece =>
     STORED[entry.dtype] === dtype
       ? bytes
       : encoded(decodeFloats(bytes, entry.dtype, `Tensor ${quoteValue(name)} in ${entry.file}`), dtype);

@@ -1,9 +1,11 @@
 import { Graph } from '../../engine/graph.ts';
-import type { LoraSegment } from '../../engine/kernels/matmul.ts';
-import type { Conv2dAttributes, GroupNormAttributes } from '../../engine/ops/types.ts';
+import type { LoraSegment } from '../../engine/kernels/lora_segments.ts';
+import type { Conv2dAttributes } from '../../engine/ops/convolution.ts';
+import type { GroupNormAttributes } from '../../engine/ops/normalisation.ts';
 import { binary, constant, operand, strength } from '../../engine/ops/expression.ts';
 import type { DType, Tensor } from '../../engine/tensor.ts';
-import { BINDING_ALIGNMENT, BYTES_PER_ELEMENT } from '../../engine/tensor.ts';
+import { BINDING_ALIGNMENT, elementBytes } from '../../engine/tensor.ts';
+import { isWeightType, scaleBytes } from '../../engine/weight-formats.ts';
 
 /** A projection of a model: a linear layer or convolution with its path in the transformers or diffusers class. */
 export interface Projection {
@@ -194,9 +196,10 @@ export class ModelBuilder {
     let bytes = 0;
     for (const projection of projections) {
       const { name, inFeatures, outFeatures } = projection;
-      const size = inFeatures * outFeatures * BYTES_PER_ELEMENT[dtype];
+      const size = elementBytes(dtype, inFeatures * outFeatures);
       if (dtypeOf(`${name}.weight`) !== dtype || Boolean(projection.bias) !== bias || size % BINDING_ALIGNMENT !== 0)
         return false;
+      if (isWeightType(dtype) && scaleBytes(dtype, inFeatures * outFeatures) % BINDING_ALIGNMENT !== 0) return false;
       if (bias && (outFeatures * 4) % BINDING_ALIGNMENT !== 0) return false;
       bytes += size;
     }

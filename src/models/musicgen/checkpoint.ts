@@ -1,6 +1,7 @@
 import { UserError } from '../../common/errors.ts';
 import type { Graph, WeightSpec } from '../../engine/graph.ts';
 import type { DType } from '../../engine/tensor.ts';
+import type { WeightPiece } from '../../engine/weight-formats.ts';
 import type { WeightSource } from '../../engine/weights.ts';
 import { countParameters } from '../stable-diffusion/components.ts';
 import { HALF_NORMS } from '../encodec/encodec-config.ts';
@@ -107,7 +108,7 @@ export class MusicgenCheckpoint implements WeightSource {
     shape: readonly number[],
     dtype: WeightSpec['dtype'],
     kernel?: readonly [number, number],
-  ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  ): AsyncGenerator<WeightPiece> {
     const source: Source = { name, shape, ...(kernel && { kernel }) };
     this.#require(source);
     const computed = await this.#computed(source);

@@ -1,6 +1,7 @@
 import { UserError } from '../../common/errors.ts';
 import type { Graph, WeightSpec } from '../../engine/graph.ts';
 import type { DType } from '../../engine/tensor.ts';
+import type { WeightPiece } from '../../engine/weight-formats.ts';
 import type { ModelWeights, PictureFamilyName } from '../diffusion/picture-model.ts';
 import type { VaeConfig } from './autoencoder-kl.ts';
 import { latentFactor, parseVaeConfig } from './autoencoder-kl.ts';
@@ -138,7 +139,7 @@ export class DiffusionCheckpoint implements ModelWeights {
     shape: readonly number[],
     dtype: WeightSpec['dtype'],
     kernel?: readonly [number, number],
-  ): AsyncIterable<Uint8Array<ArrayBuffer>> {
+  ): AsyncIterable<WeightPiece> {
     return streamStored(this.#stored(name), { name, shape, ...(kernel && { kernel }) }, dtype);
   }
 

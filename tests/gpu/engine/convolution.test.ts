@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../../src/engine/graph.ts';
-import type { Conv2dAttributes } from '../../../src/engine/ops/types.ts';
+import type { Conv2dAttributes } from '../../../src/engine/ops/convolution.ts';
 import type { Tensor } from '../../../src/engine/tensor.ts';
 import type { Conv } from '../../support/conv.ts';
 import { conv2dBackwardReference, conv2dReference, describeConv, pixelsOf, randomConv } from '../../support/conv.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { MemoryFolder } from '../../../src/models/files/folder.ts';
-import { f32ToBf16 } from '../../../src/models/files/dtypes.ts';
+import { f32ToBf16 } from '../../../src/common/half-floats.ts';
 import { writeSafetensors } from '../../../src/models/files/safetensors.ts';
 import type { TensorData } from '../../../src/models/files/safetensors.ts';
 import { runComponent } from '../../../src/tasks/voice/component.ts';

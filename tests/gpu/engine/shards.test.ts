@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../../src/engine/graph.ts';
 import type { KernelFamily } from '../../../src/engine/kernels/kernel.ts';
-import { loraSegments } from '../../../src/engine/kernels/matmul.ts';
+import { loraSegments } from '../../../src/engine/kernels/lora_segments.ts';
 import type { DType } from '../../../src/engine/tensor.ts';
 import { MemoryFolder } from '../../../src/models/files/folder.ts';
 import { writeSafetensors } from '../../../src/models/files/safetensors.ts';

@@ -9,9 +9,11 @@ import { Program, ProgramPlan } from '../../../src/engine/program.ts';
 import { IDLE_STEP } from '../../../src/engine/wgsl.ts';
 import { elementCount } from '../../../src/engine/tensor.ts';
 import type { DType, Tensor } from '../../../src/engine/tensor.ts';
+import type { WeightSource } from '../../../src/engine/weights.ts';
 import { WeightStore } from '../../../src/engine/weights.ts';
 import type { ModelFolder } from '../../../src/models/files/folder.ts';
-import { f32ToBf16, f32ToF16 } from '../../../src/models/files/dtypes.ts';
+import type { WeightPiece, WeightType } from '../../../src/engine/weight-formats.ts';
+import { weightFormat } from '../../../src/engine/weight-formats.ts';
 import type { Examples } from '../../../src/tasks/voice/examples.ts';
 import { padRow } from '../../../src/tasks/voice/packing.ts';
 import { VoiceModel } from '../../../src/tasks/voice/model.ts';
@@ -43,24 +45,26 @@ export interface GraphRun {
   states?: Record<string, Values>;
 }
 
+/** Gives these values in whatever format is asked for. */
+export const sourceOf = (weights: Readonly<Record<string, Values>>): WeightSource => ({
+  async *stream(name: string, shape: readonly number[], dtype: DType): AsyncGenerator<WeightPiece> {
+    const values = weights[name]!;
+    if (values.length !== elementCount(shape)) throw new Error(`${name} is given ${values.length} values`);
+    const format = weightFormat(dtype as WeightType);
+    // In odd pieces, as a file arrives.
+    const length = 3 * (format.group?.size ?? 1);
+    await Promise.resolve();
+    for (let at = 0; at < values.length; at += length) yield format.encode(values.slice(at, at + length));
+  },
+});
+
 /** Runs a graph once, with all it needs made for it, and gives back outputs, gradients and states by key. */
 export async function runGraph(
   device: Device,
   graph: Graph,
   { inputs = {}, weights = {}, parameters = {}, step = {}, steps = [step], states = {} }: GraphRun,
 ): Promise<{ outputs: Record<string, Values>; gradients: Record<string, Values>; states: Record<string, Values> }> {
-  const source = {
-    async *stream(name: string, shape: readonly number[], dtype: string): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-      const values = weights[name]!;
-      if (values.length !== elementCount(shape)) throw new Error(`${name} is given ${values.length} values`);
-      const bits = dtype === 'f32' ? values : dtype === 'bf16' ? f32ToBf16(values) : f32ToF16(values);
-      const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
-      // In odd pieces, as a file arrives.
-      const width = bits.BYTES_PER_ELEMENT * 3;
-      await Promise.resolve();
-      for (let at = 0; at < bytes.length; at += width) yield bytes.slice(at, at + width);
-    },
-  };
+  const source = sourceOf(weights);
   const layout = new FlatLayout();
   for (const [key, values] of Object.entries(parameters)) layout.add(key, values.length);
   const store = graph.weights.size > 0 ? await WeightStore.load(device, graph, source) : undefined;

@@ -1,13 +1,6 @@
 import { expect, test } from 'vitest';
-import {
-  bf16ToF32,
-  decodeFloats,
-  decodeIntegers,
-  f16ToF32,
-  f32ToBf16,
-  f32ToF16,
-  isSafetensorsDtype,
-} from '../../../src/models/files/dtypes.ts';
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../../src/common/half-floats.ts';
+import { decodeFloats, decodeIntegers, isSafetensorsDtype } from '../../../src/models/files/dtypes.ts';
 import { fixture } from '../../support/disk-folder.ts';
 
 const { f32, bf16, f16 } = fixture<{ f32: number[]; bf16: number[]; f16: number[] }>('formats/floats.json');

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { codesOf } from '../../../src/engine/weight-formats.ts';
 import { Graph } from '../../../src/engine/graph.ts';
 import { ModelBuilder } from '../../../src/models/layers/builder.ts';
 import { CODEC_PARTS, codecPart } from '../../../src/models/encodec/encodec.ts';
@@ -48,7 +49,7 @@ async function bytesOf(model: MusicgenCheckpoint): Promise<Map<string, Uint8Arra
   for (const { spec } of allWeights(model).weights.values()) {
     for (const { name, shape, kernel } of spec.sources) {
       const pieces: Uint8Array[] = [];
-      for await (const piece of model.stream(name, shape, 'f32', kernel)) pieces.push(piece);
+      for await (const piece of model.stream(name, shape, 'f32', kernel)) pieces.push(codesOf(piece));
       all.set(name, Buffer.concat(pieces));
     }
   }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { codesOf } from '../../../src/engine/weight-formats.ts';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../../src/common/errors.ts';
 import type { WeightSpec } from '../../../src/engine/graph.ts';
@@ -6,7 +7,7 @@ import { parseVaeConfig } from '../../../src/models/stable-diffusion/autoencoder
 import { parseClipTextConfig } from '../../../src/models/clip/text-encoder.ts';
 import { DiffusionCheckpoint } from '../../../src/models/stable-diffusion/checkpoint.ts';
 import { SD15_FACTS, SDXL_FACTS } from '../../../src/models/stable-diffusion/default-configs.ts';
-import { f16ToF32, f32ToF16 } from '../../../src/models/files/dtypes.ts';
+import { f16ToF32, f32ToF16 } from '../../../src/common/half-floats.ts';
 import { writeSafetensors } from '../../../src/models/files/safetensors.ts';
 import type { TensorData } from '../../../src/models/files/safetensors.ts';
 import { parseUnetConfig, unetModules } from '../../../src/models/stable-diffusion/unet-2d-condition.ts';
@@ -131,7 +132,7 @@ async function streamed(
   dtype: 'f32' | 'f16' | 'bf16' = 'f32',
 ) {
   const pieces: Uint8Array[] = [];
-  for await (const piece of model.stream(name, shape, dtype, kernel)) pieces.push(piece);
+  for await (const piece of model.stream(name, shape, dtype, kernel)) pieces.push(codesOf(piece));
   const whole = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
   let at = 0;
   for (const piece of pieces) {
