@@ -86,7 +86,7 @@ export async function lookBundle(
   const embedded = run.baseId === EMBEDDED_LOOK;
   const files = makeKohyaBundle({
     name: project.name,
-    pictures: await dataWorker().pictures.bundlePictures(),
+    pictures: await dataWorker().look.bundlePictures(project.id),
     recipe,
     lora: parseLookLora(run.adapter),
     base: {
