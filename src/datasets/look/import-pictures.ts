@@ -111,10 +111,9 @@ class Importer {
     }
     let stopped = false;
     for (const [i, source] of pictures.entries()) {
-      stopped = this.#options.signal?.aborted ?? false;
-      if (stopped) break;
       onProgress?.({ fraction: i / pictures.length, file: source.name, rows: this.#rows.length });
-      await this.#take(source);
+      stopped = !(await this.#take(source));
+      if (stopped) break;
     }
     for (const file of sidecars) {
       if (this.#reporter.isRefused(file) || this.#captions.wasUsed(file.name)) continue;
@@ -155,10 +154,22 @@ class Importer {
     return file;
   }
 
-  async #take(source: SourceFile): Promise<void> {
-    const reporter = this.#reporter;
-    const file = reporter.of(source.name, 'unknown');
+  /** Takes a picture if it is of use; false where it was stopped before the picture was read: then nothing is said of it. */
+  async #take(source: SourceFile): Promise<boolean> {
+    const { signal } = this.#options;
+    if (signal?.aborted) return false;
+    const file = this.#reporter.of(source.name, 'unknown');
     const bytes = await readAll(source, MOST_BYTES);
+    if (signal?.aborted) {
+      this.#reporter.forget(file);
+      return false;
+    }
+    await this.#judge(source, file, bytes);
+    return true;
+  }
+
+  async #judge(source: SourceFile, file: PictureFileReport, bytes: Uint8Array<ArrayBuffer> | null): Promise<void> {
+    const reporter = this.#reporter;
     if (!bytes) {
       reporter.refuse(file, 'too large', 'The file is larger than 256 MB. Save it as JPEG and drop that.');
       return;
