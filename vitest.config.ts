@@ -1,3 +1,4 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
 import { wgsl } from './tools/vite-plugin-wgsl.ts';
 
@@ -10,6 +11,8 @@ export default defineConfig({
     projects: [
       {
         extends: true,
+        // State classes are *.svelte.ts; without a browser runes become plain fields, and components render to HTML.
+        plugins: [svelte()],
         test: {
           name: 'unit',
           include: ['tests/**/*.test.ts'],

@@ -4,7 +4,7 @@ import type { NamedFile } from '../../src/common/named-file.ts';
 import type { Xoshiro128 } from '../../src/common/order.ts';
 import { nodePictureDecoder } from '../../src/headless/pictures.ts';
 import { database } from '../../src/storage/database.ts';
-import { createProject } from '../../src/storage/projects.ts';
+import { createProject, updateProject } from '../../src/storage/projects.ts';
 import type { Task } from '../../src/common/task.ts';
 import type { DatasetHost } from '../../src/worker/dataset-host.ts';
 import type { DatasetTypes } from '../../src/worker/dataset-kind.ts';
@@ -198,6 +198,8 @@ export const soundSample: Sample<SoundTypes, SoundHost> = {
 /** Two new projects of a kind, on disk. */
 export async function twoProjects(task: Task): Promise<[a: string, b: string]> {
   const [a, b] = [await createProject(task, 'A'), await createProject(task, 'B')];
+  // The test's pictures are small.
+  if (task === 'look') for (const { id } of [a, b]) await updateProject(id, { recipe: { resolution: 64 } });
   return [a.id, b.id];
 }
 
