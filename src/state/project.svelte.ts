@@ -1,4 +1,4 @@
-import { getProject, saveProject } from '../storage/projects.ts';
+import { getProject, updateProject, type ProjectFields } from '../storage/projects.ts';
 import { getDataset } from '../storage/datasets.ts';
 import type { AskRecord, DatasetRecord, Json, JsonObject, ProjectRecord } from '../storage/records.ts';
 import type { Task } from '../common/task.ts';
@@ -18,7 +18,10 @@ class OpenProject {
   #missing = $state.raw(false);
   #error = $state.raw('');
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #unsaved = false;
+  /** What was changed and is not written yet. Nothing else is written: a worker may change other fields meanwhile. */
+  #unsaved: { id: string; fields: ProjectFields } | null = null;
+  /** The project that was asked for last. */
+  #wanted = '';
   #saving: Promise<void> = Promise.resolve();
 
   constructor() {
@@ -64,30 +67,37 @@ class OpenProject {
   });
 
   async open(id: string): Promise<void> {
+    this.#wanted = id;
     if (this.#project?.id === id) return;
     await this.flush();
     this.#missing = false;
     this.#error = '';
     try {
       const project = await getProject(id);
+      const dataset = project?.datasetId ? await getDataset(project.datasetId) : undefined;
+      if (this.#wanted !== id) return;
       this.#project = project ?? null;
       this.#missing = !project;
-      this.#dataset = project?.datasetId ? ((await getDataset(project.datasetId)) ?? null) : null;
+      this.#dataset = dataset ?? null;
     } catch (error) {
       this.#error = errorMessage(error);
     }
   }
 
   async close(): Promise<void> {
+    this.#wanted = '';
     await this.flush();
     this.#project = null;
     this.#dataset = null;
   }
 
-  update(fields: Partial<Omit<ProjectRecord, 'id' | 'task' | 'createdAt'>>, typing = false): void {
+  update(fields: ProjectFields, typing = false): void {
     if (!this.#project) return;
-    this.#project = { ...this.#project, ...fields, changedAt: Date.now() };
-    this.#unsaved = true;
+    const { id } = this.#project;
+    const changed = { ...fields, changedAt: Date.now() };
+    if (this.#unsaved && this.#unsaved.id !== id) void this.flush();
+    this.#project = { ...this.#project, ...changed };
+    this.#unsaved = { id, fields: { ...this.#unsaved?.fields, ...changed } };
     clearTimeout(this.#timer);
     if (typing) this.#timer = setTimeout(() => void this.flush(), SAVE_MS);
     else void this.flush();
@@ -123,21 +133,36 @@ class OpenProject {
     });
   }
 
-  /** Resolves when the project on disk knows its data set. */
-  async setDataset(dataset: DatasetRecord): Promise<void> {
+  /** Changes a project that may have been left since: the open one as it is looked at, another one on disk alone. */
+  async updateOf(id: string, fields: ProjectFields): Promise<void> {
+    if (this.#project?.id === id) this.update(fields);
+    else await updateProject(id, { ...fields, changedAt: Date.now() });
+  }
+
+  /** Shows the data set as it is now. On disk the project knows it already; a record of another project is none of ours. */
+  setDataset(dataset: DatasetRecord): void {
+    if (!this.#project || this.#project.id !== dataset.projectId) return;
     this.#dataset = dataset;
-    if (this.#project && this.#project.datasetId !== dataset.id) this.update({ datasetId: dataset.id });
-    await this.flush();
+    if (this.#project.datasetId !== dataset.id) this.update({ datasetId: dataset.id });
   }
 
   /** Writes what is waiting to be written. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
-    if (this.#unsaved && this.#project) {
-      const project = this.#project;
-      this.#unsaved = false;
+    if (this.#unsaved) {
+      const { id, fields } = this.#unsaved;
+      this.#unsaved = null;
       // One after the other: the last one written is the newest.
-      this.#saving = this.#saving.then(() => saveProject(project));
+      this.#saving = this.#saving.then(async () => {
+        try {
+          await updateProject(id, fields);
+        } catch (error) {
+          // The next change of it tries again.
+          const newer = this.#unsaved ?? { id, fields: {} };
+          if (newer.id === id) this.#unsaved = { id, fields: { ...fields, ...newer.fields } };
+          throw error;
+        }
+      });
     }
     try {
       await this.#saving;

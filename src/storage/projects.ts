@@ -28,6 +28,23 @@ export async function saveProject(project: ProjectRecord): Promise<void> {
   });
 }
 
+/** What may be changed of a project. */
+export type ProjectFields = Partial<Omit<ProjectRecord, 'id' | 'task' | 'createdAt'>>;
+
+/**
+ * Changes fields of a project in one transaction: whoever changes another field of it at the same time, the page or a worker,
+ * is not written over. Undefined where the project is gone: it is not made again.
+ */
+export async function updateProject(id: string, fields: ProjectFields): Promise<ProjectRecord | undefined> {
+  return withStorageErrors('the project', async () => {
+    const write = (await database()).transaction('projects', 'readwrite');
+    const before = await write.store.get(id);
+    const after = before && { ...readProject(before), ...fields };
+    await Promise.all([after && write.store.put(after), write.done]);
+    return after;
+  });
+}
+
 /** Deletes a project with its data set, runs and checkpoints. Bases stay: other projects may use them. */
 export async function deleteProject(id: string): Promise<void> {
   const db = await database();

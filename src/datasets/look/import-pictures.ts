@@ -1,4 +1,5 @@
 import { UserError } from '../../common/errors.ts';
+import { EmptyImportError } from '../report.ts';
 import type { SourceFile } from '../voice/import/source.ts';
 import { nearestBucket, makeBuckets } from './buckets.ts';
 import type { BucketOptions } from './buckets.ts';
@@ -12,7 +13,15 @@ import { PictureReporter } from './reporter.ts';
 import { reducedSize, scaledPixels } from './resample.ts';
 import { baseName, CaptionFiles, kohyaFolder, maskedStem, sidecarKind, stemOf } from './sidecars.ts';
 import { sniffPicture, turnedSize } from './sniff.ts';
-import type { PictureDecoder, PictureFormat, PictureInfo, PictureReport, PictureRow, Pixels } from './types.ts';
+import type {
+  PictureDecoder,
+  PictureFileReport,
+  PictureFormat,
+  PictureInfo,
+  PictureReport,
+  PictureRow,
+  Pixels,
+} from './types.ts';
 
 export interface PictureImportOptions {
   /** Sizes for training; the base decides. */
@@ -21,6 +30,7 @@ export interface PictureImportOptions {
   existing?: readonly PictureRow[];
   /** Given the pixels of each picture as soon as it is read, one at a time; without it none are encoded. */
   keep?: (row: PictureRow, files: PictureFiles) => void | Promise<void>;
+  /** Ends the import; the pictures that were read before are what it gives. */
   signal?: AbortSignal;
 }
 
@@ -48,15 +58,8 @@ export interface PictureImport {
   report: PictureReport;
 }
 
-/** No picture could be used; `report` says what was found in each file. */
-export class PictureImportError extends UserError {
-  readonly report: PictureReport;
-
-  constructor(message: string, report: PictureReport) {
-    super(message);
-    this.report = report;
-  }
-}
+/** No picture could be used. */
+export class PictureImportError extends EmptyImportError<PictureReport> {}
 
 /** Short side of the copy that is kept: enough for training at 1024 with a crop. */
 export const STORED_SIDE = 1536;
@@ -82,7 +85,7 @@ class Importer {
   readonly #options: PictureImportOptions;
   readonly #reporter = new PictureReporter();
   readonly #captions = new CaptionFiles();
-  readonly #masks = new Map<string, SourceFile>();
+  readonly #masks = new Map<string, { source: SourceFile; file: PictureFileReport }>();
   readonly #rows: PictureRow[] = [];
   readonly #known: Map<string, string>;
   readonly #smallest: number;
@@ -98,83 +101,96 @@ class Importer {
     if (files.length === 0) throw new UserError('There are no files to import.');
     const stems = new Set(files.map(({ name }) => stemOf(name)));
     const pictures: SourceFile[] = [];
-    const sidecars: SourceFile[] = [];
-    for (const file of files) {
-      const kind = sidecarKind(file.name, stems);
-      if (kind === 'caption' || kind === 'captions') {
-        sidecars.push(file);
-        await this.#readCaptions(file, kind);
-      } else if (kind === 'mask') {
-        this.#masks.set(maskedStem(file.name)!, file);
-        this.#reporter.of(file.name, 'mask');
-      } else pictures.push(file);
+    const sidecars: PictureFileReport[] = [];
+    for (const source of files) {
+      const kind = sidecarKind(source.name, stems);
+      if (kind === 'caption' || kind === 'captions') sidecars.push(await this.#readCaptions(source, kind));
+      else if (kind === 'mask') {
+        this.#masks.set(maskedStem(source.name)!, { source, file: this.#reporter.of(source.name, 'mask') });
+      } else pictures.push(source);
     }
-    for (const [i, file] of pictures.entries()) {
-      this.#options.signal?.throwIfAborted();
-      onProgress?.({ fraction: i / pictures.length, file: file.name, rows: this.#rows.length });
-      await this.#take(file);
+    let stopped = false;
+    for (const [i, source] of pictures.entries()) {
+      onProgress?.({ fraction: i / pictures.length, file: source.name, rows: this.#rows.length });
+      stopped = !(await this.#take(source));
+      if (stopped) break;
     }
     for (const file of sidecars) {
-      if (this.#reporter.isRefused(file.name) || this.#captions.wasUsed(file.name)) continue;
-      this.#reporter.refuse(
-        file.name,
-        'captions of no picture',
-        'No picture that was taken has a caption in this text. A caption is named as its picture: cat.txt for cat.jpg.',
-      );
+      if (this.#reporter.isRefused(file) || this.#captions.wasUsed(file.name)) continue;
+      // Their picture may be one that was not read any more.
+      if (stopped) this.#reporter.forget(file);
+      else {
+        this.#reporter.refuse(
+          file,
+          'captions of no picture',
+          'No picture that was taken has a caption in this text. A caption is named as its picture: cat.txt for cat.jpg.',
+        );
+      }
     }
-    onProgress?.({ fraction: 1, file: '', rows: this.#rows.length });
     const existing = this.#options.existing ?? [];
     const settled = reassessPictures([...existing, ...this.#rows], this.#options.buckets);
-    const report = this.#reporter.finish(settled.slice(existing.length), settled.length);
+    const report = this.#reporter.report(settled.slice(existing.length), settled.length, stopped);
+    if (stopped) return { rows: settled, report };
+    onProgress?.({ fraction: 1, file: '', rows: this.#rows.length });
     if (this.#rows.length === 0 && existing.length === 0) throw new PictureImportError(nothingKept(report), report);
     return { rows: settled, report };
   }
 
-  async #readCaptions(file: SourceFile, kind: 'caption' | 'captions'): Promise<void> {
-    this.#reporter.of(file.name, 'captions');
-    const bytes = await readAll(file, MOST_CAPTION_BYTES);
+  async #readCaptions(source: SourceFile, kind: 'caption' | 'captions'): Promise<PictureFileReport> {
+    const file = this.#reporter.of(source.name, 'captions');
+    const bytes = await readAll(source, MOST_CAPTION_BYTES);
     if (!bytes) {
-      this.#reporter.refuse(file.name, 'too large', 'Captions are read from files of up to 16 MB; this one is larger.');
-      return;
+      this.#reporter.refuse(file, 'too large', 'Captions are read from files of up to 16 MB; this one is larger.');
+      return file;
     }
     const text = new TextDecoder().decode(bytes);
-    if (kind === 'caption') {
-      this.#captions.one(file.name, text);
-      return;
-    }
     try {
-      this.#captions.many(file.name, text);
+      if (kind === 'caption') this.#captions.one(source.name, text);
+      else this.#captions.many(source.name, text);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      this.#reporter.refuse(file.name, 'captions of no picture', `Captions could not be read. ${error.message}`);
+      this.#reporter.refuse(file, 'captions of no picture', `Captions could not be read. ${error.message}`);
     }
+    return file;
   }
 
-  async #take(file: SourceFile): Promise<void> {
+  /** Takes a picture if it is of use; false where it was stopped before the picture was read: then nothing is said of it. */
+  async #take(source: SourceFile): Promise<boolean> {
+    const { signal } = this.#options;
+    if (signal?.aborted) return false;
+    const file = this.#reporter.of(source.name, 'unknown');
+    const bytes = await readAll(source, MOST_BYTES);
+    if (signal?.aborted) {
+      this.#reporter.forget(file);
+      return false;
+    }
+    await this.#judge(source, file, bytes);
+    return true;
+  }
+
+  async #judge(source: SourceFile, file: PictureFileReport, bytes: Uint8Array<ArrayBuffer> | null): Promise<void> {
     const reporter = this.#reporter;
-    const bytes = await readAll(file, MOST_BYTES);
     if (!bytes) {
-      reporter.of(file.name, 'unknown');
-      reporter.refuse(file.name, 'too large', 'The file is larger than 256 MB. Save it as JPEG and drop that.');
+      reporter.refuse(file, 'too large', 'The file is larger than 256 MB. Save it as JPEG and drop that.');
       return;
     }
     const { info, refused } = sniffPicture(bytes);
-    reporter.of(file.name, info?.kind ?? refused!.kind);
-    if (info) reporter.size(file.name, turnedSize(info));
+    file.kind = info?.kind ?? refused!.kind;
+    const [width, height] = info ? turnedSize(info) : [0, 0];
+    if (info) Object.assign(file, { width, height });
     if (refused) {
-      reporter.refuse(file.name, refused.reason, refused.message);
+      reporter.refuse(file, refused.reason, refused.message);
       return;
     }
     const id = await sha256(bytes);
     const same = this.#known.get(id);
     if (same !== undefined) {
-      reporter.refuse(file.name, 'the same file twice', `The same file is there already as ${same}.`);
+      reporter.refuse(file, 'the same file twice', `The same file is there already as ${same}.`);
       return;
     }
-    const [width, height] = turnedSize(info);
     if (Math.min(width, height) < this.#smallest) {
       reporter.refuse(
-        file.name,
+        file,
         'too small to learn from',
         `The picture has ${width} by ${height} pixels; training at ${this.#options.buckets.resolution} needs at least ${this.#smallest} on its shorter side to learn anything.`,
       );
@@ -184,17 +200,16 @@ class Importer {
     try {
       pixels = await this.#decoder.decode(bytes, info, { shortSide: STORED_SIDE });
     } catch (error) {
-      const [reason, message] = whyUndecodable(info, error);
-      reporter.refuse(file.name, reason, message);
+      reporter.refuse(file, ...whyUndecodable(info, error));
       return;
     }
     this.#known.set(id, baseName(file.name));
     await this.#add(file, id, info, pixels);
   }
 
-  async #add(file: SourceFile, id: string, info: PictureInfo, pixels: Pixels): Promise<void> {
+  async #add(file: PictureFileReport, id: string, info: PictureInfo, pixels: Pixels): Promise<void> {
     const [width, height] = sizeSeen(info, pixels);
-    this.#reporter.size(file.name, [width, height]);
+    Object.assign(file, { width, height });
     const look = lookOf(pixels);
     const { buckets, keep } = this.#options;
     const bucket = nearestBucket(width, height, makeBuckets(buckets));
@@ -220,7 +235,7 @@ class Importer {
       masked: Boolean(mask) || (!keep && this.#masks.has(stemOf(file.name))),
       colours: colourShares(look),
     };
-    this.#reporter.take(file.name, info);
+    this.#reporter.take(file, info);
     if (keep) {
       const lossless =
         isTransparent(pixels) ||
@@ -239,24 +254,20 @@ class Importer {
 
   /** The mask beside a picture as a grey PNG, if there is one. */
   async #mask(picture: string): Promise<Uint8Array<ArrayBuffer> | null> {
-    const file = this.#masks.get(stemOf(picture));
-    const bytes = file && (await readAll(file, MOST_BYTES));
+    const { source, file } = this.#masks.get(stemOf(picture)) ?? {};
+    const bytes = source && (await readAll(source, MOST_BYTES));
     if (!file || !bytes) return null;
     const { info, refused } = sniffPicture(bytes);
     if (!info || refused) {
-      this.#reporter.refuse(file.name, refused?.reason ?? 'not a picture', refused?.message ?? '');
+      this.#reporter.refuse(file, refused?.reason ?? 'not a picture', refused?.message ?? '');
       return null;
     }
     try {
       const mask = maskFromPixels(await this.#decoder.decode(bytes, info, { shortSide: STORED_SIDE / 2 }));
       if (!masksAll(mask)) return await this.#decoder.encode(maskToPixels(mask), 'png');
-      this.#reporter.warn(
-        file.name,
-        'The mask is black all over and was left out: nothing would be learnt of its picture.',
-      );
+      file.warnings.push('The mask is black all over and was left out: nothing would be learnt of its picture.');
     } catch (error) {
-      const [reason, message] = whyUndecodable(info, error);
-      this.#reporter.refuse(file.name, reason, message);
+      this.#reporter.refuse(file, ...whyUndecodable(info, error));
     }
     return null;
   }
@@ -305,7 +316,7 @@ function nothingKept(report: PictureReport): string {
  * cut and sorted into buckets.
  *
  * @param files pictures and the captions and masks beside them; a name may have folders
- * @throws PictureImportError where no picture could be used; the signal's reason where it was aborted
+ * @throws PictureImportError where no picture could be used; whatever `keep` threw
  */
 export function importPictures(
   files: readonly SourceFile[],

@@ -1,3 +1,5 @@
+import type { BaseFileReport, FilesReport } from '../report.ts';
+
 /**
  * Pictures of a look: what importing produces, what curation edits and what training reads. The pixels lie apart: a row says
  * what a picture is and how it is cut.
@@ -82,8 +84,6 @@ export type PictureSkipReason =
   | 'empty'
   | 'captions of no picture';
 
-export type PictureSkipCounts = Partial<Record<PictureSkipReason, number>>;
-
 /** What the header of a picture states, before anything is decoded. */
 export interface PictureInfo {
   kind: PictureKind;
@@ -99,28 +99,16 @@ export interface PictureInfo {
   alpha: boolean;
 }
 
-export interface PictureFileReport {
-  name: string;
-  kind: PictureKind;
+export interface PictureFileReport extends BaseFileReport<PictureKind, PictureSkipReason> {
   /** Pictures kept of this file: 1 or 0. */
   rows: number;
-  skipped: PictureSkipCounts;
-  warnings: string[];
   /** Pixels after turning, where they are known. */
   width?: number;
   height?: number;
 }
 
-/** What an import of pictures understood; the same object is the headless import's report.json. */
-export interface PictureReport {
-  files: PictureFileReport[];
-  kept: number;
-  skipped: PictureSkipCounts;
-  /** Everything left out, with the sentence that says why. */
-  leftOut: { file: string; reason: PictureSkipReason; message: string }[];
-  /** About the whole set. */
-  warnings: string[];
-}
+/** What an import of pictures understood. */
+export type PictureReport = FilesReport<PictureFileReport, PictureSkipReason>;
 
 /** How large decoded pixels may be. A picture is scaled down until both hold, never up. */
 export interface SizeLimit {

@@ -1,5 +1,6 @@
 import { UserError } from '../../common/errors.ts';
 import { baseName, sidecarKind, stemOf } from '../look/sidecars.ts';
+import { EmptyImportError } from '../report.ts';
 import { listen, measure, proposeClips } from './analyse.ts';
 import type { Analysis } from './analyse.ts';
 import { clipOf } from './clips.ts';
@@ -50,19 +51,10 @@ export interface SoundImport {
   /** Those that were there and the new ones, settled among each other. */
   clips: Clip[];
   report: SoundReport;
-  /** Whether the signal ended it before all files were heard. */
-  stopped: boolean;
 }
 
-/** No file gave a clip; `report` says what was found in each. */
-export class SoundImportError extends UserError {
-  readonly report: SoundReport;
-
-  constructor(message: string, report: SoundReport) {
-    super(message);
-    this.report = report;
-  }
-}
+/** No file gave a clip. */
+export class SoundImportError extends EmptyImportError<SoundReport> {}
 
 /** Seconds that a file must last. */
 export const SHORTEST_SOUND = 1;
@@ -139,8 +131,9 @@ class Importer {
         .slice(clips.length)
         .map((clip, i) => ({ of: this.#reports[i]!, seconds: seconds(clip), kept: clip.kept })),
       settled.filter(({ kept }) => kept).reduce((sum, clip) => sum + seconds(clip), 0),
+      stopped,
     );
-    return { files: all, clips: settled, report, stopped };
+    return { files: all, clips: settled, report };
   }
 
   async #readWords(file: SoundFileReport, input: SoundInput, stems: ReadonlySet<string>): Promise<void> {

@@ -1,32 +1,12 @@
+import { Reporter } from '../report.ts';
 import { amountAdvice } from './quality.ts';
-import type { SoundFile, SoundFileReport, SoundKind, SoundReport, SoundSkipCounts, SoundSkipReason } from './types.ts';
+import type { SoundFile, SoundFileReport, SoundKind, SoundReport, SoundSkipReason } from './types.ts';
 import { warningSentence } from './warnings.ts';
 
-/** Writes down what became of each file. */
-export class SoundReporter {
-  #files: SoundFileReport[] = [];
-  readonly #leftOut: SoundReport['leftOut'] = [];
-
-  /** Begins a file. */
+/** Writes down what became of each sound, and of the words beside it. */
+export class SoundReporter extends Reporter<SoundKind, SoundSkipReason, SoundFileReport> {
   of(name: string, kind: SoundKind): SoundFileReport {
-    const file: SoundFileReport = { name, kind, clips: 0, skipped: {}, warnings: [] };
-    this.#files.push(file);
-    return file;
-  }
-
-  /** As if it had never begun. */
-  forget(file: SoundFileReport): void {
-    this.#files = this.#files.filter((other) => other !== file);
-  }
-
-  refuse(file: SoundFileReport, reason: SoundSkipReason, message: string): void {
-    file.skipped[reason] = (file.skipped[reason] ?? 0) + 1;
-    file.warnings.push(message);
-    this.#leftOut.push({ file: file.name, reason, message });
-  }
-
-  isRefused(file: SoundFileReport): boolean {
-    return Object.keys(file.skipped).length > 0;
+    return this.begin({ name, kind, clips: 0, skipped: {}, warnings: [] });
   }
 
   take(file: SoundFileReport, sound: SoundFile): void {
@@ -45,10 +25,12 @@ export class SoundReporter {
    * What became of everything so far.
    * @param clips the new ones, with their file; @param total seconds of all kept clips of the set
    */
-  report(clips: readonly { of: SoundFileReport; seconds: number; kept: boolean }[], total: number): SoundReport {
+  report(
+    clips: readonly { of: SoundFileReport; seconds: number; kept: boolean }[],
+    total: number,
+    stopped: boolean,
+  ): SoundReport {
     const kept = clips.filter((clip) => clip.kept);
-    const skipped: SoundSkipCounts = {};
-    for (const { reason } of this.#leftOut) skipped[reason] = (skipped[reason] ?? 0) + 1;
     const warnings: string[] = [];
     const copies = clips.length - kept.length;
     if (copies > 0) {
@@ -58,13 +40,12 @@ export class SoundReporter {
     }
     const advice = amountAdvice(total);
     if (advice !== null && total > 0) warnings.push(advice);
+    const { files, kept: count, ...rest } = this.summary(kept.length, warnings, stopped);
     return {
-      files: this.#files.map((file) => ({ ...file, clips: kept.filter(({ of }) => of === file).length })),
-      kept: kept.length,
+      files: files.map((file) => ({ ...file, clips: kept.filter(({ of }) => of === file).length })),
+      kept: count,
       seconds: round(kept.reduce((sum, { seconds }) => sum + seconds, 0)),
-      skipped,
-      leftOut: [...this.#leftOut],
-      warnings,
+      ...rest,
     };
   }
 }

@@ -1,3 +1,5 @@
+import type { BaseFileReport, FilesReport } from '../report.ts';
+
 /**
  * Songs and clips of a sound: what importing produces, what curation edits and what training reads. The samples lie apart: a
  * clip says which stretch of which file is heard, and what is said of it.
@@ -31,8 +33,6 @@ export type SoundSkipReason =
   | 'the same file twice'
   | 'empty'
   | 'words of no sound';
-
-export type SoundSkipCounts = Partial<Record<SoundSkipReason, number>>;
 
 /** What is told by the file about itself (ID3, Vorbis comments, MP4 atoms); shown, never sent anywhere. */
 export interface SoundTags {
@@ -155,13 +155,9 @@ export interface Waveform {
   peaks: Uint8Array<ArrayBuffer>;
 }
 
-export interface SoundFileReport {
-  name: string;
-  kind: SoundKind;
+export interface SoundFileReport extends BaseFileReport<SoundKind, SoundSkipReason> {
   /** Clips kept of this file. */
   clips: number;
-  skipped: SoundSkipCounts;
-  warnings: string[];
   seconds?: number;
   channels?: number;
   sampleRate?: number;
@@ -172,18 +168,10 @@ export interface SoundFileReport {
   loudness?: number | null;
 }
 
-/** What an import of sounds understood; the same object is the headless import's report.json. */
-export interface SoundReport {
-  files: SoundFileReport[];
-  /** Clips. */
-  kept: number;
+/** What an import of sounds understood; clips are what is kept. */
+export interface SoundReport extends FilesReport<SoundFileReport, SoundSkipReason> {
   /** Of all clips. */
   seconds: number;
-  skipped: SoundSkipCounts;
-  /** Every file left out, with the sentence that says why. */
-  leftOut: { file: string; reason: SoundSkipReason; message: string }[];
-  /** About the whole set. */
-  warnings: string[];
 }
 
 /** Samples of one or more channels, each of the same length, -1 to 1 (may go beyond where the format holds floats). */

@@ -7,89 +7,28 @@ export type Operation =
   | { kind: 'edit'; index: number; row: TrainingRow; label: string }
   | { kind: 'add'; index: number; rows: readonly TrainingRow[]; label: string };
 
-interface Step {
-  label: string;
-  before: readonly TrainingRow[];
-  after: readonly TrainingRow[];
-}
-
 /**
- * The rows of a data set while they are curated. Every change makes a new list (the rows themselves are never changed
- * and are shared between the lists), so any number of changes, up to `limit`, can be undone and done again.
+ * The rows after a change: a new list, in which rows that did not change are the same ones.
+ * @throws RangeError where an index is outside of the rows.
  */
-export class CurationHistory {
-  #rows: readonly TrainingRow[];
-  #done: Step[] = [];
-  #undone: Step[] = [];
-  readonly #limit: number;
-
-  constructor(rows: readonly TrainingRow[], limit = 100) {
-    this.#rows = rows;
-    this.#limit = limit;
-  }
-
-  get rows(): readonly TrainingRow[] {
-    return this.#rows;
-  }
-
-  /** What undo would take back, or undefined. */
-  get undoLabel(): string | undefined {
-    return this.#done.at(-1)?.label;
-  }
-
-  /** What redo would do again, or undefined. */
-  get redoLabel(): string | undefined {
-    return this.#undone.at(-1)?.label;
-  }
-
-  /** @throws RangeError where an index is outside of the rows; nothing has changed then. */
-  apply(operation: Operation): readonly TrainingRow[] {
-    const after = this.#changed(operation);
-    this.#done.push({ label: operation.label, before: this.#rows, after });
-    if (this.#done.length > this.#limit) this.#done.shift();
-    this.#undone = [];
-    this.#rows = after;
-    return after;
-  }
-
-  undo(): readonly TrainingRow[] {
-    const step = this.#done.pop();
-    if (step) {
-      this.#undone.push(step);
-      this.#rows = step.before;
+export function applyOperation(rows: readonly TrainingRow[], operation: Operation): readonly TrainingRow[] {
+  const check = (index: number, end: number): void => {
+    if (!Number.isSafeInteger(index) || index < 0 || index >= end) {
+      throw new RangeError(`There is no row ${String(index)} among ${String(rows.length)}.`);
     }
-    return this.#rows;
-  }
-
-  redo(): readonly TrainingRow[] {
-    const step = this.#undone.pop();
-    if (step) {
-      this.#done.push(step);
-      this.#rows = step.after;
+  };
+  switch (operation.kind) {
+    case 'remove': {
+      for (const index of operation.indices) check(index, rows.length);
+      const gone = new Set(operation.indices);
+      return rows.filter((_, index) => !gone.has(index));
     }
-    return this.#rows;
-  }
-
-  #changed(operation: Operation): readonly TrainingRow[] {
-    const rows = this.#rows;
-    const check = (index: number, end: number): void => {
-      if (!Number.isSafeInteger(index) || index < 0 || index >= end) {
-        throw new RangeError(`There is no row ${String(index)} among ${String(rows.length)}.`);
-      }
-    };
-    switch (operation.kind) {
-      case 'remove': {
-        for (const index of operation.indices) check(index, rows.length);
-        const gone = new Set(operation.indices);
-        return rows.filter((_, index) => !gone.has(index));
-      }
-      case 'edit':
-        check(operation.index, rows.length);
-        return rows.with(operation.index, operation.row);
-      case 'add':
-        check(operation.index, rows.length + 1);
-        return [...rows.slice(0, operation.index), ...operation.rows, ...rows.slice(operation.index)];
-    }
+    case 'edit':
+      check(operation.index, rows.length);
+      return rows.with(operation.index, operation.row);
+    case 'add':
+      check(operation.index, rows.length + 1);
+      return [...rows.slice(0, operation.index), ...operation.rows, ...rows.slice(operation.index)];
   }
 }
 

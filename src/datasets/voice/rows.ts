@@ -1,3 +1,5 @@
+import type { BaseFileReport, BaseReport, SkipCountsOf } from '../report.ts';
+
 /**
  * Training rows of a voice: what every importer produces, what curation edits and what tokenisation reads.
  * Field names in files are those of TRL's data set formats: {"text"}, {"messages"}, {"prompt", "completion"}.
@@ -59,7 +61,7 @@ export type SkipReason =
   | 'marked as a bad answer'
   | 'wrong number of columns';
 
-export type SkipCounts = Partial<Record<SkipReason, number>>;
+export type SkipCounts = SkipCountsOf<SkipReason>;
 
 /** What a file's rows look like, recognised by content. `refused` files gave nothing: their warning says why. */
 export type FileKind =
@@ -75,13 +77,9 @@ export type FileKind =
   | 'unknown'
   | 'refused';
 
-export interface FileReport {
-  name: string;
-  kind: FileKind;
+export interface FileReport extends BaseFileReport<FileKind, SkipReason> {
   /** Rows kept of this file. */
   rows: number;
-  skipped: SkipCounts;
-  warnings: string[];
 }
 
 /** One skipped thing, to be shown: its place, why, and its beginning. */
@@ -92,16 +90,10 @@ export interface SkippedExample {
   snippet: string;
 }
 
-/** What an import understood; the same object is the headless import's report.json. */
-export interface ImportReport {
-  files: FileReport[];
-  /** Rows kept, over all files. */
-  kept: number;
-  /** Counts by reason, over all files. */
-  skipped: SkipCounts;
+/** What an import of texts understood; rows are what is kept. */
+export interface ImportReport extends BaseReport<FileReport, SkipReason> {
   /** The first few of each reason, in order of appearance. */
   examples: SkippedExample[];
-  warnings: string[];
 }
 
 export interface ImportResult {

@@ -1,78 +1,60 @@
-import type { PictureQuality } from '../../datasets/look/quality.ts';
-import type { Crop, PictureReport, PictureRow } from '../../datasets/look/types.ts';
-import type { DatasetRecord } from '../../storage/records.ts';
-import { readPictureFile, readThumbnail } from '../../storage/pictures.ts';
-import type { PictureChange, PictureFields, PictureState, PictureWords } from '../../worker/look/host.ts';
 import type { NamedFile } from '../../common/named-file.ts';
+import type { PictureQuality } from '../../datasets/look/quality.ts';
+import type { Crop, PictureRow } from '../../datasets/look/types.ts';
+import { readPictureFile, readThumbnail } from '../../storage/pictures.ts';
+import type { LookTypes, PictureFields, PictureOptions, PictureState, PictureWords } from '../../worker/look/host.ts';
 import type { OnnxModelSource } from '../../worker/onnx-model.ts';
-import { SAMPLED_PROMPTS } from '../../worker/protocol.ts';
 import { announcer } from '../announcer.svelte.ts';
 import { bases } from '../base.svelte.ts';
 import { lookInfo } from './info.ts';
 import { withEntries, withMember } from '../collections.ts';
+import { DatasetManager, type DatasetCalls } from '../dataset.svelte.ts';
 import { plural } from '../format.ts';
 import { openProject } from '../project.svelte.ts';
 import { suggestPrompts, suggestWord } from './captions.ts';
-import { callback, dataWorker, errorMessage } from '../workers.ts';
+import { dataWorker } from '../workers.ts';
 
 const NO_WORDS: PictureWords = { triggerWord: '', template: '' };
 /** Where neither the recipe nor a loaded base says how large pictures are: Stable Diffusion 1.5's. */
 const USUAL_RESOLUTION = 512;
 
 /** The pictures of the open project: rows, thumbnails, what is selected, and every change. */
-class Pictures {
-  #projectId = '';
-  #state = $state.raw<PictureState | null>(null);
+class LookData extends DatasetManager<LookTypes> {
   #thumbnails = $state.raw<ReadonlyMap<string, string>>(new Map());
   /** Pictures of an import that goes on, in order of arrival. */
   #arriving = $state.raw<readonly PictureRow[]>([]);
-  #progress = $state.raw<{ fraction: number; count: number } | null>(null);
-  #report = $state.raw<PictureReport | null>(null);
-  #captioning = $state.raw<{ what: 'model' | 'pictures'; fraction: number } | null>(null);
-  #error = $state.raw('');
   #selected = $state.raw<ReadonlySet<string>>(new Set());
   /** Counts undo and redo, after which what is shown of a mask must be read anew. */
   #restored = $state.raw(0);
 
   /** All pictures in order, those that are just arriving last. */
-  readonly rows: readonly PictureRow[] = $derived([...(this.#state?.rows ?? []), ...this.#arriving]);
+  readonly rows: readonly PictureRow[] = $derived([...(this.state?.rows ?? []), ...this.#arriving]);
 
-  get record(): DatasetRecord | null {
-    return this.#state?.record ?? null;
+  constructor() {
+    super({ read: { one: 'picture', past: 'read' }, kept: 'picture' });
+  }
+
+  protected override calls(): DatasetCalls<LookTypes> {
+    return dataWorker().look;
+  }
+
+  protected override options(projectId: string): PictureOptions {
+    return { triggerWord: suggestWord(projectId), resolution: this.resolution };
+  }
+
+  protected override forget(): void {
+    for (const url of this.#thumbnails.values()) URL.revokeObjectURL(url);
+    this.#thumbnails = new Map();
+    this.#arriving = [];
+    this.#selected = new Set();
   }
 
   get words(): PictureWords {
-    return this.#state?.words ?? NO_WORDS;
-  }
-
-  get undoLabel(): string | null {
-    return this.#state?.undoLabel ?? null;
-  }
-
-  get redoLabel(): string | null {
-    return this.#state?.redoLabel ?? null;
+    return this.state?.words ?? NO_WORDS;
   }
 
   get quality(): PictureQuality | null {
-    return this.#state?.quality ?? null;
-  }
-
-  get progress(): { fraction: number; count: number } | null {
-    return this.#progress;
-  }
-
-  /** Of the last import; all imports together stand in the record. */
-  get report(): PictureReport | null {
-    return this.#report;
-  }
-
-  /** A model is fetched, or looks at the pictures. */
-  get captioning(): { what: 'model' | 'pictures'; fraction: number } | null {
-    return this.#captioning;
-  }
-
-  get error(): string {
-    return this.#error;
+    return this.state?.quality ?? null;
   }
 
   get selected(): ReadonlySet<string> {
@@ -94,43 +76,20 @@ class Pictures {
     return recipe.resolution || (lookInfo(project?.baseId ?? null)?.resolution ?? USUAL_RESOLUTION);
   }
 
-  async open(projectId: string): Promise<void> {
-    if (this.#projectId !== projectId) {
-      this.#projectId = projectId;
-      this.#state = null;
-      this.#forgetThumbnails();
-      this.#arriving = [];
-      this.#report = null;
-      this.#error = '';
-      this.#selected = new Set();
-    }
-    await this.#guarded(async () =>
-      this.#take(await dataWorker().pictures.open(projectId, suggestWord(projectId), this.resolution)),
-    );
-  }
-
-  async #guarded(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      this.#error = errorMessage(error);
-    }
-  }
-
-  async #take(state: PictureState): Promise<void> {
-    // Shown as kept only when a reload would find it.
-    if (state.record) await openProject.setDataset(state.record);
-    this.#state = state;
+  protected override async taken(state: PictureState): Promise<void> {
     const there = new Set(state.rows.map(({ id }) => id));
+    this.#arriving = this.#arriving.filter(({ id }) => !there.has(id));
     this.#selected = new Set([...this.#selected].filter((id) => there.has(id)));
     await this.#loadThumbnails(state);
   }
 
   async #loadThumbnails({ record, rows }: PictureState): Promise<void> {
+    const { projectId } = this;
     if (!record) return;
     const missing = rows.filter(({ id }) => !this.#thumbnails.has(id));
     if (missing.length === 0) return;
     const blobs = await Promise.all(missing.map(({ id }) => readThumbnail(record.id, id)));
+    if (projectId !== this.projectId) return;
     const found = missing.flatMap(({ id }, i): [string, string][] => {
       const blob = blobs[i];
       return blob && !this.#thumbnails.has(id) ? [[id, URL.createObjectURL(blob)]] : [];
@@ -138,70 +97,38 @@ class Pictures {
     this.#thumbnails = withEntries(this.#thumbnails, found);
   }
 
-  #forgetThumbnails(): void {
-    for (const url of this.#thumbnails.values()) URL.revokeObjectURL(url);
-    this.#thumbnails = new Map();
+  protected override arrived({ row, thumbnail }: LookTypes['item']): void {
+    if (this.#thumbnails.has(row.id) || this.row(row.id)) return;
+    this.#thumbnails = withEntries(this.#thumbnails, [[row.id, URL.createObjectURL(thumbnail)]]);
+    this.#arriving = [...this.#arriving, row];
   }
 
   /** Adds what the files hold; pictures show one by one as they are read. */
   async addFiles(files: readonly NamedFile[]): Promise<boolean> {
-    if (this.#progress) return false;
-    this.#error = '';
-    this.#report = null;
-    this.#progress = { fraction: 0, count: 0 };
-    let added = false;
-    await this.#guarded(async () => {
-      const { state, report, failure } = await dataWorker().pictures.importFiles(
-        files,
-        callback((fraction: number) => {
-          // Progress may come after the answer of the call.
-          if (this.#progress) this.#progress = { ...this.#progress, fraction };
-        }),
-        callback((row: PictureRow, thumbnail: Blob) => {
-          if (!this.#progress || this.#thumbnails.has(row.id)) return;
-          this.#thumbnails = withEntries(this.#thumbnails, [[row.id, URL.createObjectURL(thumbnail)]]);
-          this.#arriving = [...this.#arriving, row];
-          this.#progress = { ...this.#progress, count: this.#arriving.length };
-        }),
-      );
-      this.#report = report;
-      this.#error = failure;
-      added = failure === '' && report !== null && report.kept > 0;
-      this.#arriving = [];
-      await this.#take(state);
-      if (added) {
-        announcer.say(`${plural(report?.kept ?? 0, 'picture')} added.`);
-        if (openProject.project?.prompts.length === 0) {
-          openProject.update({ prompts: suggestPrompts(state.rows, state.words).slice(0, SAMPLED_PROMPTS) });
-        }
-      }
-    });
-    this.#arriving = [];
-    this.#progress = null;
+    const { projectId } = this;
+    const added = await this.addAll(files);
+    // Of an import that failed nothing is there.
+    if (projectId === this.projectId && this.progress === null) this.#arriving = [];
     return added;
   }
 
-  cancel(): void {
-    void dataWorker().pictures.cancelImport();
-  }
-
-  async #apply(change: PictureChange): Promise<void> {
-    this.#error = '';
-    await this.#guarded(async () => this.#take(await dataWorker().pictures.apply(change)));
+  protected override suggestPrompts(_projectId: string, { rows, words }: PictureState): string[] {
+    return suggestPrompts(rows, words);
   }
 
   row(id: string | null): PictureRow | undefined {
-    return id === null ? undefined : this.#state?.rows.find((row) => row.id === id);
+    return id === null ? undefined : this.state?.rows.find((row) => row.id === id);
   }
 
   async remove(ids: readonly string[]): Promise<void> {
+    const undo = this.undoAction();
     const what = ids.length === 1 ? (this.row(ids[0]!)?.file ?? '1 picture') : plural(ids.length, 'picture');
-    await this.#apply({ kind: 'remove', ids, label: `Remove ${what}` });
-    announcer.show(`${what} removed.`, { action: { label: 'Undo', run: () => void this.undo() } });
+    await this.apply({ kind: 'remove', ids, label: `Remove ${what}` });
+    announcer.show(`${what} removed.`, undo);
   }
 
   async set(ids: readonly string[], fields: PictureFields, label: string): Promise<void> {
-    await this.#apply({ kind: 'set', changes: ids.map((id) => ({ id, fields })), label });
+    await this.apply({ kind: 'set', changes: ids.map((id) => ({ id, fields })), label });
   }
 
   setCaption(id: string, caption: string): Promise<void> {
@@ -215,52 +142,35 @@ class Pictures {
   }
 
   fromTemplate(ids: readonly string[]): Promise<void> {
-    return this.#apply({ kind: 'template', ids, label: `Words of ${plural(ids.length, 'picture')} from the pattern` });
+    return this.apply({ kind: 'template', ids, label: `Words of ${plural(ids.length, 'picture')} from the pattern` });
   }
 
   setWords(fields: Partial<PictureWords>): Promise<void> {
     const words = { ...this.words, ...fields };
-    return this.#apply({ kind: 'words', words, label: 'The words for every picture' });
+    return this.apply({ kind: 'words', words, label: 'The words for every picture' });
   }
 
   /** Null: the whole picture is learnt. */
   setMask(id: string, mask: Blob | null): Promise<void> {
-    return this.#apply({ kind: 'mask', id, mask, label: `Mask of ${this.row(id)?.file ?? 'a picture'}` });
+    return this.apply({ kind: 'mask', id, mask, label: `Mask of ${this.row(id)?.file ?? 'a picture'}` });
   }
 
   /** Lets a model write the words of these pictures. */
-  async writeCaptions(ids: readonly string[], model: OnnxModelSource, className: string): Promise<void> {
-    if (this.#captioning) return;
-    this.#error = '';
-    this.#captioning = { what: 'model', fraction: 0 };
-    await this.#guarded(async () => {
-      const { state, written } = await dataWorker().pictures.writeCaptions(
-        ids,
-        { model, className },
-        callback((what, fraction) => {
-          if (this.#captioning) this.#captioning = { what, fraction };
-        }),
-      );
-      await this.#take(state);
-      announcer.show(`The words of ${plural(written, 'picture')} were written. Read them once.`);
-    });
-    this.#captioning = null;
+  writeCaptions(ids: readonly string[], model: OnnxModelSource, className: string): Promise<void> {
+    return this.useModel(
+      (projectId, onProgress) => dataWorker().look.writeCaptions(projectId, ids, { model, className }, onProgress),
+      (done) => `The words of ${plural(done, 'picture')} were written. Read them once.`,
+    );
   }
 
-  async undo(): Promise<void> {
-    const label = this.undoLabel;
-    if (label === null) return;
-    await this.#guarded(async () => this.#take(await dataWorker().pictures.undo()));
+  override async undo(projectId?: string): Promise<void> {
+    await super.undo(projectId);
     this.#restored += 1;
-    announcer.say(`Undone: ${label}.`);
   }
 
-  async redo(): Promise<void> {
-    const label = this.redoLabel;
-    if (label === null) return;
-    await this.#guarded(async () => this.#take(await dataWorker().pictures.redo()));
+  override async redo(projectId?: string): Promise<void> {
+    await super.redo(projectId);
     this.#restored += 1;
-    announcer.say(`Done again: ${label}.`);
   }
 
   select(id: string, on: boolean): void {
@@ -268,17 +178,17 @@ class Pictures {
   }
 
   selectAll(on: boolean): void {
-    this.#selected = new Set(on ? (this.#state?.rows.map(({ id }) => id) ?? []) : []);
+    this.#selected = new Set(on ? (this.state?.rows.map(({ id }) => id) ?? []) : []);
   }
 
   async picture(id: string): Promise<Blob | undefined> {
-    const record = this.record;
+    const { record } = this;
     return record ? readPictureFile(record.id, id) : undefined;
   }
 
   async mask(id: string): Promise<Blob | null> {
-    return dataWorker().pictures.mask(id);
+    return dataWorker().look.mask(this.projectId, id);
   }
 }
 
-export const pictures = new Pictures();
+export const pictures = new LookData();

@@ -86,7 +86,7 @@ export async function lookBundle(
   const embedded = embeddedBase(run.baseId) !== undefined;
   const files = makeKohyaBundle({
     name: project.name,
-    pictures: await dataWorker().pictures.bundlePictures(),
+    pictures: await dataWorker().look.bundlePictures(project.id),
     recipe,
     lora: parseLookLora(run.adapter),
     base: {

@@ -55,7 +55,7 @@ export async function soundBundle(project: ProjectRecord, run: RunRecord): Promi
   const triggerWord = openProject.dataset?.words?.triggerWord ?? '';
   const files = makeSoundBundle({
     name: project.name,
-    clips: await dataWorker().sounds.bundleClips(info.sampleRate, info.channels === 2 ? 2 : 1),
+    clips: await dataWorker().sound.bundleClips(project.id, info.sampleRate, info.channels === 2 ? 2 : 1),
     recipe,
     lora: parseSoundLora(run.adapter),
     base: {

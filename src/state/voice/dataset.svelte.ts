@@ -1,14 +1,13 @@
 import { UserError } from '../../common/errors.ts';
-import type { ImportReport, TrainingRow } from '../../datasets/voice/rows.ts';
 import type { QualityLine } from '../../datasets/voice/quality.ts';
-import type { Operation } from '../../datasets/voice/curation.ts';
+import type { TrainingRow } from '../../datasets/voice/rows.ts';
 import type { TokenPreview } from '../../tasks/voice/types.ts';
-import type { DataState, ImportOutcome, RowPage } from '../../worker/data-host.ts';
-import { SAMPLED_PROMPTS } from '../../worker/protocol.ts';
+import type { RowPage, VoiceState, VoiceTypes } from '../../worker/voice/host.ts';
 import { announcer } from '../announcer.svelte.ts';
+import { DatasetManager, type DatasetCalls } from '../dataset.svelte.ts';
 import { plural } from '../format.ts';
 import { openProject } from '../project.svelte.ts';
-import { callback, dataWorker, errorMessage, modelWorker } from '../workers.ts';
+import { dataWorker, errorMessage, modelWorker } from '../workers.ts';
 
 export const PAGE_ROWS = 20;
 /** Rows that are looked through for words to try. */
@@ -37,33 +36,39 @@ function beginning(row: TrainingRow): string {
 
 const EMPTY_PAGE: RowPage = { rows: [], matching: 0 };
 
-/** The data set of the open project. The rows stay in the worker; here is the page of them that is looked at. */
-class Data {
-  #projectId = '';
-  #state = $state.raw<DataState | null>(null);
+/** The rows of the open project. They stay in the worker; here is the page of them that is looked at. */
+class VoiceData extends DatasetManager<VoiceTypes> {
   #page = $state.raw<RowPage>(EMPTY_PAGE);
   #start = $state.raw(0);
   #query = $state.raw('');
   #quality = $state.raw<QualityLine | null>(null);
-  #progress = $state.raw<{ fraction: number; rows: number } | null>(null);
-  #report = $state.raw<ImportReport | null>(null);
-  #error = $state.raw('');
-  #opened: Promise<void> = Promise.resolve();
   #showTokens = $state.raw(false);
   #previews = $state.raw<ReadonlyMap<number, TokenPreview>>(new Map());
   #previewError = $state.raw('');
+  /** Counts what was asked for: only the last page that was asked for is shown. */
   #turn = 0;
 
-  get state(): DataState | null {
-    return this.#state;
+  constructor() {
+    super({ read: { one: 'row', past: 'read' }, kept: 'row' });
   }
 
-  get undoLabel(): string | null {
-    return this.#state?.undoLabel ?? null;
+  protected override calls(): DatasetCalls<VoiceTypes> {
+    return dataWorker().voice;
   }
 
-  get redoLabel(): string | null {
-    return this.#state?.redoLabel ?? null;
+  protected override options(): VoiceTypes['options'] {
+    return {};
+  }
+
+  protected override forget(): void {
+    this.#turn += 1;
+    this.#page = EMPTY_PAGE;
+    this.#start = 0;
+    this.#query = '';
+    this.#quality = null;
+    this.#showTokens = false;
+    this.#previews = new Map();
+    this.#previewError = '';
   }
 
   get page(): RowPage {
@@ -82,19 +87,6 @@ class Data {
     return this.#quality;
   }
 
-  get progress(): { fraction: number; rows: number } | null {
-    return this.#progress;
-  }
-
-  /** Of the last import. */
-  get report(): ImportReport | null {
-    return this.#report;
-  }
-
-  get error(): string {
-    return this.#error;
-  }
-
   get showTokens(): boolean {
     return this.#showTokens;
   }
@@ -107,50 +99,25 @@ class Data {
     return this.#previewError;
   }
 
-  async open(projectId: string): Promise<void> {
-    if (this.#projectId !== projectId) {
-      this.#projectId = projectId;
-      this.#state = null;
-      this.#page = EMPTY_PAGE;
-      this.#start = 0;
-      this.#query = '';
-      this.#quality = null;
-      this.#report = null;
-      this.#error = '';
-      this.#showTokens = false;
-    }
-    const opened = this.#guarded(async () => this.#take(await dataWorker().open(projectId)));
-    this.#opened = opened;
-    await opened;
-  }
-
-  async #guarded(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      this.#error = errorMessage(error);
-    }
-  }
-
-  async #take(state: DataState): Promise<void> {
-    // Shown as kept only when a reload would find it.
-    if (state.record) await openProject.setDataset(state.record);
-    this.#state = state;
+  protected override async taken(state: VoiceState): Promise<void> {
+    const { projectId } = this;
     await this.#loadPage();
-    const quality = state.record ? await dataWorker().quality() : null;
-    this.#quality = quality;
+    const quality = state.record ? await dataWorker().voice.quality(projectId) : null;
+    if (projectId === this.projectId) this.#quality = quality;
   }
 
   async #loadPage(): Promise<void> {
+    const { projectId } = this;
     const turn = ++this.#turn;
-    const ask = (): Promise<RowPage> => dataWorker().page(this.#query, this.#start, PAGE_ROWS);
+    const ask = (): Promise<RowPage> => dataWorker().voice.page(projectId, this.#query, this.#start, PAGE_ROWS);
     let page = await ask();
+    if (turn !== this.#turn) return;
     if (page.rows.length === 0 && page.matching > 0) {
       // The last row of the last page was removed.
       this.#start = Math.floor((page.matching - 1) / PAGE_ROWS) * PAGE_ROWS;
       page = await ask();
+      if (turn !== this.#turn) return;
     }
-    if (turn !== this.#turn) return;
     this.#page = page;
     this.#previews = new Map();
     if (this.#showTokens) await this.#loadPreviews();
@@ -158,103 +125,52 @@ class Data {
 
   async goTo(start: number): Promise<void> {
     this.#start = Math.max(0, start);
-    await this.#guarded(() => this.#loadPage());
+    await this.guarded(this.projectId, () => this.#loadPage());
   }
 
   async search(query: string): Promise<void> {
+    const { projectId } = this;
     this.#query = query;
     this.#start = 0;
-    await this.#guarded(() => this.#loadPage());
-    if (query !== '') announcer.say(`${plural(this.#page.matching, 'row')} found.`);
+    await this.guarded(projectId, () => this.#loadPage());
+    if (query !== '' && projectId === this.projectId) announcer.say(`${plural(this.#page.matching, 'row')} found.`);
   }
 
-  async #import(work: () => Promise<ImportOutcome>): Promise<boolean> {
-    this.#error = '';
-    this.#report = null;
-    this.#progress = { fraction: 0, rows: 0 };
-    let added = false;
-    // Files dropped the moment the step shows must not reach the project that was open before.
-    await this.#opened;
-    await this.#guarded(async () => {
-      const { state, report, failure } = await work();
-      this.#report = report;
-      this.#error = failure;
-      added = failure === '' && report !== null;
-      if (added) announcer.say(`${plural(report?.kept ?? 0, 'row')} added.`);
-      await this.#take(state);
-      if (added) await this.#suggestPrompts();
-    });
-    this.#progress = null;
-    return added;
+  protected override async suggestPrompts(projectId: string): Promise<string[]> {
+    const { rows } = await dataWorker().voice.page(projectId, '', 0, SUGGEST_FROM);
+    return [...new Set(rows.map(({ row }) => beginning(row)).filter((text) => text !== ''))];
   }
 
-  /** Words to try along the way, from the set itself, where the person has written none. */
-  async #suggestPrompts(): Promise<void> {
-    if (openProject.project?.prompts.length !== 0) return;
-    const { rows } = await dataWorker().page('', 0, SUGGEST_FROM);
-    const prompts = new Set(rows.map(({ row }) => beginning(row)).filter((text) => text !== ''));
-    openProject.update({ prompts: [...prompts].slice(0, SAMPLED_PROMPTS) });
-  }
-
-  addFiles(files: File[]): Promise<boolean> {
-    return this.#import(() =>
-      dataWorker().importFiles(
-        files,
-        {},
-        callback((fraction: number, rows: number) => {
-          // Progress may come after the answer of the call.
-          if (this.#progress) this.#progress = { fraction, rows };
-        }),
-      ),
-    );
+  addFiles(files: readonly File[]): Promise<boolean> {
+    return this.addAll({ files });
   }
 
   addText(text: string): Promise<boolean> {
-    return this.#import(() => dataWorker().importText(text, {}));
-  }
-
-  cancel(): void {
-    void dataWorker().cancelImport();
+    return this.addAll({ text });
   }
 
   async addRow(row: TrainingRow): Promise<void> {
-    await this.#apply({ kind: 'add', index: 0, rows: [row], label: 'Add a row' });
+    await this.apply({ kind: 'add', index: 0, rows: [row], label: 'Add a row' });
   }
 
   async edit(index: number, row: TrainingRow): Promise<void> {
-    await this.#apply({ kind: 'edit', index, row, label: `Edit row ${index + 1}` });
+    await this.apply({ kind: 'edit', index, row, label: `Edit row ${index + 1}` });
   }
 
   async remove(index: number): Promise<void> {
-    await this.#apply({ kind: 'remove', indices: [index], label: `Remove row ${index + 1}` });
+    await this.apply({ kind: 'remove', indices: [index], label: `Remove row ${index + 1}` });
     announcer.say(`Row ${index + 1} removed. Undo with Control Z.`);
   }
 
   async removeDuplicates(): Promise<void> {
-    await this.#guarded(async () => {
-      const { state, removed } = await dataWorker().removeDuplicates();
-      announcer.show(removed === 0 ? 'No row repeats another.' : `${plural(removed, 'repeat')} removed.`);
-      await this.#take(state);
+    const { projectId } = this;
+    await this.guarded(projectId, async () => {
+      const { state, removed } = await dataWorker().voice.removeDuplicates(projectId);
+      if (projectId === this.projectId) {
+        announcer.show(removed === 0 ? 'No row repeats another.' : `${plural(removed, 'repeat')} removed.`);
+      }
+      await this.take(projectId, state);
     });
-  }
-
-  async #apply(operation: Operation): Promise<void> {
-    this.#error = '';
-    await this.#guarded(async () => this.#take(await dataWorker().apply(operation)));
-  }
-
-  async undo(): Promise<void> {
-    const label = this.undoLabel;
-    if (!label) return;
-    await this.#guarded(async () => this.#take(await dataWorker().undo()));
-    announcer.say(`Undone: ${label}.`);
-  }
-
-  async redo(): Promise<void> {
-    const label = this.redoLabel;
-    if (!label) return;
-    await this.#guarded(async () => this.#take(await dataWorker().redo()));
-    announcer.say(`Done again: ${label}.`);
   }
 
   async setShowTokens(show: boolean): Promise<void> {
@@ -266,7 +182,7 @@ class Data {
   async #loadPreviews(): Promise<void> {
     const { project } = openProject;
     this.#previewError = '';
-    if (!project) return;
+    if (!project || project.id !== this.projectId) return;
     const turn = this.#turn;
     const rows = this.#page.rows;
     try {
@@ -280,14 +196,14 @@ class Data {
       if (turn !== this.#turn) return;
       this.#previews = new Map(rows.map(({ index }, i) => [index, previews[i] ?? { tokens: [] }]));
     } catch (error) {
-      this.#previewError = errorMessage(error);
+      if (turn === this.#turn) this.#previewError = errorMessage(error);
     }
   }
 
   /** The set as a file for other tools. */
   async download(): Promise<Blob> {
-    return dataWorker().toJsonl();
+    return dataWorker().voice.toJsonl(this.projectId);
   }
 }
 
-export const data = new Data();
+export const data = new VoiceData();

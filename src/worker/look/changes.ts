@@ -1,4 +1,4 @@
-import type { PictureReport, PictureRow, PictureSkipReason } from '../../datasets/look/types.ts';
+import type { PictureRow } from '../../datasets/look/types.ts';
 import { captionFrom, withWords, type PictureSnapshot, type PictureWords } from './snapshot.ts';
 
 /** What curation may set of a picture. */
@@ -48,20 +48,4 @@ export function applyPictureChange(before: PictureSnapshot, change: PictureChang
       return { masks, rows: rows.map((row) => (row.id === change.id ? { ...row, masked } : row)) };
     }
   }
-}
-
-/** Two reports as one. */
-export function joinReports(a: PictureReport | undefined, b: PictureReport): PictureReport {
-  if (!a) return b;
-  const skipped = { ...a.skipped };
-  for (const [reason, count] of Object.entries(b.skipped) as [PictureSkipReason, number][]) {
-    skipped[reason] = (skipped[reason] ?? 0) + count;
-  }
-  return {
-    files: [...a.files, ...b.files],
-    kept: a.kept + b.kept,
-    skipped,
-    leftOut: [...a.leftOut, ...b.leftOut],
-    warnings: b.warnings,
-  };
 }

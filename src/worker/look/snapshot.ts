@@ -17,8 +17,10 @@ export interface PictureSnapshot {
   masks: ReadonlyMap<string, Blob>;
 }
 
+type Masks = Pick<PictureSnapshot, 'masks'>;
+
 /** The masks that differ between two moments: what is there now, null where none is. */
-export function changedMasks(before: PictureSnapshot, now: PictureSnapshot): Map<string, Blob | null> {
+export function changedMasks(before: Masks, now: Masks): Map<string, Blob | null> {
   const changed = new Map<string, Blob | null>();
   for (const [id, mask] of now.masks) if (before.masks.get(id) !== mask) changed.set(id, mask);
   for (const id of before.masks.keys()) if (!now.masks.has(id)) changed.set(id, null);

@@ -1,4 +1,4 @@
-import type { Clip, SoundFile, SoundReport, SoundSkipReason, SoundWords } from '../../datasets/sound/types.ts';
+import type { Clip, SoundFile, SoundWords } from '../../datasets/sound/types.ts';
 import { clipWords } from '../../datasets/sound/words.ts';
 
 /** Everything that curation changes, at one moment; never changed itself. */
@@ -80,21 +80,4 @@ export function withClip({ files, clips }: SoundSnapshot, clip: Clip): Clip[] {
   return [...clips.filter(({ id }) => id !== clip.id), clip].sort(
     (a, b) => place.get(a.fileId)! - place.get(b.fileId)! || a.start - b.start,
   );
-}
-
-/** Two reports as one. */
-export function joinReports(a: SoundReport | undefined, b: SoundReport): SoundReport {
-  if (!a) return b;
-  const skipped = { ...a.skipped };
-  for (const [reason, count] of Object.entries(b.skipped) as [SoundSkipReason, number][]) {
-    skipped[reason] = (skipped[reason] ?? 0) + count;
-  }
-  return {
-    files: [...a.files, ...b.files],
-    kept: a.kept + b.kept,
-    seconds: a.seconds + b.seconds,
-    skipped,
-    leftOut: [...a.leftOut, ...b.leftOut],
-    warnings: b.warnings,
-  };
 }

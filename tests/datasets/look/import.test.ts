@@ -171,14 +171,40 @@ describe('importing pictures', () => {
     ]);
   });
 
-  it('stops when it is told to', async () => {
+  it('keeps what was read where it is stopped, and says nothing of the others', async () => {
     const abort = new AbortController();
-    const files = [0, 1, 2].map(async (i) => sourceFile(`${i}.png`, await png(paint(40, 40, scene(i)))));
-    const running = take(await Promise.all(files), {
+    const files = await Promise.all(
+      [0, 1, 2].map(async (i) => sourceFile(`${i}.png`, await png(paint(40, 40, scene(i))))),
+    );
+    const texts = [0, 2].map((i) => sourceFile(`${i}.txt`, Buffer.from(`words of ${i}`)));
+    const { rows, report } = await take([...texts, ...files], {
       signal: abort.signal,
-      keep: () => abort.abort(new Error('enough')),
+      keep: ({ file }) => {
+        if (file === '1.png') abort.abort();
+      },
     });
-    await expect(running).rejects.toThrow('enough');
+    expect(rows.map(({ file, caption }) => [file, caption])).toEqual([
+      ['0.png', 'words of 0'],
+      ['1.png', ''],
+    ]);
+    expect(report).toMatchObject({ kept: 2, skipped: {}, leftOut: [], stopped: true });
+    expect(report.files.map(({ name, rows: kept }) => [name, kept])).toEqual([
+      ['0.txt', 0],
+      ['0.png', 1],
+      ['1.png', 1],
+    ]);
+    // What was not read can be dropped again, with what was.
+    const rest = await take(files, { existing: rows });
+    expect(rest.rows.map(({ file }) => file)).toEqual(['0.png', '1.png', '2.png']);
+    expect(rest.report.stopped).toBeUndefined();
+  });
+
+  it('is nothing, and nothing is wrong, where it is stopped before the first', async () => {
+    const one = sourceFile('1.png', await png(paint(40, 40, scene(1))));
+    expect(await take([one], { signal: AbortSignal.abort() })).toMatchObject({
+      rows: [],
+      report: { files: [], kept: 0, stopped: true },
+    });
   });
 });
 

@@ -26,7 +26,7 @@ const words = (text: string): Uint8Array => new TextEncoder().encode(text);
 async function alone(input: SoundInput, options: SoundImportOptions = {}) {
   const { files, clips, report } = await importSounds([input], options).catch((error: unknown) => {
     if (!(error instanceof SoundImportError)) throw error;
-    return { files: [], clips: [], report: error.report, stopped: false } satisfies SoundImport;
+    return { files: [], clips: [], report: error.report } satisfies SoundImport;
   });
   return { sound: files[0], clips, file: report.files[0]!, leftOut: report.leftOut[0], report };
 }
@@ -161,8 +161,8 @@ describe('an import that ends early', () => {
       {
         signal: abort.signal,
         keep(file, _, __, soFar) {
-          const { files, clips, report, stopped } = soFar();
-          expect(stopped).toBe(false);
+          const { files, clips, report } = soFar();
+          expect(report.stopped).toBeUndefined();
           kept.push([file.name, files.map(({ name }) => name), clips.length, report.kept]);
         },
       },
@@ -174,7 +174,7 @@ describe('an import that ends early', () => {
       ['one.wav', ['one.wav'], 1, 1],
       ['two.wav', ['one.wav', 'two.wav'], 2, 2],
     ]);
-    expect(result.stopped).toBe(true);
+    expect(result.report.stopped).toBe(true);
     expect(result.files.map(({ name }) => name)).toEqual(['one.wav', 'two.wav']);
     expect(result.clips.map(({ file }) => file)).toEqual(['one.wav', 'two.wav']);
     expect(result.clips[0]!.words).toBe('a lute');
@@ -194,7 +194,7 @@ describe('an import that ends early', () => {
     const abort = new AbortController();
     setTimeout(() => abort.abort(), 300);
     const stopped = await importSounds([inputs[3]!, inputs[0]!], { signal: abort.signal });
-    expect(stopped).toMatchObject({ files: [], clips: [], stopped: true, report: { files: [], kept: 0, leftOut: [] } });
+    expect(stopped).toMatchObject({ files: [], clips: [], report: { files: [], kept: 0, leftOut: [], stopped: true } });
     expect((await importSounds(inputs, { signal: AbortSignal.abort() })).report.files).toEqual([]);
   });
 

@@ -1,13 +1,12 @@
 import { expect, test } from 'vitest';
 import {
-  CurationHistory,
+  applyOperation,
   findDuplicates,
   findOutsideLength,
   normalised,
   searchRows,
 } from '../../../src/datasets/voice/curation.ts';
 import type { Operation } from '../../../src/datasets/voice/curation.ts';
-import { Xoshiro128 } from '../../../src/common/order.ts';
 import { qualityLine, statistics } from '../../../src/datasets/voice/quality.ts';
 import type { MessagesRow, TextRow, TrainingRow } from '../../../src/datasets/voice/rows.ts';
 
@@ -20,65 +19,17 @@ const chat = (question: string, answer: string): MessagesRow => ({
   ],
 });
 
-test('changes are undone and done again', () => {
-  const history = new CurationHistory(['a', 'b', 'c', 'd'].map(text));
-  const shown = () => history.rows.map((row) => (row.kind === 'text' ? row.text : '')).join('');
-  history.apply({ kind: 'remove', indices: [2, 0], label: 'Remove 2 rows' });
-  expect(shown()).toBe('bd');
-  history.apply({ kind: 'edit', index: 1, row: text('D'), label: 'Edit' });
-  history.apply({ kind: 'add', index: 2, rows: [text('e'), text('f')], label: 'Add' });
-  expect(shown()).toBe('bDef');
-  expect([history.undoLabel, history.redoLabel]).toEqual(['Add', undefined]);
-  history.undo();
-  history.undo();
-  expect([shown(), history.undoLabel, history.redoLabel]).toEqual(['bd', 'Remove 2 rows', 'Edit']);
-  history.redo();
-  expect(shown()).toBe('bD');
-  // A new change after an undo drops what could be done again.
-  history.apply({ kind: 'remove', indices: [], label: 'Nothing' });
-  expect(history.redoLabel).toBeUndefined();
-  history.redo();
-  expect(shown()).toBe('bD');
-  for (let i = 0; i < 9; i++) history.undo();
-  expect(shown()).toBe('abcd');
-});
-
 test('an index outside changes nothing', () => {
-  const history = new CurationHistory([text('a')]);
+  const rows = [text('a')];
   for (const operation of [
     { kind: 'remove', indices: [0, 1], label: '' },
     { kind: 'edit', index: 1, row: text('b'), label: '' },
     { kind: 'add', index: 2, rows: [text('b')], label: '' },
     { kind: 'edit', index: -1, row: text('b'), label: '' },
   ] satisfies Operation[]) {
-    expect(() => history.apply(operation)).toThrow(RangeError);
+    expect(() => applyOperation(rows, operation)).toThrow(RangeError);
   }
-  expect(history.rows).toEqual([text('a')]);
-  expect(history.undoLabel).toBeUndefined();
-});
-
-test('random changes come back exactly, and only so many are kept', () => {
-  const seed = Date.now() % 2 ** 31;
-  const random = Xoshiro128.from(seed);
-  const history = new CurationHistory(
-    Array.from({ length: 20 }, (_, i) => text(String(i))),
-    50,
-  );
-  const states = [JSON.stringify(history.rows)];
-  for (let i = 0; i < 80; i++) {
-    const { length } = history.rows;
-    const kind = length === 0 ? 'add' : (['remove', 'edit', 'add'] as const)[random.below(3)]!;
-    if (kind === 'remove') history.apply({ kind, indices: [random.below(length), random.below(length)], label: '' });
-    else if (kind === 'edit')
-      history.apply({ kind, index: random.below(length), row: text(`e${String(i)}`), label: '' });
-    else history.apply({ kind, index: random.below(length + 1), rows: [text('x'), text(`n${String(i)}`)], label: '' });
-    states.push(JSON.stringify(history.rows));
-  }
-  for (let back = 1; back <= 50; back++) {
-    expect(JSON.stringify(history.undo()), `seed ${String(seed)}`).toBe(states[80 - back]);
-  }
-  expect(history.undoLabel).toBeUndefined();
-  for (let on = 31; on <= 80; on++) expect(JSON.stringify(history.redo()), `seed ${String(seed)}`).toBe(states[on]);
+  expect(rows).toEqual([text('a')]);
 });
 
 test('repeats are found to the letter or apart from case, punctuation and spacing', () => {

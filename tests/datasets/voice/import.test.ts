@@ -389,7 +389,7 @@ test('rows.jsonl is read back as it was', async () => {
   for (const key of keys) expect(['id,text', 'prompt,completion', 'messages']).toContain(key);
 });
 
-test('progress rises to 1, and an abort stops at once', async () => {
+test('progress rises to 1, and an abort stops at once and keeps what was read', async () => {
   const line = `${JSON.stringify({ text: 'x'.repeat(1000) })}\n`;
   const content = line.repeat(3000);
   const seen: ImportProgress[] = [];
@@ -411,8 +411,40 @@ test('progress rises to 1, and an abort stops at once', async () => {
         },
       }),
   };
-  const running = importFiles([endless], { signal: abort.signal });
+  const turns = sourceFile('turns', '{"role":"user","content":"a"}\n{"role":"assistant","content":"b"}\n');
+  const running = importFiles([turns, endless, sourceFile('c', content)], { signal: abort.signal });
   setTimeout(() => abort.abort(), 50);
-  await expect(running).rejects.toMatchObject({ name: 'AbortError' });
+  const { rows, report } = await running;
   expect(cancelled).toBe(true);
+  expect(report.stopped).toBe(true);
+  // One line ends in each piece of the endless file: what was read is whole, and no other file is spoken of.
+  expect(rows.length).toBeGreaterThan(1);
+  expect(rows[0]!.kind).toBe('messages');
+  expect(rows.slice(1).every((row) => row.kind === 'text' && row.text.length === 1000)).toBe(true);
+  expect(report).toMatchObject({ kept: rows.length, skipped: {} });
+  expect(report.files.map(({ name, rows: count }) => [name, count])).toEqual([
+    ['turns', 1],
+    ['endless', rows.length - 1],
+  ]);
+  expect(report.warnings.join()).toContain('“endless”: Reading was stopped before its end');
+});
+
+test('an import that is stopped at once gives nothing, and nothing is wrong', async () => {
+  const result = await importFiles([sourceFile('a', 'Hello.')], { signal: AbortSignal.abort() });
+  expect(result).toEqual({
+    rows: [],
+    report: { files: [], kept: 0, skipped: {}, examples: [], warnings: [], stopped: true },
+  });
+  expect((await importPasted('Hello.', { signal: AbortSignal.abort() })).rows).toEqual([]);
+});
+
+test('of a file that was stopped the entries that were read to their end are kept, the one that was not is not guessed', async () => {
+  const line = `${JSON.stringify({ text: 'x'.repeat(1000) })}\n`;
+  const abort = new AbortController();
+  const { rows, report } = await importFiles([sourceFile('a', line.repeat(900))], { signal: abort.signal }, () =>
+    abort.abort(),
+  );
+  // One piece was read: it ends within a line.
+  expect(rows).toHaveLength(Math.floor((1 << 16) / line.length));
+  expect(report).toMatchObject({ kept: rows.length, skipped: {}, stopped: true });
 });

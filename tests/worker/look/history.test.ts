@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PictureReport, PictureRow } from '../../../src/datasets/look/types.ts';
-import { applyPictureChange, joinReports } from '../../../src/worker/look/changes.ts';
+import { joinReports } from '../../../src/datasets/report.ts';
+import { applyPictureChange } from '../../../src/worker/look/changes.ts';
 import { History } from '../../../src/worker/history.ts';
 import { changedMasks, withWords, type PictureSnapshot } from '../../../src/worker/look/snapshot.ts';
 
@@ -68,10 +69,18 @@ describe('the history of a set of pictures', () => {
 
   it('forgets what could not be kept, and what was undone once something else is done', () => {
     const history = new History(start);
+    const { moment } = history;
     history.apply('first', { rows: [] });
-    history.drop();
+    history.restore(moment);
     expect(history.now).toBe(start);
     expect([history.undoLabel, history.redoLabel]).toEqual([null, null]);
+    history.apply('first', { rows: [] });
+    history.undo();
+    const undone = history.moment;
+    history.apply('another', { rows: [] });
+    history.restore(undone);
+    // What could be done again before still can.
+    expect(history.redoLabel).toBe('first');
     history.apply('second', { rows: [] });
     history.undo();
     history.apply('third', { rows: [row('d')] });

@@ -120,6 +120,13 @@ export class FileCollector {
     }
   }
 
+  /** The reading was stopped: what was read whole stays. */
+  stop(): void {
+    this.#loose = undefined;
+    this.warn('Reading was stopped before its end; the rows until there are kept.');
+    this.end();
+  }
+
   end(): void {
     this.#endLoose();
     const [first] = this.#kinds;

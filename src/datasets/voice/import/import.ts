@@ -1,6 +1,7 @@
 import { UserError } from '../../../common/errors.ts';
 import { Pacer } from '../../pacer.ts';
-import type { ImportReport, ImportResult, SkipReason } from '../rows.ts';
+import { addCounts, EmptyImportError } from '../../report.ts';
+import type { ImportReport, ImportResult } from '../rows.ts';
 import { FileCollector } from './collector.ts';
 import { CsvSplitter, columnName, recogniseTable } from './csv.ts';
 import type { Delimiter } from './csv.ts';
@@ -19,6 +20,7 @@ export interface ImportOptions {
   textSplit?: TextSplit;
   /** Examples kept of each reason for skipping, a file. Default 3. */
   maxExamples?: number;
+  /** Ends the import; the rows that were read before are what it gives. */
   signal?: AbortSignal;
 }
 
@@ -30,15 +32,9 @@ export interface ImportProgress {
   rows: number;
 }
 
-/** Nothing could be used; `report` says what was found in each file. */
-export class ImportError extends UserError {
+/** Nothing could be used. */
+export class ImportError extends EmptyImportError<ImportReport> {
   override name = 'ImportError';
-  readonly report: ImportReport;
-
-  constructor(message: string, report: ImportReport, options?: ErrorOptions) {
-    super(message, options);
-    this.report = report;
-  }
 }
 
 /** Takes a file's text in pieces. */
@@ -210,9 +206,7 @@ function addTo(result: ImportResult, collector: FileCollector): void {
   for (const row of collector.rows) result.rows.push(row);
   report.files.push(collector.report);
   report.kept += collector.rows.length;
-  for (const [reason, count] of Object.entries(collector.report.skipped) as [SkipReason, number][]) {
-    report.skipped[reason] = (report.skipped[reason] ?? 0) + count;
-  }
+  report.skipped = addCounts(report.skipped, collector.report.skipped);
   report.examples.push(...collector.examples);
 }
 
@@ -232,7 +226,10 @@ async function importAll(
   const total = sources.reduce((sum, { size }) => sum + size, 0);
   let before = 0;
   for (const { name, pieces, size } of sources) {
-    options.signal?.throwIfAborted();
+    if (options.signal?.aborted) {
+      report.stopped = true;
+      break;
+    }
     const collector = new FileCollector(name, {
       keepGood: options.keepGood ?? true,
       maxExamples: options.maxExamples ?? 3,
@@ -245,6 +242,12 @@ async function importAll(
       await readFile(pieces(onBytes), collector, options);
       addTo(result, collector);
     } catch (error) {
+      if (options.signal?.aborted && error === options.signal.reason) {
+        report.stopped = true;
+        collector.stop();
+        if (collector.rows.length > 0) addTo(result, collector);
+        break;
+      }
       // With keepGood one unreadable file must not cost the others; without it, all or nothing.
       if (!(error instanceof UserError)) throw error;
       const message = error.message.includes(`“${name}”`) ? error.message : `“${name}”: ${error.message}`;
@@ -258,7 +261,7 @@ async function importAll(
       report.warnings.push(warning.includes(`“${file.name}”`) ? warning : `“${file.name}”: ${warning}`);
     }
   }
-  if (report.kept === 0) throw new ImportError(nothingKept(report), report);
+  if (report.kept === 0 && !report.stopped) throw new ImportError(nothingKept(report), report);
   return result;
 }
 
@@ -267,7 +270,7 @@ async function importAll(
  * counted by reason. Files are read piece by piece, with pauses for other work: memory goes with the rows kept.
  *
  * @throws ImportError (a UserError with the report) where nothing could be kept; UserError for broken JSON with
- *   `keepGood: false`; the signal's reason where it was aborted.
+ *   `keepGood: false`.
  */
 export function importFiles(
   files: readonly SourceFile[],
