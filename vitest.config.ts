@@ -7,6 +7,7 @@ const FOLDERS_OF_THEIR_OWN = ['tests/gpu/**', 'tests/app/**', 'tests/interop/**'
 export default defineConfig({
   plugins: [wgsl()],
   test: {
+    tags: [{ name: 'fresh-random', description: 'draws fresh numbers: npm run test:seeds runs it under many seeds' }],
     projects: [
       {
         extends: true,
