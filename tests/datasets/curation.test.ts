@@ -10,6 +10,7 @@ import type { Operation } from '../../src/datasets/curation.ts';
 import { Xoshiro128 } from '../../src/datasets/order.ts';
 import { qualityLine, statistics } from '../../src/datasets/quality.ts';
 import type { MessagesRow, TextRow, TrainingRow } from '../../src/datasets/rows.ts';
+import { seeded } from '../support/seeds.ts';
 
 const text = (content: string): TextRow => ({ kind: 'text', text: content });
 const chat = (question: string, answer: string): MessagesRow => ({
@@ -57,8 +58,7 @@ test('an index outside changes nothing', () => {
   expect(history.undoLabel).toBeUndefined();
 });
 
-test('random changes come back exactly, and only so many are kept', () => {
-  const seed = Date.now() % 2 ** 31;
+seeded('random changes come back exactly, and only so many are kept', ({ seed }) => {
   const random = Xoshiro128.from(seed);
   const history = new CurationHistory(
     Array.from({ length: 20 }, (_, i) => text(String(i))),

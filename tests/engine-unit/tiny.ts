@@ -6,8 +6,6 @@ import { parseDecoderConfig } from '../../src/models/registry.ts';
 import { logitsGraph } from '../../src/tasks/voice/graphs.ts';
 import { Random } from '../support/matmul.ts';
 
-export const newSeed = (): number => Math.floor(Math.random() * 2 ** 31);
-
 export type ConfigJson = Record<string, unknown>;
 
 /** config.json of a small Llama with awkward sizes: grouped heads, a vocabulary that is no multiple of four. */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { readBuffer, testDevice } from '../support/gpu.ts';
+import {} from '../support/seeds.ts';
 
 test('a compute shader runs in Node and gives exact integers back', async () => {
   const device = await testDevice();

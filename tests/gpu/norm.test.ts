@@ -1,10 +1,9 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { rmsNorm, rmsNormBackward } from '../../src/engine/kernels/rms_norm.ts';
 import { FAMILIES, normError, runOn, slope } from '../support/kernels.ts';
-import { packWeights, Random } from '../support/matmul.ts';
-
-const seed = Math.floor(Math.random() * 2 ** 31);
-const random = new Random(seed);
+import { packWeights } from '../support/matmul.ts';
+import type { Random } from '../support/matmul.ts';
+import { seeded } from '../support/seeds.ts';
 
 function forward(x: Float64Array, w: Float64Array, width: number, eps: number, offset: number) {
   const rows = x.length / width;
@@ -41,12 +40,14 @@ const shapes = [
   { rows: 3, width: 5 },
   { rows: 7, width: 128 },
   { rows: 2, width: 2052 },
-  { rows: random.int(2, 40), width: random.int(2, 700) },
-  { rows: random.int(2, 40), width: 4 * random.int(1, 200) },
+];
+const anyShapes = [
+  (sizes: Random) => ({ rows: sizes.int(2, 40), width: sizes.int(2, 700) }),
+  (sizes: Random) => ({ rows: sizes.int(2, 40), width: 4 * sizes.int(1, 200) }),
 ];
 
 describe.each(FAMILIES)('RMS norm, %s family', (family) => {
-  test.each(shapes)('rows $rows, width $width', async ({ rows, width }) => {
+  seeded.each(shapes, ...anyShapes)('rows $rows, width $width', async ({ seed, random }, { rows, width }) => {
     for (const weightType of ['f32', 'bf16', 'f16'] as const) {
       const offset = weightType === 'bf16' ? 1 : 0;
       // At width 1 a small eps lets the two terms of dx cancel to nothing.
@@ -97,7 +98,7 @@ describe.each(FAMILIES)('RMS norm, %s family', (family) => {
   });
 });
 
-test('rows beyond one workgroup dimension', async () => {
+seeded('rows beyond one workgroup dimension', async ({ seed, random }) => {
   const [rows, width] = [65539, 3];
   const x = random.normal(rows * width);
   const w = random.normal(width);
@@ -112,7 +113,7 @@ test('rows beyond one workgroup dimension', async () => {
   expect(normError(y!, expected.y), `seed ${seed}`).toBeLessThan(2e-6);
 });
 
-test('the formula of the gradient agrees with finite differences', () => {
+seeded('the formula of the gradient agrees with finite differences', ({ seed, random }) => {
   const width = 6;
   const draw = () => Float64Array.from(random.normal(width));
   const [x, w, dy] = [draw(), draw(), draw()];

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import type { Adapter } from '../../../src/adapters/peft.ts';
 import type { Device } from '../../../src/engine/device.ts';
 import { Program } from '../../../src/engine/program.ts';
@@ -16,7 +16,6 @@ import { Random } from '../../support/matmul.ts';
 import {
   FAMILIES,
   familyDevice,
-  newSeed,
   quickRecipe,
   randomExamples,
   relativeError,
@@ -24,9 +23,9 @@ import {
   trained,
   withModel,
 } from './support.ts';
+import { seeded } from '../../support/seeds.ts';
+import type { Draw } from '../../support/seeds.ts';
 
-const seed = newSeed();
-const note = `seed ${seed}`;
 const VOCABULARY = 61;
 const LONG = { max_position_embeddings: 512, model_type: 'qwen3' };
 
@@ -49,7 +48,7 @@ async function atOnce(model: VoiceModel, ids: Uint32Array<ArrayBuffer>, strength
   }
 }
 
-async function someAdapter(model: VoiceModel): Promise<Adapter> {
+async function someAdapter({ seed }: Draw, model: VoiceModel): Promise<Adapter> {
   const run = await trained(model, { examples: randomExamples(seed), recipe: quickRecipe({ max_steps: 2 }) });
   expect(run.error).toBeUndefined();
   return run.adapter;
@@ -66,10 +65,11 @@ const withGenerator = async <R>(model: VoiceModel, body: (generator: Generator) 
 };
 
 describe.each(FAMILIES)('the key/value cache, %s family', (family) => {
-  test('prompts of any length, in pieces and token by token, give the logits of the whole', async () => {
+  seeded('prompts of any length, in pieces and token by token, give the logits of the whole', async (draw) => {
+    const { seed, note } = draw;
     const device = await familyDevice(family);
     await withModel(device, tinyFolder({ seed, config: LONG }), async (model) => {
-      await model.useAdapter(await someAdapter(model));
+      await model.useAdapter(await someAdapter(draw, model));
       const random = new Random(seed);
       const ids = Uint32Array.from({ length: 300 }, () => random.int(0, VOCABULARY - 1));
       const whole = await atOnce(model, ids, 1);
@@ -93,13 +93,14 @@ describe.each(FAMILIES)('the key/value cache, %s family', (family) => {
     });
   });
 
-  test('an adapter at strength 0 is the base, at ½ half of it', async () => {
+  seeded('an adapter at strength 0 is the base, at ½ half of it', async (draw) => {
+    const { seed, note } = draw;
     const device = await familyDevice(family);
     await withModel(device, tinyFolder({ seed, config: LONG }), async (model) => {
       const ids = Uint32Array.of(3, 1, 4, 1, 5, 9, 2, 6);
       const lastOf = async (strength: number) => (await atOnce(model, ids, strength)).slice(-VOCABULARY);
       const base = await lastOf(1);
-      const adapter = await someAdapter(model);
+      const adapter = await someAdapter(draw, model);
       const cached = (strength: number) =>
         withGenerator(model, async (generator) => {
           await generator.reserve(16);
@@ -116,13 +117,14 @@ describe.each(FAMILIES)('the key/value cache, %s family', (family) => {
     });
   });
 
-  test('DoRA at strength 0 is the base, too', async () => {
+  seeded('DoRA at strength 0 is the base, too', async (draw) => {
+    const { seed, note } = draw;
     const device = await familyDevice(family);
     await withModel(device, tinyFolder({ seed, config: LONG }), async (model) => {
       const ids = Uint32Array.of(3, 1, 4, 1, 5, 9, 2, 6);
       const base = await atOnce(model, ids, 1);
       const options = { examples: randomExamples(seed), recipe: quickRecipe({ max_steps: 2 }) };
-      const { config } = await someAdapter(model);
+      const { config } = await someAdapter(draw, model);
       await trained(model, { ...options, adapter: { ...config, use_dora: true } });
       expect(relativeError(await atOnce(model, ids, 0), base), note).toBeLessThan(1e-5);
       expect(relativeError(await atOnce(model, ids, 1), base), note).toBeGreaterThan(1e-3);
@@ -136,12 +138,12 @@ describe('samples along the way', () => {
     ['tokenizer.json', 'tokenizer_config.json'].map((name) => [name, new Uint8Array(readFileSync(join(base, name)))]),
   );
   const { vocab_size } = JSON.parse(readFileSync(join(base, 'config.json'), 'utf8')) as ConfigJson;
-  const load = (device: Device) =>
+  const load = (device: Device, seed: number) =>
     VoiceModel.load(device, tinyFolder({ seed, config: { vocab_size, max_position_embeddings: 128 }, files }));
 
-  test('are planned to the byte, change with training, and leave it as it is', async () => {
+  seeded('are planned to the byte, change with training, and leave it as it is', async ({ seed, note }) => {
     const device = await familyDevice('cpu');
-    const model = await load(device);
+    const model = await load(device, seed);
     try {
       const options = {
         examples: randomExamples(seed),
@@ -173,9 +175,9 @@ describe('samples along the way', () => {
     }
   });
 
-  test('a reply is the same for the same seed, and ends where the base’s context does', async () => {
+  seeded('a reply is the same for the same seed, and ends where the base’s context does', async ({ seed }) => {
     const device = await familyDevice('cpu');
-    const model = await load(device);
+    const model = await load(device, seed);
     try {
       const say = async (fields: object): Promise<number[]> => {
         const ids: number[] = [];

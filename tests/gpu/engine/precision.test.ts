@@ -1,14 +1,13 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { MemoryFolder } from '../../../src/models/files/folder.ts';
 import { f32ToBf16 } from '../../../src/models/files/dtypes.ts';
 import { writeSafetensors } from '../../../src/models/files/safetensors.ts';
 import type { TensorData } from '../../../src/models/files/safetensors.ts';
 import { runComponent } from '../../../src/tasks/voice/component.ts';
 import type { VoiceModel } from '../../../src/tasks/voice/voice.ts';
-import { FAMILIES, familyDevice, newSeed, relativeError, tinyFolder, withModel } from './support.ts';
+import { FAMILIES, familyDevice, relativeError, tinyFolder, withModel } from './support.ts';
+import { seeded } from '../../support/seeds.ts';
 
-const seed = newSeed();
-const note = `seed ${seed}`;
 const ids = BigInt64Array.of(1n, 7n, 60n, 3n, 3n);
 const batch = new MemoryFolder(
   'batch',
@@ -37,9 +36,9 @@ async function logits(model: VoiceModel): Promise<Float32Array> {
 }
 
 describe.each(FAMILIES)('precision of a base, %s family', (family) => {
-  test.each([{}, { hidden_size: 64, head_dim: 16, intermediate_size: 64 }])(
+  seeded.each([{}, { hidden_size: 64, head_dim: 16, intermediate_size: 64 }])(
     'rounded when it is loaded, or rounded in the file: the same bits, half the bytes (%j)',
-    async (config) => {
+    async ({ seed, note }, config) => {
       const device = await familyDevice(family);
       const results = new Map<string, { values: Float32Array; bytes: number }>();
       for (const [name, dtype, precision] of [
