@@ -18,7 +18,7 @@ import { runKernels } from '../../src/engine/kernels/run.ts';
 import { testGpu } from '../support/gpu.ts';
 import { linearReference, matmul, packWeights, relativeError } from '../support/matmul.ts';
 import type { Random } from '../support/matmul.ts';
-import { seeded } from '../support/seeds.ts';
+import { seeded, sweeping } from '../support/seeds.ts';
 
 // f32 sums of K products: the error of each product and of each addition is at most 2^-24 of its size, signs at random, so
 // that the norm of the error grows as √K while that of the sum does too. Terms are added in partial sums, which only helps;
@@ -55,8 +55,9 @@ function group(sizes: Random, total: number, ranks: number[]): LoraSegment[] {
   return loraSegments(layers);
 }
 
-/** One variant, any of them; all of them for one shape, since compiling takes most of the time. */
+/** One variant, any of them; all of them for one shape, since compiling takes most of the time: a sweep takes the usual one. */
 function some(sizes: Random, variants: Variant[], all: boolean): Variant[] {
+  if (sweeping) return variants.slice(0, 1);
   return all ? variants : [variants[sizes.int(0, variants.length - 1)]!];
 }
 
@@ -195,7 +196,7 @@ for (const family of families) {
         (i, column) => aOffset + column * k + i,
       );
       for (let i = 0; i < h.length; i++) h[i]! *= segmentOfH[i % r]!.scale * strength;
-      for (const variant of candidates('loraDown', { m: r, n: m, k, weightType: 'f32' }, target)) {
+      for (const variant of some(shapes, candidates('loraDown', { m: r, n: m, k, weightType: 'f32' }, target), true)) {
         const call = loraDown<string>({ x: 'x', a: 'a', h: 'h' }, { m, k, segments, aOffset }, target, variant);
         const data = { x, a, h: new Float32Array(m * r).fill(NaN) };
         const { h: got } = await run(family, [call], data, ['h'], { strength });
@@ -220,7 +221,11 @@ for (const family of families) {
         }
         start += columns;
       }
-      for (const variant of candidates('loraUpBackward', { m: r, n: m, k: n, weightType: 'f32' }, target)) {
+      for (const variant of some(
+        shapes,
+        candidates('loraUpBackward', { m: r, n: m, k: n, weightType: 'f32' }, target),
+        true,
+      )) {
         const call = loraUpBackward<string>({ dy: 'dy', b: 'b', g: 'g' }, { m, segments }, target, variant);
         const data = { dy, b, g: new Float32Array(m * r).fill(NaN) };
         const { g: got } = await run(family, [call], data, ['g'], { strength });
@@ -235,7 +240,11 @@ for (const family of families) {
         }
       }
       for (const accumulate of [0, 1]) {
-        for (const variant of candidates('outer', { m: r, n: Math.max(n, k), k: m, weightType: 'f32' }, target)) {
+        for (const variant of some(
+          shapes,
+          candidates('outer', { m: r, n: Math.max(n, k), k: m, weightType: 'f32' }, target),
+          true,
+        )) {
           const calls = outer<string>(
             { g: 'g', x: 'x', h: 'h', dy: 'dy', da: 'da', db: 'db' },
             { m, k, segments, aOffset },

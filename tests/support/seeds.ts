@@ -19,7 +19,7 @@ export const sweeping = many !== undefined && given === undefined;
 
 // A seed is 12 bits for the shapes and 19 for the values.
 const VALUE_BITS = 19;
-const SHAPES_OF_A_SWEEP = 12;
+const SHAPES_OF_A_SWEEP = 6;
 
 const below = (limit: number): number => Math.floor(Math.random() * limit);
 
