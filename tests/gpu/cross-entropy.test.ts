@@ -70,7 +70,8 @@ describe.each(FAMILIES)('cross-entropy, %s family', (family) => {
       expect([...got['loss']!.slice(0, first)], note).toEqual([7, 7, 7]);
       for (let row = 0; row < rows; row++) {
         for (const name of ['loss', 'before']) {
-          // The logits lie near 300 and more, whose last bit is 3e-5.
+          // The logits lie near 300 and more, whose last bit is 3e-5: three roundings of half of that or, past 512, of all of it.
+          // The sum, of at most 49,152 positive terms in 64 parts or more, is known to 800 · 2^-24 = 5e-5.
           expect(Math.abs(got[name]![first + row]! - expected.loss[row]!), note).toBeLessThan(2e-4);
         }
         if (labels[row]! < 0) {
@@ -82,10 +83,10 @@ describe.each(FAMILIES)('cross-entropy, %s family', (family) => {
         }
       }
       // Relative to the probabilities, which sum to 1 in each row: where the label is all but certain the gradient is their
-      // difference from 1, and keeps fewer digits. Their own error is that of the logits' last bit.
+      // difference from 1, and keeps fewer digits. Their own error is that of the loss.
       const squares = expected.gradient.reduce((sum, value, i) => sum + (got['logits']![i]! - value) ** 2, 0);
       const error = Math.sqrt(squares);
-      expect(error, note).toBeLessThan(1e-4 * scale * Math.sqrt(rows));
+      expect(error, note).toBeLessThan(2e-4 * scale * Math.sqrt(rows));
     },
   );
 });

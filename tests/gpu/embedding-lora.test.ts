@@ -61,30 +61,34 @@ describe.each(FAMILIES)('LoRA of an embedding, %s family', (family) => {
         steps: [0, 1, 1].map((accumulate) => ({ accumulate, strength: STRENGTH, loss_scale: 0.5 })),
       });
       const [a, b] = [wide(values.a), wide(values.b)];
+      let given = { table: values.table, wanted: values.wanted };
       const result = (): Float64Array =>
         Float64Array.from({ length: rows * columns }, (_, i) => {
           const id = ids[Math.floor(i / columns)]!;
           const n = i % columns;
-          let sum = values.table[id * columns + n]!;
+          let sum = given.table[id * columns + n]!;
           for (let j = 0; j < rank; j++) sum += SCALE * STRENGTH * b[n * rank + j]! * a[j * vocabulary + id]!;
           return sum;
         });
       expect(relativeError(outputs['y']!, result(), 1 + rank), note).toBeLessThan(2e-6);
-      const loss = (): number => 0.5 * result().reduce((sum, value, i) => sum + (value - values.wanted[i]!) ** 2, 0);
+      const loss = (): number => 0.5 * result().reduce((sum, value, i) => sum + (value - given.wanted[i]!) ** 2, 0);
       // Some of each, and always the ids that occur; of those that do not the gradient is 0 to the last bit.
       const sample = (length: number): number[] => Array.from({ length: 40 }, () => random.int(0, length - 1));
-      for (const [name, data] of [
-        ['a', a],
-        ['b', b],
-      ] as const) {
-        const places = name === 'a' ? [...sample(a.length), ids[0]!] : sample(b.length);
-        const expected = places.map((i) => 3 * slope(loss, data, i, 1e-4));
-        const got = places.map((i) => gradients[name]![i]!);
-        const size = Math.hypot(...expected);
-        expect(size, note).toBeGreaterThan(0);
-        const away = Math.hypot(...got.map((value, i) => value - expected[i]!));
-        // A sum over few rows may cancel; its terms have about the size of √rows.
-        expect(away / (size + Math.sqrt(rows)), `${note}, d${name}`).toBeLessThan(2e-5);
+      const slopes = (data: Float64Array, places: number[]) => places.map((i) => 3 * slope(loss, data, i, 1e-4));
+      const places = { a: [...sample(a.length), ids[0]!], b: sample(b.length) };
+      const expected = { a: slopes(a, places.a), b: slopes(b, places.b) };
+      // The same of absolute values, nothing subtracted: the sizes of what the gradients are sums of.
+      given = { table: values.table.map(Math.abs), wanted: values.wanted.map((value) => -Math.abs(value)) };
+      for (const data of [a, b]) data.forEach((value, i) => (data[i] = Math.abs(value)));
+      const terms = { a: slopes(a, places.a), b: slopes(b, places.b) };
+      for (const name of ['a', 'b'] as const) {
+        const away = places[name].map((i, at) => gradients[name]![i]! - expected[name][at]!);
+        expect(Math.hypot(...terms[name]), note).toBeGreaterThan(0);
+        // As many roundings of 2^-24 as there are terms one after the other: in y, along its columns, over the rows.
+        const roundings = rank + columns + rows + 10;
+        expect(Math.hypot(...away), `${note}, d${name}`).toBeLessThan(
+          roundings * 2 ** -24 * Math.hypot(...terms[name]),
+        );
       }
       const used = new Set(ids);
       gradients['a']!.forEach((value, i) => {

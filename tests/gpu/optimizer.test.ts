@@ -64,12 +64,13 @@ describe.each(FAMILIES)('optimiser, %s family', (family) => {
       // Against what goes into the sum, which of one value cancels now and then.
       const terms = Math.hypot(...m, Math.min(norm * clip, maxNorm));
       expect(normError(got['m']!, state.m) * Math.hypot(...state.m), note).toBeLessThan(3e-7 * terms);
+      // A sum of positive numbers after some six roundings.
       expect(normError(got['v']!, state.v), note).toBeLessThan(1e-6);
       const change = Float32Array.from(got['p']!, (value, i) => value - p[i]!);
       const expected = state.p.map((value, i) => value - before[i]!);
-      // Beside rounding p itself, which a change near nothing (of one value, by chance) disappears in.
+      // Beside p itself, which is rounded twice, by 2^-24 each: a change near nothing (of one value, by chance) disappears in that.
       const error = normError(change, expected) * Math.hypot(...expected);
-      expect(error, note).toBeLessThan(1e-5 * Math.hypot(...expected) + 1e-7 * Math.hypot(...before));
+      expect(error, note).toBeLessThan(1e-5 * Math.hypot(...expected) + 1.3e-7 * Math.hypot(...before));
     },
   );
 
@@ -143,6 +144,9 @@ describe.each(FAMILIES)('optimiser, %s family', (family) => {
   seeded.each([1, 3, 1000, 70001])('sum of %i values, set or added', async ({ random, note }, count) => {
     const x = random.normal(count).map((value) => value + 1);
     const expected = x.reduce((sum, value) => sum + value, 0);
+    // At least four lanes add one number after the other, then each other, then what is there: so many roundings of 2^-24.
+    const roundings = count / 4 + 12;
+    const size = x.reduce((sum, value) => sum + Math.abs(value), 6);
     for (const accumulate of [0, 1]) {
       const { y } = await runOn(
         family,
@@ -152,7 +156,7 @@ describe.each(FAMILIES)('optimiser, %s family', (family) => {
         { accumulate },
       );
       expect([y![0], y![2]], note).toEqual([5, 7]);
-      expect(Math.abs(y![1]! - expected - 6 * accumulate) / (1 + count), note).toBeLessThan(1e-6);
+      expect(Math.abs(y![1]! - expected - 6 * accumulate), note).toBeLessThan(roundings * 2 ** -24 * size);
     }
   });
 });

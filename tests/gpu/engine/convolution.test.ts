@@ -19,6 +19,23 @@ const attributesOf = ({ images, height, width, kernel, stride, padding }: Conv):
 
 const sumOf = (values: ArrayLike<number>): number => Array.from(values).reduce((sum, value) => sum + value, 0);
 
+type Numbers = Record<string, Float64Array>;
+
+const wideAll = (record: Record<string, Float32Array>): Numbers =>
+  Object.fromEntries(Object.entries(record).map(([name, values]) => [name, wide(values)]));
+
+/**
+ * Absolute values, and a target that is added for being subtracted: results and slopes of these are the sizes of what those of
+ * the numbers themselves are sums of. An error is at most 2^-24 of that for each rounding on the longest way to it.
+ */
+const absolute = (given: Numbers): Numbers =>
+  Object.fromEntries(
+    Object.entries(given).map(([name, values]) => [
+      name,
+      values.map((value) => (name === 'target' ? -Math.abs(value) : Math.abs(value))),
+    ]),
+  );
+
 describe.each(FAMILIES)('convolution in a graph, %s family', (family) => {
   seeded(
     'gradients towards what lies before x, the images’ bias and the residual are the slopes of the loss',
@@ -77,26 +94,35 @@ describe.each(FAMILIES)('convolution in a graph, %s family', (family) => {
       graph.backward();
       const run = await runGraph(await familyDevice(family), graph, { inputs: data, weights, parameters });
 
-      const at = { before: wide(parameters.before), on: wide(parameters.on), past: wide(parameters.past) };
-      const forward = (): Float64Array => {
-        const x = wide(data.x).map((value, i) => value * at.before[i % channels]!);
-        return conv2dReference(conv, x, weights.w).map((sum, i) => {
+      const given = wideAll({ ...data, ...weights, ...parameters });
+      const forward = (g: Numbers): Float64Array => {
+        const scaled = g['x']!.map((value, i) => value * g['before']![i % channels]!);
+        return conv2dReference(conv, scaled, g['w']!).map((sum, i) => {
           const o = i % outChannels;
           const image = Math.floor(i / outChannels / (pixels.y / images));
-          const added = data.embedding[image * outChannels + o]! * at.on[o]! + data.shortcut[i]! * at.past[o]!;
-          return sum + weights.bias[o]! + added;
+          const added = g['embedding']![image * outChannels + o]! * g['on']![o]! + g['shortcut']![i]! * g['past']![o]!;
+          return sum + g['bias']![o]! + added;
         });
       };
-      const lossOf = (): number =>
+      const lossOf = (g: Numbers): number =>
         sumOf(
-          forward().map((value, i) => data.pixelWeight[Math.floor(i / outChannels)]! * (value - data.target[i]!) ** 2),
+          forward(g).map(
+            (value, i) => data.pixelWeight[Math.floor(i / outChannels)]! * (value - g['target']![i]!) ** 2,
+          ),
         );
+      const sizes = absolute(given);
       const what = `${note}: ${describeConv(conv)}`;
-      expect(relativeError(run.outputs['y']!, forward()), what).toBeLessThan(1e-5);
-      expect(Math.abs(sumOf(run.outputs['loss']!) / lossOf() - 1), what).toBeLessThan(1e-4);
-      for (const [name, values] of Object.entries(at)) {
-        const expected = values.map((_, i) => slope(lossOf, values, i));
-        expect(relativeError(run.gradients[name]!, expected), `${what}, d ${name}`).toBeLessThan(1e-4);
+      const roundings = k + pixels.y + 20;
+      const least = Math.hypot(...forward(sizes));
+      expect(relativeError(run.outputs['y']!, forward(given), least), what).toBeLessThan((k + 5) * 2 ** -24);
+      expect(Math.abs(sumOf(run.outputs['loss']!) - lossOf(given)), what).toBeLessThan(
+        roundings * 2 ** -24 * lossOf(sizes),
+      );
+      for (const name of Object.keys(parameters)) {
+        const slopesOf = (g: Numbers) => g[name]!.map((_, i) => slope(() => lossOf(g), g[name]!, i));
+        const terms = Math.hypot(...slopesOf(sizes));
+        const error = relativeError(run.gradients[name]!, slopesOf(given), terms);
+        expect(error, `${what}, d ${name}`).toBeLessThan(roundings * 2 ** -24);
       }
     },
   );
@@ -153,26 +179,31 @@ describe.each(FAMILIES)('convolution in a graph, %s family', (family) => {
         parameters,
       });
 
-      const at = { before: wide(parameters.before), a: wide(parameters.a), b: wide(parameters.b) };
-      const forward = (): Float64Array => {
+      const given = wideAll({ ...inputs, ...weights, ...parameters });
+      const forward = (g: Numbers): Float64Array => {
         // The whole weight W + scale B A over pixels of the doubled picture.
-        const sum = Float64Array.from(weights.w, (value, i) => {
+        const sum = g['w']!.map((value, i) => {
           const o = Math.floor(i / k);
-          return value + 1.5 * (at.b[2 * o]! * at.a[i % k]! + at.b[2 * o + 1]! * at.a[k + (i % k)]!);
+          return value + 1.5 * (g['b']![2 * o]! * g['a']![i % k]! + g['b']![2 * o + 1]! * g['a']![k + (i % k)]!);
         });
         const doubled = Float64Array.from({ length: pixels.x * channels }, (_, i) => {
           const pixel = Math.floor(i / channels);
           const [image, row, column] = [Math.floor(pixel / 24), Math.floor(pixel / 4) % 6, pixel % 4];
           const from = (image * 3 + (row >> 1)) * 2 + (column >> 1);
-          return inputs.x[from * channels + (i % channels)]! * at.before[i % channels]!;
+          return g['x']![from * channels + (i % channels)]! * g['before']![i % channels]!;
         });
         return conv2dReference(conv, doubled, sum);
       };
-      const lossOf = (): number => 0.5 * sumOf(forward().map((value, i) => (value - inputs.target[i]!) ** 2));
-      expect(relativeError(run.outputs['y']!, forward()), note).toBeLessThan(1e-5);
-      for (const [name, values] of Object.entries(at)) {
-        const expected = values.map((_, i) => slope(lossOf, values, i));
-        expect(relativeError(run.gradients[name]!, expected), `${note}, d ${name}`).toBeLessThan(1e-4);
+      const lossOf = (g: Numbers): number => 0.5 * sumOf(forward(g).map((value, i) => (value - g['target']![i]!) ** 2));
+      const sizes = absolute(given);
+      const roundings = k + pixels.y + 20;
+      const least = Math.hypot(...forward(sizes));
+      expect(relativeError(run.outputs['y']!, forward(given), least), note).toBeLessThan((k + 10) * 2 ** -24);
+      for (const name of Object.keys(parameters)) {
+        const slopesOf = (g: Numbers) => g[name]!.map((_, i) => slope(() => lossOf(g), g[name]!, i));
+        const terms = Math.hypot(...slopesOf(sizes));
+        const error = relativeError(run.gradients[name]!, slopesOf(given), terms);
+        expect(error, `${note}, d ${name}`).toBeLessThan(roundings * 2 ** -24);
       }
     },
   );

@@ -1,4 +1,4 @@
-import { describe, expect } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parseLoraConfig } from '../../../src/adapters/config.ts';
 import type { Device } from '../../../src/engine/device.ts';
 import type { TensorData } from '../../../src/models/files/safetensors.ts';
@@ -31,6 +31,9 @@ function examplesOf(rows: readonly (readonly number[])[], heldOut: readonly (rea
   const make = (ids: readonly number[]) => padRow({ inputIds: ids, labels: ids }, { maxLength: length });
   return { length, training: rows.map(make), heldOut: heldOut.map(make), report: undefined, prepared: true };
 }
+
+/** How fast a loss falls, or a run goes astray, is no theorem: such tests are of a model that is always the same. */
+const WRITTEN = 1;
 
 /** A sweep takes one block in place of two. */
 const SIZE = sweeping ? { num_hidden_layers: 1 } : {};
@@ -101,6 +104,8 @@ describe('training', () => {
       expect(of(halves, 'step').map(({ labelTokens }) => labelTokens)).toEqual(
         of(whole, 'step').map(({ labelTokens }) => labelTokens),
       );
+      // The rows are the same, the sums of gradients in another order: what follows from that is some roundings of 2^-24 in sums
+      // of at most 61 terms, one after the other in about thirty ops.
       halves.losses.forEach((loss, i) => expect(Math.abs(loss / whole.losses[i]! - 1), note).toBeLessThan(2e-6));
       of(halves, 'step').forEach(({ gradNorm }, i) => {
         expect(Math.abs(gradNorm / of(whole, 'step')[i]!.gradNorm - 1), note).toBeLessThan(1e-4);
@@ -115,43 +120,40 @@ describe('training', () => {
     }),
   );
 
-  seeded(
-    'the loss of rows seen again and again falls, with dropout too, and held-out losses are taken without it',
-    ({ seed, note }) =>
-      withTiny(seed, async (model) => {
-        const ids = [3, 14, 15, 9, 26, 5, 35, 8, 57];
-        const examples = examplesOf([ids], [ids]);
-        const recipe = quickRecipe({
-          max_steps: 24,
-          per_device_train_batch_size: 1,
-          eval_steps: 24,
-          learning_rate: 2e-2,
-        });
-        const runs = {
-          plain: await trained(model, { examples, recipe }),
-          dropped: await trained(model, { examples, recipe, adapter: DROPOUT }),
-        };
-        for (const [name, run] of Object.entries(runs)) {
-          expect(run.error).toBeUndefined();
-          expect(run.losses.at(-1), `${note}, ${name}`).toBeLessThan(0.5 * run.losses[0]!);
-          const [before, after] = of(run, 'evaluation');
-          expect(Math.abs(before!.loss / run.losses[0]! - 1), `${note}, ${name}`).toBeLessThan(1e-5);
-          expect(after!.loss).toBeLessThan(run.losses[0]!);
-        }
-        expect(runs.dropped.losses).not.toEqual(runs.plain.losses);
-        // The same trained adapter under heavy dropout: its held-out loss is that without, its training loss is not.
-        const heavy = { ...runs.plain.adapter, config: { ...runs.plain.adapter.config, lora_dropout: 0.6 } };
-        const again = (from: Trained['adapter']) =>
-          trained(model, { examples, recipe: { ...recipe, max_steps: 1 }, from });
-        const [without, under] = [await again(runs.plain.adapter), await again(heavy)];
-        expect(of(under, 'evaluation')[0]!.loss / of(without, 'evaluation')[0]!.loss, note).toBeCloseTo(1, 5);
-        // Equal losses would be so to six digits.
-        expect(Math.abs(under.losses[0]! / without.losses[0]! - 1), note).toBeGreaterThan(1e-4);
-      }),
-  );
+  test('the loss of rows seen again and again falls, with dropout too, and held-out losses are taken without it', () =>
+    withTiny(WRITTEN, async (model) => {
+      const ids = [3, 14, 15, 9, 26, 5, 35, 8, 57];
+      const examples = examplesOf([ids], [ids]);
+      const recipe = quickRecipe({
+        max_steps: 24,
+        per_device_train_batch_size: 1,
+        eval_steps: 24,
+        learning_rate: 2e-2,
+      });
+      const runs = {
+        plain: await trained(model, { examples, recipe }),
+        dropped: await trained(model, { examples, recipe, adapter: DROPOUT }),
+      };
+      for (const [name, run] of Object.entries(runs)) {
+        expect(run.error).toBeUndefined();
+        expect(run.losses.at(-1), name).toBeLessThan(0.5 * run.losses[0]!);
+        const [before, after] = of(run, 'evaluation');
+        expect(Math.abs(before!.loss / run.losses[0]! - 1), name).toBeLessThan(1e-5);
+        expect(after!.loss).toBeLessThan(run.losses[0]!);
+      }
+      expect(runs.dropped.losses).not.toEqual(runs.plain.losses);
+      // The same trained adapter under heavy dropout: its held-out loss is that without, its training loss is not.
+      const heavy = { ...runs.plain.adapter, config: { ...runs.plain.adapter.config, lora_dropout: 0.6 } };
+      const again = (from: Trained['adapter']) =>
+        trained(model, { examples, recipe: { ...recipe, max_steps: 1 }, from });
+      const [without, under] = [await again(runs.plain.adapter), await again(heavy)];
+      expect(of(under, 'evaluation')[0]!.loss / of(without, 'evaluation')[0]!.loss).toBeCloseTo(1, 5);
+      // Equal losses would be so to six digits.
+      expect(Math.abs(under.losses[0]! / without.losses[0]! - 1)).toBeGreaterThan(1e-4);
+    }));
 
-  seeded('where the held-out loss rises the run stops early, and the best adapter is what remains', ({ seed, note }) =>
-    withTiny(seed, async (model) => {
+  test('where the held-out loss rises the run stops early, and the best adapter is what remains', () =>
+    withTiny(WRITTEN, async (model) => {
       // Held out: the same beginnings with other ends. What is learnt by heart is wrong there.
       const examples = examplesOf([[1, 2, 3, 4, 5, 6, 7, 8]], [[1, 2, 3, 40, 5, 60, 7, 30]]);
       const recipe = quickRecipe({
@@ -182,7 +184,7 @@ describe('training', () => {
           load_best_model_at_end: false,
         },
       });
-      if (done.bestStep > 0) expect(run.adapter.tensors, note).toEqual(initial.adapter.tensors);
+      if (done.bestStep > 0) expect(run.adapter.tensors).toEqual(initial.adapter.tensors);
       else for (const { B } of run.adapter.tensors.values()) expect(B.every((value) => value === 0)).toBe(true);
       const state = await decodeRunState(run.checkpoint!);
       expect(state.bestStep).toBe(done.bestStep);
@@ -193,8 +195,7 @@ describe('training', () => {
       });
       expect(of(last, 'done')[0]).toMatchObject({ reason: 'finished', step: done.step });
       expect(last.adapter.tensors).not.toEqual(run.adapter.tensors);
-    }),
-  );
+    }));
 
   seeded('stopping keeps what was learnt, and the run can go on from there', ({ seed, note }) =>
     withTiny(seed, async (model) => {
@@ -344,14 +345,17 @@ describe('numbers that stop being numbers', () => {
     },
   );
 
-  seeded('an absurd learning rate ends with the step’s number, after it has done its harm', async ({ seed }) => {
+  test('an absurd learning rate ends with the step’s number, after it has done its harm', async () => {
     const config = parseLoraConfig({ r: 4, lora_alpha: 1e15, target_modules: 'all-linear' });
-    const { error, checkpoint, losses } = await withModel(await familyDevice('cpu'), tinyFolder({ seed, config: SIZE }), (model) =>
-      trained(model, {
-        examples: randomExamples(seed),
-        adapter: config,
-        recipe: quickRecipe({ max_steps: 8, learning_rate: 1, lr_scheduler_type: 'constant' }),
-      }),
+    const { error, checkpoint, losses } = await withModel(
+      await familyDevice('cpu'),
+      tinyFolder({ seed: WRITTEN }),
+      (model) =>
+        trained(model, {
+          examples: randomExamples(WRITTEN),
+          adapter: config,
+          recipe: quickRecipe({ max_steps: 8, learning_rate: 1, lr_scheduler_type: 'constant' }),
+        }),
     );
     expect(String(error)).toMatch(/stopped being a number at step [2-4]\b/);
     expect(losses.length).toBeGreaterThan(0);
