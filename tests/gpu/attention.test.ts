@@ -143,6 +143,8 @@ async function compare({ random, note }: Draw, family: (typeof FAMILIES)[number]
   const inputs = { q: wide(at.names.q), k: wide(at.names.k), v: wide(at.names.v) };
   const expected = reference(shape, inputs, keyRanges, { data: Float64Array.from(dO), ...o });
   const result = columnsOf(got['o']!, queries, qWidth, o);
+  // o is a mean of rows of v, with weights that sum to 1: it shrinks as the square root of the keys, and so do roundings, of
+  // either sign. A score is a sum of headDim ≤ 256 products: it is known to √256 / 2 roundings of 2^-24, in four parts or more.
   expect(normError(result, expected.o), note).toBeLessThan(3e-6);
   expect(got['again'], note).toEqual(got['o']);
   for (let t = 0; t < queries; t++) expect(got['o']![t * o.stride], `${note}: columns beside o`).toBe(7);

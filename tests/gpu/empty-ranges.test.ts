@@ -99,6 +99,7 @@ describe.each(FAMILIES)('queries that see nothing, %s family', (family) => {
         // One key alone, or one with all of the probability, leaves dq nothing but the rounding of what it is a difference of.
         const least = name === 'dq' ? expected.terms.dq : 0;
         if (Math.hypot(...values, least) === 0) continue;
+        // As in attention.test.ts: means with weights that sum to 1, and gradients against the sizes of their two terms.
         expect(normError(got[name]!, values, least), `${note}, ${name}`).toBeLessThan(1e-5);
       }
       seen.forEach((count, clip) => {

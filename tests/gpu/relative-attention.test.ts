@@ -89,6 +89,7 @@ describe.each(FAMILIES)('attention with a bias for each distance, %s family', (f
   seeded.each(cases, anyCase)('$mask, $rows rows, $heads heads of $headDim, span $span', async (draw, c) => {
     const { note } = draw;
     const { o, expected, keyRanges, width } = await run(draw, family, c);
+    // As in attention.test.ts: means with weights that sum to 1, of scores that are sums of 12 products.
     expect(relativeError(o, expected), note).toBeLessThan(3e-6);
     for (let t = 0; t < c.rows; t++) {
       if (keyRanges[2 * t]! < keyRanges[2 * t + 1]!) continue;

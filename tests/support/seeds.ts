@@ -11,11 +11,15 @@ declare module 'vitest' {
 /** Tests that draw fresh numbers have this tag: `npm run test:seeds` runs them alone. */
 const TAG = 'fresh-random';
 
-const given = process.env['ATHANOR_SEED'];
-const many = process.env['ATHANOR_SEEDS'];
+interface Asked {
+  ATHANOR_SEED?: string | undefined;
+  ATHANOR_SEEDS?: string | undefined;
+}
+
+const asked: Asked = process.env;
 
 /** True where a test runs under many seeds: it may then take smaller sizes and fewer rounds of the same. */
-export const sweeping = many !== undefined && given === undefined;
+export const sweeping = asked.ATHANOR_SEEDS !== undefined && asked.ATHANOR_SEED === undefined;
 
 // A seed is 12 bits for the shapes and 19 for the values.
 const VALUE_BITS = 19;
@@ -30,18 +34,20 @@ function whole(name: string, text: string, least: number): number {
   return value;
 }
 
-/** One seed drawn anew, or the one of ATHANOR_SEED: for tests that run once however many seeds are asked for. */
-export const oneSeed = (): number => (given === undefined ? below(2 ** 31) : whole('ATHANOR_SEED', given, 0));
-
-function someSeeds(): number[] {
-  if (!sweeping) return [oneSeed()];
+/** The seeds that are asked for: the one given, so many drawn anew, or one drawn anew. */
+export function seedsOf({ ATHANOR_SEED: one, ATHANOR_SEEDS: many }: Asked): number[] {
+  if (one !== undefined) return [whole('ATHANOR_SEED', one, 0)];
+  if (many === undefined) return [below(2 ** 31)];
   // Few shapes, since each compiles shaders of its own.
   const shapes = Array.from({ length: SHAPES_OF_A_SWEEP }, () => below(2 ** (31 - VALUE_BITS)));
   return Array.from(
-    { length: whole('ATHANOR_SEEDS', many ?? '', 1) },
+    { length: whole('ATHANOR_SEEDS', many, 1) },
     (_, i) => shapes[i % shapes.length]! * 2 ** VALUE_BITS + below(2 ** VALUE_BITS),
   );
 }
+
+/** The first of them: for tests that run once however many are asked for. */
+export const oneSeed = (): number => seedsOf(asked)[0]!;
 
 /** What a test draws from one seed. */
 export interface Draw {
@@ -70,14 +76,18 @@ interface Ran {
   task: { meta: { seeds?: { ran: number; failures: { seed: number; message: string }[] } } };
 }
 
-async function overSeeds({ task }: Ran, body: (draw: Draw) => void | Promise<void>): Promise<void> {
+/** Runs a test's body under each of the seeds; every failure names its own. In a sweep the others follow all the same. */
+export async function overSeeds(
+  { task }: Ran,
+  body: (draw: Draw) => void | Promise<void>,
+  { seeds = seedsOf(asked), sweep = sweeping } = {},
+): Promise<void> {
   const failures: { seed: number; message: string }[] = [];
-  const seeds = someSeeds();
   for (const seed of seeds) {
     try {
       await body(drawOf(seed));
     } catch (error) {
-      if (!sweeping) {
+      if (!sweep) {
         // With ATHANOR_SEED=… this is what happens again.
         if (error instanceof Error) error.message = `ATHANOR_SEED=${seed}: ${error.message}`;
         throw error;
@@ -85,7 +95,7 @@ async function overSeeds({ task }: Ran, body: (draw: Draw) => void | Promise<voi
       failures.push({ seed, message: messageOf(error) });
     }
   }
-  if (!sweeping) return;
+  if (!sweep) return;
   task.meta.seeds = { ran: seeds.length, failures };
   if (failures.length > 0) {
     throw new Error(failures.map(({ seed, message }) => `ATHANOR_SEED=${seed}: ${message}`).join('\n'));

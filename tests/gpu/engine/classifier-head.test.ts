@@ -41,6 +41,7 @@ describe.each(FAMILIES)('classifier head and loss, %s family', (family) => {
       });
       const expected = headReference(x, w, labels, k, vocabulary, 0.125);
       const { terms } = expected;
+      // Logits are sums of k ≤ 24 products of size 1, good to √24 / 2 · 2^-24 · √24 = 7e-7; the softmax hands that on at most whole.
       expect(relativeError(outputs['loss']!, expected.loss, terms.loss), note).toBeLessThan(3e-6);
       expect(relativeError(outputs['dx']!, expected.dx, terms.dx), note).toBeLessThan(5e-6);
       expect(outputs['only loss'], note).toEqual(outputs['loss']);

@@ -36,6 +36,7 @@ describe.each(FAMILIES)('the norm of DoRA and the cache, %s family', (family) =>
           }
           return Math.sqrt(sum);
         });
+        // Against what is summed, an element is good to rank + 2 roundings of 2^-24, and a root halves the share of its sum's.
         const error = relativeError(outputs['norm']!, expected, Math.sqrt(terms));
         expect(error, `${note}, ${rows} × ${columns}`).toBeLessThan(1e-6);
       }

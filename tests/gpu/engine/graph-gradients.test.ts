@@ -67,6 +67,8 @@ describe.each(FAMILIES)('gradients through whole graphs, %s family', (family) =>
       }
       return headReference(made, w, labels, 2 * columns, vocabulary, 1).loss.reduce((sum, value) => sum + value, 0);
     };
+    // A sum of positive losses of 11 words, whose logits are sums of at most 16 products. The rows of a gradient have five columns or
+    // more over six rows or more, which all cancel to a hundredth once in 10^10 times; differences in float64 are good to 1e-9.
     expect(Math.abs(outputs['loss']![0]! / model() - 1), note).toBeLessThan(2e-6);
     for (const [key, values] of [
       ['p', wideP],
