@@ -8,6 +8,7 @@ const FOLDERS_OF_THEIR_OWN = ['tests/gpu/**', 'tests/app/**', 'tests/interop/**'
 export default defineConfig({
   plugins: [shaders()],
   test: {
+    tags: [{ name: 'fresh-random', description: 'draws fresh numbers: npm run test:seeds runs it under many seeds' }],
     projects: [
       {
         extends: true,

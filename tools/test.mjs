@@ -38,7 +38,8 @@ function runRing(name, where = { node: process.execPath, env: process.env }) {
   const report = join(results, `${name}.json`);
   rmSync(report, { force: true });
   console.log(`\n— ${name}`);
-  const reporters = ['--reporter=default', '--silent=passed-only', '--reporter=json', `--outputFile.json=${report}`];
+  const progress = `--reporter=${join(root, 'tools/progress-reporter.mjs')}`;
+  const reporters = [progress, '--silent=passed-only', '--reporter=json', `--outputFile.json=${report}`];
   // A log file is read without colours.
   const { FORCE_COLOR: _, ...plain } = where.env;
   const env = process.stdout.isTTY ? where.env : { ...plain, NO_COLOR: '1' };

@@ -4,7 +4,7 @@ import type { ArenaPlan, PlannedUse } from '../../src/engine/planner.ts';
 import { planArenas } from '../../src/engine/planner.ts';
 import { align } from '../../src/engine/tensor.ts';
 import { Random } from '../support/matmul.ts';
-import { newSeed } from '../support/tiny.ts';
+import { rounds, seeded } from '../support/seeds.ts';
 
 interface Piece {
   name: number;
@@ -93,9 +93,8 @@ function check({ uses }: RandomGraph, plan: ArenaPlan<Piece>, limit: number, not
 const bytesOf = ({ bytes }: Piece): number => bytes;
 
 describe('planning of arenas', () => {
-  test('400 random graphs, with and without a limit', () => {
-    const seed = newSeed();
-    for (let round = 0; round < 400; round++) {
+  seeded('400 random graphs, with and without a limit', ({ seed }) => {
+    for (let round = 0; round < rounds(400); round++) {
       const random = new Random(seed + round);
       const graph = randomGraph(random);
       // From no room to spare to no limit at all.

@@ -1,12 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../src/engine/graph.ts';
-import { Random } from '../support/matmul.ts';
 import { slope } from '../support/kernels.ts';
 import { FAMILIES, familyDevice, relativeError, runGraph, wide } from './engine/support.ts';
-
-const seed = Math.floor(Math.random() * 2 ** 31);
-const random = new Random(seed);
-const note = `seed ${seed}`;
+import { seeded } from '../support/seeds.ts';
+import type { Draw } from '../support/seeds.ts';
 
 const SCALE = 0.25;
 
@@ -27,23 +24,26 @@ function reference(x: Float32Array, labels: Int32Array, weight: Float32Array) {
   return { loss, dx };
 }
 
-function someLabels(rows: number, columns: number): Int32Array<ArrayBuffer> {
+function someLabels({ random }: Draw, rows: number, columns: number): Int32Array<ArrayBuffer> {
   const labels = Int32Array.from({ length: rows }, () => random.int(0, columns - 1));
   if (rows > 1) labels[random.int(1, rows - 1)] = -100;
   return labels;
 }
 
 describe.each(FAMILIES)('cross-entropy over logits with weights of rows, %s family', (family) => {
-  test.each([
-    [1, 1],
-    [3, 7],
-    [9, 64],
-    [5, 2048],
-    [random.int(2, 70), random.int(2, 500)],
-  ])('%i rows of %i logits', async (rows, columns) => {
+  seeded.each(
+    [
+      [1, 1],
+      [3, 7],
+      [9, 64],
+      [5, 2048],
+    ],
+    (sizes) => [sizes.int(2, 70), sizes.int(2, 500)],
+  )('%i rows of %i logits', async (draw, [rows, columns]) => {
+    const { random, note } = draw;
     // Far from zero: only a stable form survives.
     const x = random.normal(rows * columns).map((value) => 4 * value + 100);
-    const labels = someLabels(rows, columns);
+    const labels = someLabels(draw, rows, columns);
     const weight = random.normal(rows).map(Math.abs);
     if (rows > 2) weight[0] = 0;
     const graph = new Graph();
@@ -77,10 +77,11 @@ describe.each(FAMILIES)('cross-entropy over logits with weights of rows, %s fami
     });
   });
 
-  test('gradients of two heads over one hidden state agree with finite differences', async () => {
+  seeded('gradients of two heads over one hidden state agree with finite differences', async (draw) => {
+    const { random, note } = draw;
     const [rows, hidden, columns] = [11, 6, 13];
     const x = random.normal(rows * hidden);
-    const labels = [0, 1].map(() => someLabels(rows, columns));
+    const labels = [0, 1].map(() => someLabels(draw, rows, columns));
     const weight = random.normal(rows).map(Math.abs);
     const heads = [0, 1].map(() => random.normal(columns * hidden));
     const factor = random.normal(hidden);

@@ -1,18 +1,16 @@
-import { describe, expect, test } from 'vitest';
+import { describe } from 'vitest';
 import { embedding, scatterRows } from '../../src/engine/kernels/embedding.ts';
-import { FAMILIES, runOn } from '../support/kernels.ts';
-import { packWeights, Random } from '../support/matmul.ts';
-
-const seed = Math.floor(Math.random() * 2 ** 31);
-const random = new Random(seed);
+import { FAMILIES, expectSame, runOn } from '../support/kernels.ts';
+import { packWeights } from '../support/matmul.ts';
+import { seeded } from '../support/seeds.ts';
 
 describe.each(FAMILIES)('gather and scatter of rows, %s family', (family) => {
-  test.each([
+  seeded.each([
     { rows: 1, width: 1, tableRows: 1 },
     { rows: 9, width: 5, tableRows: 7 },
     { rows: 300, width: 260, tableRows: 50 },
     { rows: 65540, width: 2, tableRows: 11 },
-  ])('embedding of $rows tokens, width $width', async ({ rows, width, tableRows }) => {
+  ])('embedding of $rows tokens, width $width', async ({ random }, { rows, width, tableRows }) => {
     for (const weightType of ['f32', 'bf16', 'f16'] as const) {
       const { packed, values } = packWeights(random.normal(tableRows * width), weightType);
       const ids = Uint32Array.from({ length: rows }, () => random.int(0, tableRows - 1));
@@ -25,11 +23,11 @@ describe.each(FAMILIES)('gather and scatter of rows, %s family', (family) => {
         ['y'],
       );
       const expected = y!.map((_, i) => values[ids[Math.floor(i / width)]! * width + (i % width)]! * scale);
-      expect(y, `seed ${seed}, ${weightType}`).toEqual(expected);
+      expectSame(y, expected, weightType);
     }
   });
 
-  test('a table in two shards', async () => {
+  seeded('a table in two shards', async ({ random }) => {
     const [rows, width, tableRows, cut] = [40, 12, 31, 13];
     const values = random.normal(tableRows * width);
     const ids = Uint32Array.from({ length: rows }, () => random.int(0, tableRows - 1));
@@ -47,14 +45,17 @@ describe.each(FAMILIES)('gather and scatter of rows, %s family', (family) => {
       { a: values.slice(0, cut * width), b: values.slice(cut * width), ids, y: new Float32Array(rows * width) },
       ['y'],
     );
-    expect(y, `seed ${seed}`).toEqual(y!.map((_, i) => values[ids[Math.floor(i / width)]! * width + (i % width)]!));
+    expectSame(
+      y,
+      y!.map((_, i) => values[ids[Math.floor(i / width)]! * width + (i % width)]!),
+    );
   });
 
-  test.each([
+  seeded.each([
     { tokens: 1, width: 1, x: { stride: 1, offset: 0 }, y: { stride: 1, offset: 0 }, cache: 1 },
     { tokens: 7, width: 10, x: { stride: 23, offset: 13 }, y: { stride: 11, offset: 1 }, cache: 20 },
     { tokens: 30, width: 128, x: { stride: 192, offset: 64 }, y: { stride: 256, offset: 128 }, cache: 64 },
-  ])('scatter of $tokens rows, width $width', async ({ tokens, width, x, y, cache }) => {
+  ])('scatter of $tokens rows, width $width', async ({ random }, { tokens, width, x, y, cache }) => {
     const source = random.normal(tokens * x.stride);
     const target = random.normal(cache * y.stride);
     const order = Array.from({ length: cache }, (_, i) => i).sort(() => random.uniform() - 0.5);
@@ -69,6 +70,6 @@ describe.each(FAMILIES)('gather and scatter of rows, %s family', (family) => {
     rows.forEach((row, t) => {
       for (let c = 0; c < width; c++) expected[row * y.stride + y.offset + c] = source[t * x.stride + x.offset + c]!;
     });
-    expect(got['y'], `seed ${seed}`).toEqual(expected);
+    expectSame(got['y'], expected);
   });
 });

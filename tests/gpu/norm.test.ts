@@ -1,10 +1,9 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { rmsNorm, rmsNormBackward } from '../../src/engine/kernels/rms_norm.ts';
 import { FAMILIES, normError, runOn, slope } from '../support/kernels.ts';
-import { packWeights, Random } from '../support/matmul.ts';
-
-const seed = Math.floor(Math.random() * 2 ** 31);
-const random = new Random(seed);
+import { packWeights } from '../support/matmul.ts';
+import type { Random } from '../support/matmul.ts';
+import { seeded } from '../support/seeds.ts';
 
 function forward(x: Float64Array, w: Float64Array, width: number, eps: number, offset: number) {
   const rows = x.length / width;
@@ -41,12 +40,14 @@ const shapes = [
   { rows: 3, width: 5 },
   { rows: 7, width: 128 },
   { rows: 2, width: 2052 },
-  { rows: random.int(2, 40), width: random.int(2, 700) },
-  { rows: random.int(2, 40), width: 4 * random.int(1, 200) },
+];
+const anyShapes = [
+  (sizes: Random) => ({ rows: sizes.int(2, 40), width: sizes.int(2, 700) }),
+  (sizes: Random) => ({ rows: sizes.int(2, 40), width: 4 * sizes.int(1, 200) }),
 ];
 
 describe.each(FAMILIES)('RMS norm, %s family', (family) => {
-  test.each(shapes)('rows $rows, width $width', async ({ rows, width }) => {
+  seeded.each(shapes, ...anyShapes)('rows $rows, width $width', async ({ seed, random }, { rows, width }) => {
     for (const weightType of ['f32', 'bf16', 'f16'] as const) {
       const offset = weightType === 'bf16' ? 1 : 0;
       // At width 1 a small eps lets the two terms of dx cancel to nothing.
@@ -84,6 +85,7 @@ describe.each(FAMILIES)('RMS norm, %s family', (family) => {
       const expected = forward(x64, w64, width, eps, offset);
       const { dx, terms } = backward(x64, w64, dy64, width, eps, offset);
       const note = `seed ${seed}, ${weightType}`;
+      // Products and a sum of squares: nothing cancels, and each element is good to some ten roundings of 2^-24.
       expect(normError(got['y']!, expected.y), note).toBeLessThan(2e-6);
       expect(normError(got['y2']!, expected.y), note).toBeLessThan(2e-6);
       expect(normError(got['rstd']!, expected.rstd), note).toBeLessThan(2e-6);
@@ -97,7 +99,7 @@ describe.each(FAMILIES)('RMS norm, %s family', (family) => {
   });
 });
 
-test('rows beyond one workgroup dimension', async () => {
+seeded('rows beyond one workgroup dimension', async ({ seed, random }) => {
   const [rows, width] = [65539, 3];
   const x = random.normal(rows * width);
   const w = random.normal(width);
@@ -112,7 +114,7 @@ test('rows beyond one workgroup dimension', async () => {
   expect(normError(y!, expected.y), `seed ${seed}`).toBeLessThan(2e-6);
 });
 
-test('the formula of the gradient agrees with finite differences', () => {
+seeded('the formula of the gradient agrees with finite differences', ({ seed, random }) => {
   const width = 6;
   const draw = () => Float64Array.from(random.normal(width));
   const [x, w, dy] = [draw(), draw(), draw()];

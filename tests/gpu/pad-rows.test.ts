@@ -3,29 +3,24 @@ import { padRows } from '../../src/engine/kernels/pad_rows.ts';
 import { argmaxRows } from '../../src/engine/kernels/argmax_rows.ts';
 import { Graph } from '../../src/engine/graph.ts';
 import { FAMILIES, runOn } from '../support/kernels.ts';
-import { Random } from '../support/matmul.ts';
-
-const seed = Math.floor(Math.random() * 2 ** 31);
-const random = new Random(seed);
-const note = `seed ${seed}`;
+import { seeded } from '../support/seeds.ts';
 
 describe.each(FAMILIES)('rows of clips, %s family', (family) => {
-  const anyLength = random.int(2, 40);
-  test.each([
-    { clips: 1, length: 1, columns: 1, left: 0, right: 0 },
-    { clips: 1, length: 1, columns: 3, left: 2, right: 1 },
-    { clips: 2, length: 5, columns: 3, left: 4, right: 4 },
-    { clips: 3, length: 7, columns: 8, left: 6, right: 0 },
-    { clips: 2, length: 9, columns: 4, left: -2, right: 3 },
-    { clips: 2, length: 9, columns: 1, left: 5, right: -8 },
-    {
-      clips: random.int(1, 4),
-      length: anyLength,
-      columns: random.int(1, 9),
-      left: random.int(0, anyLength - 1),
-      right: random.int(0, anyLength - 1),
+  seeded.each(
+    [
+      { clips: 1, length: 1, columns: 1, left: 0, right: 0 },
+      { clips: 1, length: 1, columns: 3, left: 2, right: 1 },
+      { clips: 2, length: 5, columns: 3, left: 4, right: 4 },
+      { clips: 3, length: 7, columns: 8, left: 6, right: 0 },
+      { clips: 2, length: 9, columns: 4, left: -2, right: 3 },
+      { clips: 2, length: 9, columns: 1, left: 5, right: -8 },
+    ],
+    (sizes) => {
+      const length = sizes.int(2, 40);
+      const [clips, columns] = [sizes.int(1, 4), sizes.int(1, 9)];
+      return { clips, length, columns, left: sizes.int(0, length - 1), right: sizes.int(0, length - 1) };
     },
-  ])('$clips clips of $length rows and $columns columns, $left before and $right after', async (c) => {
+  )('$clips clips of $length rows and $columns columns, $left before and $right after', async ({ random, note }, c) => {
     const { clips, length, columns, left, right } = c;
     const x = random.normal(clips * length * columns);
     const out = left + length + right;
@@ -44,13 +39,15 @@ describe.each(FAMILIES)('rows of clips, %s family', (family) => {
     expect(y, note).toEqual(expected);
   });
 
-  test.each([
-    [1, 1],
-    [3, 2],
-    [5, 70],
-    [random.int(1, 40), random.int(1, 300)],
-    [17, 1030],
-  ])('the largest of each of %i rows of %i columns', async (rows, columns) => {
+  seeded.each(
+    [
+      [1, 1],
+      [3, 2],
+      [5, 70],
+      [17, 1030],
+    ],
+    (sizes) => [sizes.int(1, 40), sizes.int(1, 300)],
+  )('the largest of each of %i rows of %i columns', async ({ random, note }, [rows, columns]) => {
     // Few different values, so that equals are common; and rows whose largest comes late, or is far below 0.
     const x = Float32Array.from({ length: rows * columns }, () => random.int(-4, 4));
     if (rows > 2) {

@@ -1,16 +1,14 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { attention } from '../../src/engine/kernels/attention.ts';
 import { Graph } from '../../src/engine/graph.ts';
 import type { KernelFamily } from '../../src/engine/kernels/kernel.ts';
 import type { MASKS } from '../support/attention.ts';
 import { makeRanges } from '../support/attention.ts';
 import { FAMILIES, runOn } from '../support/kernels.ts';
-import { Random } from '../support/matmul.ts';
 import { familyDevice, relativeError, runGraph } from './engine/support.ts';
-
-const seed = Math.floor(Math.random() * 2 ** 31);
-const random = new Random(seed);
-const note = `seed ${seed}`;
+import type { Random } from '../support/matmul.ts';
+import { seeded } from '../support/seeds.ts';
+import type { Draw } from '../support/seeds.ts';
 
 interface Case {
   mask: keyof typeof MASKS;
@@ -56,10 +54,16 @@ const cases: Case[] = [
   { mask: 'full', rows: 70, heads: 2, headDim: 12, span: 69 },
   { mask: 'images', rows: 66, heads: 3, headDim: 12, span: 21 },
   { mask: 'padded', rows: 40, heads: 2, headDim: 12, span: 5 },
-  { mask: 'full', rows: random.int(9, 90), heads: random.int(1, 4), headDim: 12, span: random.int(0, 30) },
 ];
+const anyCase = (sizes: Random): Case => ({
+  mask: 'full',
+  rows: sizes.int(9, 90),
+  heads: sizes.int(1, 4),
+  headDim: 12,
+  span: sizes.int(0, 30),
+});
 
-async function run(family: KernelFamily, c: Case) {
+async function run({ random }: Draw, family: KernelFamily, c: Case) {
   const { rows, heads, headDim, span } = c;
   const width = heads * headDim;
   // T5 scales nothing: its weights are small instead.
@@ -82,8 +86,10 @@ async function run(family: KernelFamily, c: Case) {
 }
 
 describe.each(FAMILIES)('attention with a bias for each distance, %s family', (family) => {
-  test.each(cases)('$mask, $rows rows, $heads heads of $headDim, span $span', async (c) => {
-    const { o, expected, keyRanges, width } = await run(family, c);
+  seeded.each(cases, anyCase)('$mask, $rows rows, $heads heads of $headDim, span $span', async (draw, c) => {
+    const { note } = draw;
+    const { o, expected, keyRanges, width } = await run(draw, family, c);
+    // As in attention.test.ts: means with weights that sum to 1, of scores that are sums of 12 products.
     expect(relativeError(o, expected), note).toBeLessThan(3e-6);
     for (let t = 0; t < c.rows; t++) {
       if (keyRanges[2 * t]! < keyRanges[2 * t + 1]!) continue;
@@ -93,7 +99,7 @@ describe.each(FAMILIES)('attention with a bias for each distance, %s family', (f
     }
   });
 
-  test('as an op of a graph, two texts side by side', async () => {
+  seeded('as an op of a graph, two texts side by side', async ({ random, note }) => {
     const [rows, heads, headDim, span] = [24, 2, 12, 9];
     const width = heads * headDim;
     const graph = new Graph();

@@ -18,6 +18,7 @@ import { diskFolder } from '../support/disk-folder.ts';
 import { randomAdapter, textModuleList, unetModuleList } from '../support/look-modules.ts';
 import type { UNetShape } from '../support/look-modules.ts';
 import { referencePython } from '../support/python.ts';
+import { oneSeed } from '../support/seeds.ts';
 
 const script = fileURLToPath(new URL('../reference/look_interop.py', import.meta.url));
 
@@ -204,7 +205,7 @@ const made: Made[] = [];
 async function writeCase(name: string, { family, settings, kohyaInDiffusers = true }: Case): Promise<Made> {
   const folder = join(root, name.replace(/\W+/g, '-'));
   mkdirSync(folder);
-  const seed = Math.floor(Math.random() * 1e6);
+  const seed = oneSeed() % 1e6;
   const adapter = randomAdapter(modulesOf(family), settings, seed);
   const files = ['diffusers.safetensors', ...(kohyaInDiffusers ? ['kohya.safetensors'] : [])];
   const description = {

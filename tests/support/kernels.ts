@@ -2,6 +2,7 @@ import { SHADERS } from 'virtual:shaders';
 import { Device } from '../../src/engine/device.ts';
 import type { KernelCall, KernelFamily } from '../../src/engine/kernels/kernel.ts';
 import { runKernels } from '../../src/engine/kernels/run.ts';
+import { expect } from 'vitest';
 import { testGpu } from './gpu.ts';
 
 export const FAMILIES: readonly KernelFamily[] = ['cpu', 'gpu'];
@@ -58,4 +59,10 @@ export function normError(got: Float32Array, expected: Float64Array, least = 0):
     size += expected[i]! ** 2;
   }
   return Math.sqrt(difference / Math.max(size, least ** 2));
+}
+
+/** The same bits; where they are not, vitest's comparison says how they differ, which takes its time. */
+export function expectSame(got: ArrayBufferView | undefined, expected: ArrayBufferView, note?: string): void {
+  const bytes = (of: ArrayBufferView) => Buffer.from(of.buffer, of.byteOffset, of.byteLength);
+  if (!got || !bytes(got).equals(bytes(expected))) expect(got, note).toEqual(expected);
 }

@@ -28,7 +28,7 @@ function* members({ images, pixels, channels, groups }: NormCase): Generator<num
 }
 
 /**
- * y, the pairs (mean, rstd) of every group, and with dy the gradient dx. `terms`: the size of what y and dx are sums of; x is
+ * y, the pairs (mean, rstd) of every group, and with dy the gradient dx. `terms`: the size of what they are sums of; x is
  * the mean and what is above it, known to the last bit of x.
  */
 export function normReference(
@@ -41,12 +41,15 @@ export function normReference(
   const y = new Float64Array(x.length);
   const dx = new Float64Array(x.length);
   const stats: number[] = [];
-  const squares = { y: 0, dx: 0 };
+  const squares = { y: 0, dx: 0, stats: 0 };
   for (const at of members(shape)) {
     const mean = at.reduce((sum, i) => sum + x[i]!, 0) / at.length;
     const variance = at.reduce((sum, i) => sum + (x[i]! - mean) ** 2, 0) / at.length;
     const rstd = 1 / Math.sqrt(variance + shape.eps);
     stats.push(mean, rstd);
+    // What is above the mean is known to the last bit of x, and rstd to as large a share of the spread.
+    const size = at.reduce((sum, i) => sum + Math.abs(x[i]!), 0) / at.length;
+    squares.stats += size ** 2 + (rstd * (1 + rstd * size)) ** 2;
     const normal = (i: number): number => (x[i]! - mean) * rstd;
     const z = (i: number): number => normal(i) * weight[i % shape.channels]! + bias[i % shape.channels]!;
     for (const i of at) {
@@ -63,5 +66,6 @@ export function normReference(
         rstd ** 2 * ((dy[i]! * weight[i % shape.channels]!) ** 2 + first ** 2 + (x[i]! * rstd * second) ** 2);
     }
   }
-  return { y, dx, stats: Float64Array.from(stats), terms: { y: Math.sqrt(squares.y), dx: Math.sqrt(squares.dx) } };
+  const terms = { y: Math.sqrt(squares.y), dx: Math.sqrt(squares.dx), stats: Math.sqrt(squares.stats) };
+  return { y, dx, stats: Float64Array.from(stats), terms };
 }

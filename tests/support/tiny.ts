@@ -7,8 +7,6 @@ import { CAUSAL_LMS, parseCausalLm } from '../../src/models/causal-lm/registry.t
 import { logitsGraph } from '../../src/tasks/voice/graphs.ts';
 import { Random } from './matmul.ts';
 
-export const newSeed = (): number => Math.floor(Math.random() * 2 ** 31);
-
 export type ConfigJson = Record<string, unknown>;
 
 /** config.json of a small Llama with awkward sizes: grouped heads, a vocabulary that is no multiple of four. */

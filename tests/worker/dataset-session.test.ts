@@ -13,6 +13,7 @@ import {
   voiceSample,
   type Sample,
 } from '../support/datasets.ts';
+import { seeded } from '../support/seeds.ts';
 
 const silent = (): void => undefined;
 const CALLS = 100;
@@ -99,27 +100,29 @@ function checkKind<T extends DatasetTypes, H extends DatasetHost<T>>(kind: Sampl
     await expect(kind.host().undo(a)).rejects.toThrow('No data set is open. Reload the page.');
   });
 
-  it(`after ${CALLS} changes, undos and redos at once disk and page agree, and are as if each had waited`, async () => {
-    const seed = Date.now() % 2 ** 31;
-    const [host, a] = await filled();
-    const [waiting, b] = await filled();
-    const state = await host.open(a, kind.options);
-    const random = Xoshiro128.from(seed);
-    const calls = Array.from({ length: CALLS }, () => {
-      const what = random.below(4);
-      const change = kind.change(random, state);
-      return (of: H, to: string): Promise<unknown> => {
-        // Some changes are of what is gone by then: they are refused, here as there.
-        if (what < 2) return of.apply(to, change).catch(() => null);
-        return what === 2 ? of.undo(to) : of.redo(to);
-      };
-    });
-    await Promise.all(calls.map((call) => call(host, a)));
-    const page = await kind.content(host, a);
-    expect(await onDisk(a), `seed ${seed}`).toBe(page);
-    for (const call of calls) await call(waiting, b);
-    expect(await onDisk(b), `seed ${seed}`).toBe(page);
-  });
+  seeded(
+    `after ${CALLS} changes, undos and redos at once disk and page agree, and are as if each had waited`,
+    async ({ seed }) => {
+      const [host, a] = await filled();
+      const [waiting, b] = await filled();
+      const state = await host.open(a, kind.options);
+      const random = Xoshiro128.from(seed);
+      const calls = Array.from({ length: CALLS }, () => {
+        const what = random.below(4);
+        const change = kind.change(random, state);
+        return (of: H, to: string): Promise<unknown> => {
+          // Some changes are of what is gone by then: they are refused, here as there.
+          if (what < 2) return of.apply(to, change).catch(() => null);
+          return what === 2 ? of.undo(to) : of.redo(to);
+        };
+      });
+      await Promise.all(calls.map((call) => call(host, a)));
+      const page = await kind.content(host, a);
+      expect(await onDisk(a)).toBe(page);
+      for (const call of calls) await call(waiting, b);
+      expect(await onDisk(b)).toBe(page);
+    },
+  );
 
   it('keeps what was read until an import is stopped, as one step', async () => {
     const [host, a] = await filled([0]);

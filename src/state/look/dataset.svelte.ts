@@ -5,7 +5,6 @@ import { readPictureFile, readThumbnail } from '../../storage/pictures.ts';
 import type { LookTypes, PictureFields, PictureOptions, PictureState, PictureWords } from '../../worker/look/host.ts';
 import type { OnnxModelSource } from '../../worker/onnx-model.ts';
 import { announcer } from '../announcer.svelte.ts';
-import { bases } from '../base.svelte.ts';
 import { lookInfo } from './info.ts';
 import { withEntries, withMember } from '../collections.ts';
 import { DatasetManager, type DatasetCalls } from '../dataset.svelte.ts';

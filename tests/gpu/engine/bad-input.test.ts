@@ -14,7 +14,6 @@ import {
   LORA,
   familyDevice,
   TINY,
-  newSeed,
   ownDevice,
   quickRecipe,
   randomExamples,
@@ -23,7 +22,8 @@ import {
   trained,
 } from './support.ts';
 
-const seed = newSeed();
+// Nothing here compares numbers of the model: any will do.
+const seed = 1;
 const text = (content: string | object): Uint8Array<ArrayBuffer> =>
   new TextEncoder().encode(typeof content === 'string' ? content : JSON.stringify(content));
 const weights = tinyFiles({ seed }).get('model.safetensors')!;

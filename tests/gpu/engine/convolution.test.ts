@@ -5,12 +5,8 @@ import type { Tensor } from '../../../src/engine/tensor.ts';
 import type { Conv } from '../../support/conv.ts';
 import { conv2dBackwardReference, conv2dReference, describeConv, pixelsOf, randomConv } from '../../support/conv.ts';
 import { slope } from '../../support/kernels.ts';
-import { Random } from '../../support/matmul.ts';
-import { FAMILIES, familyDevice, newSeed, relativeError, runGraph, weightOf, wide } from './support.ts';
-
-const seed = newSeed();
-const random = new Random(seed);
-const note = `seed ${seed}`;
+import { FAMILIES, familyDevice, relativeError, runGraph, weightOf, wide } from './support.ts';
+import { seeded, sweeping } from '../../support/seeds.ts';
 
 const attributesOf = ({ images, height, width, kernel, stride, padding }: Conv): Conv2dAttributes => ({
   images,
@@ -23,157 +19,205 @@ const attributesOf = ({ images, height, width, kernel, stride, padding }: Conv):
 
 const sumOf = (values: ArrayLike<number>): number => Array.from(values).reduce((sum, value) => sum + value, 0);
 
+type Numbers = Record<string, Float64Array>;
+
+const wideAll = (record: Record<string, Float32Array>): Numbers =>
+  Object.fromEntries(Object.entries(record).map(([name, values]) => [name, wide(values)]));
+
+/** Slopes by differences take their time. */
+const most = sweeping ? 6 : Infinity;
+
+/**
+ * Absolute values, and a target that is added for being subtracted: results and slopes of these are the sizes of what those of
+ * the numbers themselves are sums of. An error is at most 2^-24 of that for each rounding on the longest way to it.
+ */
+const absolute = (given: Numbers): Numbers =>
+  Object.fromEntries(
+    Object.entries(given).map(([name, values]) => [
+      name,
+      values.map((value) => (name === 'target' ? -Math.abs(value) : Math.abs(value))),
+    ]),
+  );
+
 describe.each(FAMILIES)('convolution in a graph, %s family', (family) => {
-  test('gradients towards what lies before x, the images’ bias and the residual are the slopes of the loss', async () => {
-    // At least three channels on both sides: the gradient of one factor alone may be nearly 0.
-    const drawn = randomConv(random);
-    const conv: Conv = {
-      ...drawn,
-      images: 2,
-      channels: Math.max(3, drawn.channels),
-      outChannels: Math.max(3, drawn.outChannels),
-    };
-    const { images, channels, outChannels, kernel } = conv;
-    const pixels = pixelsOf(conv);
-    const k = kernel[0] * kernel[1] * channels;
-    const data = {
-      x: random.normal(pixels.x * channels),
-      embedding: random.normal(images * outChannels),
-      shortcut: random.normal(pixels.y * outChannels),
-      target: random.normal(pixels.y * outChannels),
-      pixelWeight: Float32Array.from({ length: pixels.y }, () => random.uniform()),
-    };
-    const weights = { w: random.normal(outChannels * k), bias: random.normal(outChannels) };
-    const parameters = {
-      before: random.normal(channels),
-      on: random.normal(outChannels),
-      past: random.normal(outChannels),
-    };
+  seeded(
+    'gradients towards what lies before x, the images’ bias and the residual are the slopes of the loss',
+    async ({ random, shapes, note }) => {
+      // At least three channels on both sides: the gradient of one factor alone may be nearly 0.
+      const drawn = randomConv(shapes);
+      const conv: Conv = {
+        ...drawn,
+        images: 2,
+        channels: Math.min(most, Math.max(3, drawn.channels)),
+        outChannels: Math.min(most, Math.max(3, drawn.outChannels)),
+      };
+      const { images, channels, outChannels, kernel } = conv;
+      const pixels = pixelsOf(conv);
+      const k = kernel[0] * kernel[1] * channels;
+      const data = {
+        x: random.normal(pixels.x * channels),
+        embedding: random.normal(images * outChannels),
+        shortcut: random.normal(pixels.y * outChannels),
+        target: random.normal(pixels.y * outChannels),
+        pixelWeight: Float32Array.from({ length: pixels.y }, () => random.uniform()),
+      };
+      const weights = { w: random.normal(outChannels * k), bias: random.normal(outChannels) };
+      const parameters = {
+        before: random.normal(channels),
+        on: random.normal(outChannels),
+        past: random.normal(outChannels),
+      };
 
-    // A row of trained factors before each of the inputs that has a gradient.
-    const graph = new Graph();
-    const scaled = (input: string, rows: number, parameter: string, columns: number): Tensor =>
-      graph.multiply(graph.input(input, [rows, columns]), graph.parameter(parameter, [columns]));
-    const { y } = graph.emit(
-      'conv2d',
-      {
-        x: scaled('x', pixels.x, 'before', channels),
-        weight: weightOf(graph, 'w', [outChannels, k]),
-        bias: weightOf(graph, 'bias', [outChannels]),
-        imageBias: scaled('embedding', images, 'on', outChannels),
-        residual: scaled('shortcut', pixels.y, 'past', outChannels),
-      },
-      attributesOf(conv),
-    );
-    graph.output('y', y);
-    const { loss } = graph.emit(
-      'squaredError',
-      { x: y, target: graph.input('target', [pixels.y, outChannels]), weight: graph.input('pixelWeight', [pixels.y]) },
-      { withGradient: true },
-    );
-    graph.output('loss', loss);
-    graph.backward();
-    const run = await runGraph(await familyDevice(family), graph, { inputs: data, weights, parameters });
-
-    const at = { before: wide(parameters.before), on: wide(parameters.on), past: wide(parameters.past) };
-    const forward = (): Float64Array => {
-      const x = wide(data.x).map((value, i) => value * at.before[i % channels]!);
-      return conv2dReference(conv, x, weights.w).map((sum, i) => {
-        const o = i % outChannels;
-        const image = Math.floor(i / outChannels / (pixels.y / images));
-        const added = data.embedding[image * outChannels + o]! * at.on[o]! + data.shortcut[i]! * at.past[o]!;
-        return sum + weights.bias[o]! + added;
-      });
-    };
-    const lossOf = (): number =>
-      sumOf(
-        forward().map((value, i) => data.pixelWeight[Math.floor(i / outChannels)]! * (value - data.target[i]!) ** 2),
+      // A row of trained factors before each of the inputs that has a gradient.
+      const graph = new Graph();
+      const scaled = (input: string, rows: number, parameter: string, columns: number): Tensor =>
+        graph.multiply(graph.input(input, [rows, columns]), graph.parameter(parameter, [columns]));
+      const { y } = graph.emit(
+        'conv2d',
+        {
+          x: scaled('x', pixels.x, 'before', channels),
+          weight: weightOf(graph, 'w', [outChannels, k]),
+          bias: weightOf(graph, 'bias', [outChannels]),
+          imageBias: scaled('embedding', images, 'on', outChannels),
+          residual: scaled('shortcut', pixels.y, 'past', outChannels),
+        },
+        attributesOf(conv),
       );
-    const what = `${note}: ${describeConv(conv)}`;
-    expect(relativeError(run.outputs['y']!, forward()), what).toBeLessThan(1e-5);
-    expect(Math.abs(sumOf(run.outputs['loss']!) / lossOf() - 1), what).toBeLessThan(1e-4);
-    for (const [name, values] of Object.entries(at)) {
-      const expected = values.map((_, i) => slope(lossOf, values, i));
-      expect(relativeError(run.gradients[name]!, expected), `${what}, d ${name}`).toBeLessThan(1e-4);
-    }
-  });
+      graph.output('y', y);
+      const { loss } = graph.emit(
+        'squaredError',
+        {
+          x: y,
+          target: graph.input('target', [pixels.y, outChannels]),
+          weight: graph.input('pixelWeight', [pixels.y]),
+        },
+        { withGradient: true },
+      );
+      graph.output('loss', loss);
+      graph.backward();
+      const run = await runGraph(await familyDevice(family), graph, { inputs: data, weights, parameters });
 
-  test('LoRA on a convolution: unfold and two products, added to upsampled pixels, has the slopes of its loss', async () => {
+      const given = wideAll({ ...data, ...weights, ...parameters });
+      const forward = (g: Numbers): Float64Array => {
+        const scaled = g['x']!.map((value, i) => value * g['before']![i % channels]!);
+        return conv2dReference(conv, scaled, g['w']!).map((sum, i) => {
+          const o = i % outChannels;
+          const image = Math.floor(i / outChannels / (pixels.y / images));
+          const added = g['embedding']![image * outChannels + o]! * g['on']![o]! + g['shortcut']![i]! * g['past']![o]!;
+          return sum + g['bias']![o]! + added;
+        });
+      };
+      const lossOf = (g: Numbers): number =>
+        sumOf(
+          forward(g).map(
+            (value, i) => data.pixelWeight[Math.floor(i / outChannels)]! * (value - g['target']![i]!) ** 2,
+          ),
+        );
+      const sizes = absolute(given);
+      const what = `${note}: ${describeConv(conv)}`;
+      const roundings = k + pixels.y + 20;
+      const least = Math.hypot(...forward(sizes));
+      expect(relativeError(run.outputs['y']!, forward(given), least), what).toBeLessThan((k + 5) * 2 ** -24);
+      expect(Math.abs(sumOf(run.outputs['loss']!) - lossOf(given)), what).toBeLessThan(
+        roundings * 2 ** -24 * lossOf(sizes),
+      );
+      for (const name of Object.keys(parameters)) {
+        const slopesOf = (g: Numbers) => g[name]!.map((_, i) => slope(() => lossOf(g), g[name]!, i));
+        const terms = Math.hypot(...slopesOf(sizes));
+        const error = relativeError(run.gradients[name]!, slopesOf(given), terms);
+        expect(error, `${what}, d ${name}`).toBeLessThan(roundings * 2 ** -24);
+      }
+    },
+  );
+
+  seeded(
+    'LoRA on a convolution: unfold and two products, added to upsampled pixels, has the slopes of its loss',
+    async ({ random, shapes, note }) => {
+      const conv: Conv = {
+        images: 2,
+        height: 6,
+        width: 4,
+        kernel: [3, 3],
+        stride: 1,
+        padding: [1, 1, 1, 1],
+        channels: shapes.int(3, 6),
+        outChannels: shapes.int(1, 9),
+      };
+      const { images, channels, outChannels } = conv;
+      const pixels = pixelsOf(conv);
+      const k = 9 * channels;
+      const small = { images, height: 3, width: 2 };
+      const inputs = {
+        x: random.normal((pixels.x / 4) * channels),
+        target: random.normal(pixels.y * outChannels),
+        pixelWeight: new Float32Array(pixels.y).fill(0.5),
+      };
+      const weights = { w: random.normal(outChannels * k) };
+      const parameters = {
+        before: random.normal(channels),
+        a: random.normal(2 * k),
+        b: random.normal(outChannels * 2),
+      };
+      const segments = [{ columns: outChannels, rank: 2, scale: 1.5, hOffset: 0, bOffset: 0 }];
+
+      const graph = new Graph();
+      const x = graph.multiply(graph.input('x', [pixels.x / 4, channels]), graph.parameter('before', [channels]));
+      const up = graph.emit('upsampleNearest', { x }, small).y;
+      // Used twice, so that fold adds to the gradient that conv2dBackward gave, or the other way round.
+      const unfolded = graph.emit('unfold', { x: up }, attributesOf(conv)).y;
+      const a = graph.parameter('a', [2, k]);
+      const b = graph.parameter('b', [outChannels * 2]);
+      const zero = weightOf(graph, 'zero', [outChannels, k]);
+      const residual = graph.emit('linear', { x: unfolded, weight: zero, a, b }, { segments }).y;
+      const weight = weightOf(graph, 'w', [outChannels, k]);
+      const { y } = graph.emit('conv2d', { x: up, weight, residual }, attributesOf(conv));
+      graph.output('y', y);
+      const goal = graph.input('target', [pixels.y, outChannels]);
+      const pixelWeight = graph.input('pixelWeight', [pixels.y]);
+      graph.emit('squaredError', { x: y, target: goal, weight: pixelWeight }, { withGradient: true });
+      graph.backward();
+      const run = await runGraph(await familyDevice(family), graph, {
+        inputs,
+        weights: { ...weights, zero: new Float32Array(outChannels * k) },
+        parameters,
+      });
+
+      const given = wideAll({ ...inputs, ...weights, ...parameters });
+      const forward = (g: Numbers): Float64Array => {
+        // The whole weight W + scale B A over pixels of the doubled picture.
+        const sum = g['w']!.map((value, i) => {
+          const o = Math.floor(i / k);
+          return value + 1.5 * (g['b']![2 * o]! * g['a']![i % k]! + g['b']![2 * o + 1]! * g['a']![k + (i % k)]!);
+        });
+        const doubled = Float64Array.from({ length: pixels.x * channels }, (_, i) => {
+          const pixel = Math.floor(i / channels);
+          const [image, row, column] = [Math.floor(pixel / 24), Math.floor(pixel / 4) % 6, pixel % 4];
+          const from = (image * 3 + (row >> 1)) * 2 + (column >> 1);
+          return g['x']![from * channels + (i % channels)]! * g['before']![i % channels]!;
+        });
+        return conv2dReference(conv, doubled, sum);
+      };
+      const lossOf = (g: Numbers): number => 0.5 * sumOf(forward(g).map((value, i) => (value - g['target']![i]!) ** 2));
+      const sizes = absolute(given);
+      const roundings = k + pixels.y + 20;
+      const least = Math.hypot(...forward(sizes));
+      expect(relativeError(run.outputs['y']!, forward(given), least), note).toBeLessThan((k + 10) * 2 ** -24);
+      for (const name of Object.keys(parameters)) {
+        const slopesOf = (g: Numbers) => g[name]!.map((_, i) => slope(() => lossOf(g), g[name]!, i));
+        const terms = Math.hypot(...slopesOf(sizes));
+        const error = relativeError(run.gradients[name]!, slopesOf(given), terms);
+        expect(error, `${note}, d ${name}`).toBeLessThan(roundings * 2 ** -24);
+      }
+    },
+  );
+
+  seeded('a weight larger than a binding lies in parts', async ({ random, shapes, note }) => {
     const conv: Conv = {
       images: 2,
-      height: 6,
-      width: 4,
-      kernel: [3, 3],
-      stride: 1,
-      padding: [1, 1, 1, 1],
-      channels: random.int(3, 6),
-      outChannels: random.int(1, 9),
-    };
-    const { images, channels, outChannels } = conv;
-    const pixels = pixelsOf(conv);
-    const k = 9 * channels;
-    const small = { images, height: 3, width: 2 };
-    const inputs = {
-      x: random.normal((pixels.x / 4) * channels),
-      target: random.normal(pixels.y * outChannels),
-      pixelWeight: new Float32Array(pixels.y).fill(0.5),
-    };
-    const weights = { w: random.normal(outChannels * k) };
-    const parameters = { before: random.normal(channels), a: random.normal(2 * k), b: random.normal(outChannels * 2) };
-    const segments = [{ columns: outChannels, rank: 2, scale: 1.5, hOffset: 0, bOffset: 0 }];
-
-    const graph = new Graph();
-    const x = graph.multiply(graph.input('x', [pixels.x / 4, channels]), graph.parameter('before', [channels]));
-    const up = graph.emit('upsampleNearest', { x }, small).y;
-    // Used twice, so that fold adds to the gradient that conv2dBackward gave, or the other way round.
-    const unfolded = graph.emit('unfold', { x: up }, attributesOf(conv)).y;
-    const a = graph.parameter('a', [2, k]);
-    const b = graph.parameter('b', [outChannels * 2]);
-    const zero = weightOf(graph, 'zero', [outChannels, k]);
-    const residual = graph.emit('linear', { x: unfolded, weight: zero, a, b }, { segments }).y;
-    const weight = weightOf(graph, 'w', [outChannels, k]);
-    const { y } = graph.emit('conv2d', { x: up, weight, residual }, attributesOf(conv));
-    graph.output('y', y);
-    const goal = graph.input('target', [pixels.y, outChannels]);
-    const pixelWeight = graph.input('pixelWeight', [pixels.y]);
-    graph.emit('squaredError', { x: y, target: goal, weight: pixelWeight }, { withGradient: true });
-    graph.backward();
-    const run = await runGraph(await familyDevice(family), graph, {
-      inputs,
-      weights: { ...weights, zero: new Float32Array(outChannels * k) },
-      parameters,
-    });
-
-    const at = { before: wide(parameters.before), a: wide(parameters.a), b: wide(parameters.b) };
-    const forward = (): Float64Array => {
-      // The whole weight W + scale B A over pixels of the doubled picture.
-      const sum = Float64Array.from(weights.w, (value, i) => {
-        const o = Math.floor(i / k);
-        return value + 1.5 * (at.b[2 * o]! * at.a[i % k]! + at.b[2 * o + 1]! * at.a[k + (i % k)]!);
-      });
-      const doubled = Float64Array.from({ length: pixels.x * channels }, (_, i) => {
-        const pixel = Math.floor(i / channels);
-        const [image, row, column] = [Math.floor(pixel / 24), Math.floor(pixel / 4) % 6, pixel % 4];
-        const from = (image * 3 + (row >> 1)) * 2 + (column >> 1);
-        return inputs.x[from * channels + (i % channels)]! * at.before[i % channels]!;
-      });
-      return conv2dReference(conv, doubled, sum);
-    };
-    const lossOf = (): number => 0.5 * sumOf(forward().map((value, i) => (value - inputs.target[i]!) ** 2));
-    expect(relativeError(run.outputs['y']!, forward()), note).toBeLessThan(1e-5);
-    for (const [name, values] of Object.entries(at)) {
-      const expected = values.map((_, i) => slope(lossOf, values, i));
-      expect(relativeError(run.gradients[name]!, expected), `${note}, d ${name}`).toBeLessThan(1e-4);
-    }
-  });
-
-  test('a weight larger than a binding lies in parts', async () => {
-    const conv: Conv = {
-      images: 2,
-      height: random.int(2, 9),
-      width: random.int(2, 9),
+      height: shapes.int(2, 9),
+      width: shapes.int(2, 9),
       kernel: [2, 2],
-      stride: random.int(1, 2),
+      stride: shapes.int(1, 2),
       padding: [0, 1, 1, 0],
       channels: 4,
       outChannels: 136,

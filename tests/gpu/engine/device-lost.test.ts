@@ -5,9 +5,10 @@ import { DeviceLostError } from '../../../src/engine/device.ts';
 import type { ConfigJson } from '../../support/tiny.ts';
 import { VoiceModel } from '../../../src/tasks/voice/model.ts';
 import { FIXTURES } from '../../support/disk-folder.ts';
-import { newSeed, ownDevice, quickRecipe, randomExamples, tinyFolder, trained } from './support.ts';
+import { ownDevice, quickRecipe, randomExamples, tinyFolder, trained } from './support.ts';
 
-const seed = newSeed();
+// Nothing here compares numbers of the model: any will do.
+const seed = 1;
 
 /** Rejects where the work hangs: nobody at the page would learn what happened. */
 async function inTime<R>(work: Promise<R>, seconds = 30): Promise<R> {

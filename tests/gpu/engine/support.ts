@@ -25,7 +25,7 @@ import { testGpu } from '../../support/gpu.ts';
 import { Random } from '../../support/matmul.ts';
 
 export { familyDevice, FAMILIES } from '../../support/kernels.ts';
-export { newSeed, tinyFiles, tinyFolder, TINY } from '../../support/tiny.ts';
+export { tinyFiles, tinyFolder, TINY } from '../../support/tiny.ts';
 
 /** A device of its own, for tests that count its bytes or lose it; destroy it afterwards. */
 export async function ownDevice(family: KernelFamily = 'cpu'): Promise<Device> {

@@ -1,15 +1,14 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { choiceKey } from '../../../src/engine/kernels/choices.ts';
 import { candidates } from '../../../src/engine/kernels/matmul.ts';
 import { Device } from '../../../src/engine/device.ts';
 import { VoiceModel } from '../../../src/tasks/voice/model.ts';
 import { testGpu } from '../../support/gpu.ts';
-import { FAMILIES, LORA, newSeed, ownDevice, quickRecipe, randomExamples, tinyFolder, trained } from './support.ts';
-
-const seed = newSeed();
+import { FAMILIES, LORA, ownDevice, quickRecipe, randomExamples, tinyFolder, trained } from './support.ts';
+import { seeded } from '../../support/seeds.ts';
 
 describe.each(FAMILIES)('tuner, %s family', (family) => {
-  test('every shape of a step gets a timed choice, which is used, kept and changes no result', async () => {
+  seeded('every shape of a step gets a timed choice, which is used, kept and changes no result', async ({ seed }) => {
     const examples = randomExamples(seed);
     const losses = async (device: Device, tune: boolean): Promise<number[]> => {
       const model = await VoiceModel.load(device, tinyFolder({ seed }));
@@ -31,6 +30,7 @@ describe.each(FAMILIES)('tuner, %s family', (family) => {
       expect(candidates(op, shape, device.target)[0]!.name).toBe(chosen);
     }
     // Another order of the same f32 sums.
+    // A mean of positive losses: three steps of AdamW hand on what the first differs by, some roundings of 2^-24 through thirty ops.
     timed.forEach((loss, i) => expect(Math.abs(loss / untimed[i]! - 1), `seed ${seed}`).toBeLessThan(1e-4));
 
     const kept = JSON.parse(JSON.stringify(device.choices)) as Record<string, string>;

@@ -6,21 +6,18 @@ import type { Tensor } from '../../../src/engine/tensor.ts';
 import { WeightStore } from '../../../src/engine/weights.ts';
 import { IDLE_STEP } from '../../../src/engine/wgsl.ts';
 import type { WeightType } from '../../../src/engine/weight-formats.ts';
-import { Random } from '../../support/matmul.ts';
+import type { Draw } from '../../support/seeds.ts';
+import { seeded } from '../../support/seeds.ts';
 import { byteFormat, decodeBytes, withByteFormat } from '../../support/weight-formats.ts';
 import type { Values } from './support.ts';
-import { FAMILIES, familyDevice, newSeed, relativeError, runGraph, sourceOf } from './support.ts';
+import { FAMILIES, familyDevice, relativeError, runGraph, sourceOf } from './support.ts';
 
 // A format with groups, known to this file alone, from the source to every kernel that reads matrices.
-const seed = newSeed();
-const random = new Random(seed);
-const note = `seed ${seed}`;
-
 /** Whether each result is off by no more than the roundings of sums of `terms` products, of these sizes, can add up to. */
 function expectSums(got: Values, expected: Float64Array, sizes: Float64Array, terms: number, what: string): void {
   expect(got.length, what).toBe(expected.length);
   const wrong = got.findIndex((value, i) => !(Math.abs(value - expected[i]!) <= (terms + 8) * 2 ** -23 * sizes[i]!));
-  expect(wrong, `${note}, ${what}: ${got[wrong]} for ${expected[wrong]}`).toBe(-1);
+  expect(wrong, `${what}: ${got[wrong]} for ${expected[wrong]}`).toBe(-1);
 }
 
 /** left [m, terms] · right, and the same of absolute values. */
@@ -62,8 +59,13 @@ const n = 1024;
 
 describe.each(FAMILIES)('a format with groups, %s family', (family) => {
   describe.each(FORMATS)('with %s a group', (_, format) => {
-    const weights = Object.fromEntries(LAYERS.map(({ name, columns }) => [name, random.normal(columns * k)]));
-    const decoded = Float64Array.from(LAYERS.flatMap(({ name }) => [...decodeBytes(format, weights[name]!)]));
+    const layers = ({ random }: Draw) => {
+      const weights = Object.fromEntries(LAYERS.map(({ name, columns }) => [name, random.normal(columns * k)]));
+      return {
+        weights,
+        decoded: Float64Array.from(LAYERS.flatMap(({ name }) => [...decodeBytes(format, weights[name]!)])),
+      };
+    };
     const spec = (type: WeightType) => ({
       dtype: type,
       sources: LAYERS.map(({ name, columns }) => ({ name, shape: [columns, k] })),
@@ -71,10 +73,12 @@ describe.each(FAMILIES)('a format with groups, %s family', (family) => {
     // What an offset cancels was rounded before it was cancelled: sizes are those of the summands.
     const size = (value: number): number => Math.abs(value) + 16;
 
-    test.each([
-      ['whole', Infinity, 1],
-      ['in parts', 64 * k * 6, 3],
-    ])('a stack of q, k and v, %s: forward, backward and as a table', async (how, maxBinding, parts) => {
+    seeded.each([
+      { how: 'whole', maxBinding: Infinity, parts: 1 },
+      { how: 'in parts', maxBinding: 64 * k * 6, parts: 3 },
+    ])('a stack of q, k and v, $how: forward, backward and as a table', async (draw, { how, maxBinding, parts }) => {
+      const { random } = draw;
+      const { weights, decoded } = layers(draw);
       await withByteFormat(format, async (type) => {
         const graph = new Graph(maxBinding);
         const weight = graph.weight('stack', spec(type));
@@ -153,11 +157,13 @@ describe.each(FAMILIES)('a format with groups, %s family', (family) => {
           ...given,
           weights: { stack: Float32Array.from(decoded) },
         });
-        expect(relativeError(outputs['withLora']!, reference.outputs['y']!), `${note}, ${how}`).toBeLessThan(1e-5);
+        expect(relativeError(outputs['withLora']!, reference.outputs['y']!), how).toBeLessThan(1e-5);
       });
     });
 
-    test('one of a stack is found in the memory of the stack, its scales too', async () => {
+    seeded('one of a stack is found in the memory of the stack, its scales too', async (draw) => {
+      const { random } = draw;
+      const { weights, decoded } = layers(draw);
       await withByteFormat(format, async (type) => {
         const device = await familyDevice(family);
         const whole = new Graph();
@@ -193,6 +199,7 @@ describe.each(FAMILIES)('a format with groups, %s family', (family) => {
 
     /** The same graph over the format and over f32 weights of the values that it holds. */
     async function alike(
+      { random }: Draw,
       name: string,
       shape: number[],
       make: (graph: Graph, weight: Tensor) => Record<string, Values>,
@@ -206,11 +213,12 @@ describe.each(FAMILIES)('a format with groups, %s family', (family) => {
       const grouped = await withByteFormat(format, (type) => run(type, values));
       const floats = await run('f32', Float32Array.from(decodeBytes(format, values)));
       for (const [key, expected] of Object.entries(floats))
-        expect(relativeError(grouped[key]!, expected), `${note}, ${name} ${key}`).toBeLessThan(1e-5);
+        expect(relativeError(grouped[key]!, expected), `${name} ${key}`).toBeLessThan(1e-5);
     }
 
     // Rows that are no multiple of four are read one weight at a time, and groups go on across them.
-    test.each([4, 9])('convolutions of %i channels, an LSTM as wide, and odd products', async (width) => {
+    seeded.each([4, 9])('convolutions of %i channels, an LSTM as wide, and odd products', async (draw, width) => {
+      const { random } = draw;
       const data = {
         map: random.normal(36 * width),
         dy: random.normal(36 * 8),
@@ -218,19 +226,19 @@ describe.each(FAMILIES)('a format with groups, %s family', (family) => {
         x: random.normal(3 * width),
       };
       const geometry = { images: 1, height: 6, width: 6, kernel: [3, 3], stride: 1, padding: [1, 1, 1, 1] } as const;
-      await alike('convolution', [8, 9 * width], (graph, weight) => {
+      await alike(draw, 'convolution', [8, 9 * width], (graph, weight) => {
         graph.output('y', graph.emit('conv2d', { x: graph.input('x', [36, width]), weight }, geometry).y);
         graph.output('dx', graph.emit('conv2dBackward', { dy: graph.input('dy', [36, 8]), weight }, geometry).dx);
         return { x: data.map, dy: data.dy };
       });
-      await alike('LSTM', [4 * width, width], (graph, weight) => {
+      await alike(draw, 'LSTM', [4 * width, width], (graph, weight) => {
         graph.output(
           'y',
           graph.emit('lstm', { x: graph.input('x', [3, 4 * width]), weight }, { clips: 1, length: 3 }).y,
         );
         return { x: data.gates };
       });
-      await alike('product', [70, width], (graph, weight) => {
+      await alike(draw, 'product', [70, width], (graph, weight) => {
         graph.output('y', graph.emit('linear', { x: graph.input('x', [3, width]), weight }, { segments: [] }).y);
         const table = graph.emit('embedding', { ids: graph.input('ids', [3], 'u32'), table: weight }, { scale: 1 });
         graph.output('rows', table.y);
@@ -239,7 +247,7 @@ describe.each(FAMILIES)('a format with groups, %s family', (family) => {
     });
   });
 
-  test('a norm of a weight and its adapter, as DoRA takes it', async () => {
+  seeded('a norm of a weight and its adapter, as DoRA takes it', async ({ random }) => {
     const format = byteFormat(32, false);
     const [rows, columns, rank] = [40, 20, 2];
     const w = random.normal(rows * columns);
@@ -262,7 +270,7 @@ describe.each(FAMILIES)('a format with groups, %s family', (family) => {
         }
         return Math.sqrt(sum);
       });
-      expect(relativeError(outputs['norm']!, expected), note).toBeLessThan(1e-5);
+      expect(relativeError(outputs['norm']!, expected)).toBeLessThan(1e-5);
     });
   });
 

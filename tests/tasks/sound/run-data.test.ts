@@ -10,6 +10,7 @@ import type { SoundExample, SoundExamples } from '../../../src/tasks/sound/run-d
 import { paddedFrames, soundRunData } from '../../../src/tasks/sound/run-data.ts';
 import type { SoundCache } from '../../../src/tasks/sound/types.ts';
 import { parseRecipe } from '../../../src/training/recipe.ts';
+import { seeded } from '../../support/seeds.ts';
 
 const PAD = 32;
 const START = 31;
@@ -151,8 +152,8 @@ describe('clips become examples', () => {
     read: (rate, channels) => Promise.resolve(Array.from({ length: channels }, () => new Float32Array(rate))),
   });
 
-  test('once: codes and words come from the cache the second time', async () => {
-    const random = new RandomStream(Math.floor(Math.random() * 2 ** 31), 'codes');
+  seeded('once: codes and words come from the cache the second time', async ({ seed }) => {
+    const random = new RandomStream(seed, 'codes');
     const kept = new Map<string, Float32Array<ArrayBuffer>>();
     const cache: SoundCache = {
       read: (key) => Promise.resolve(kept.get(key)),

@@ -3,6 +3,7 @@ import { Xoshiro128 } from '../../../src/common/order.ts';
 import { IGNORED_LABEL } from '../../../src/common/ignored-label.ts';
 import { fitRows, packRows, padRow, padRows, tokenRanges } from '../../../src/tasks/voice/packing.ts';
 import type { PackedSequence, TokenRow } from '../../../src/tasks/voice/packing.ts';
+import { rounds, seeded } from '../../support/seeds.ts';
 
 /** Rows whose every token has an id of its own, so that each can be followed. */
 function randomRows(random: Xoshiro128, count: number, longest: number): TokenRow[] {
@@ -60,9 +61,9 @@ function checkSequence(sequence: PackedSequence, maxLength: number, padId: numbe
   expect(labelTokens).toBeGreaterThan(0);
 }
 
-test('packing and padding lose, double and mix up nothing', () => {
-  for (let round = 0; round < 30; round++) {
-    const seed = (Date.now() + round * 7919) % 2 ** 31;
+seeded('packing and padding lose, double and mix up nothing', ({ seed: first }) => {
+  for (let round = 0; round < rounds(30); round++) {
+    const seed = first + round;
     const random = Xoshiro128.from(seed);
     const maxLength = 2 + random.below(60);
     const rows = randomRows(random, random.below(60), maxLength * 2 + 3);
@@ -163,9 +164,9 @@ test('a prepared row is padded as it is', () => {
   expect(() => padRow({ inputIds: [1], labels: [] }, { maxLength: 2 })).toThrow(RangeError);
 });
 
-test('attention ranges are the causal mask within segments, from both sides', () => {
-  for (let round = 0; round < 20; round++) {
-    const seed = (Date.now() + round * 104_729) % 2 ** 31;
+seeded('attention ranges are the causal mask within segments, from both sides', ({ seed: first }) => {
+  for (let round = 0; round < rounds(20); round++) {
+    const seed = first + round;
     const random = Xoshiro128.from(seed);
     const length = 1 + random.below(50);
     const segments: [number, number][] = [];

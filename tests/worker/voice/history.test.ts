@@ -3,6 +3,7 @@ import { Xoshiro128 } from '../../../src/common/order.ts';
 import { applyOperation, type Operation } from '../../../src/datasets/voice/curation.ts';
 import type { TextRow, TrainingRow } from '../../../src/datasets/voice/rows.ts';
 import { History } from '../../../src/worker/history.ts';
+import { seeded } from '../../support/seeds.ts';
 
 const text = (content: string): TextRow => ({ kind: 'text', text: content });
 
@@ -37,8 +38,7 @@ test('changes are undone and done again', () => {
   expect(shown()).toBe('abcd');
 });
 
-test('random changes come back exactly, and only so many are kept', () => {
-  const seed = Date.now() % 2 ** 31;
+seeded('random changes come back exactly, and only so many are kept', ({ seed }) => {
   const random = Xoshiro128.from(seed);
   const history = new History<Rows>({ rows: Array.from({ length: 20 }, (_, i) => text(String(i))) }, 50);
   const state = (): string => JSON.stringify(history.now.rows);
@@ -54,11 +54,11 @@ test('random changes come back exactly, and only so many are kept', () => {
   }
   for (let back = 1; back <= 50; back++) {
     history.undo();
-    expect(state(), `seed ${String(seed)}`).toBe(states[80 - back]);
+    expect(state()).toBe(states[80 - back]);
   }
   expect(history.undoLabel).toBeNull();
   for (let on = 31; on <= 80; on++) {
     history.redo();
-    expect(state(), `seed ${String(seed)}`).toBe(states[on]);
+    expect(state()).toBe(states[on]);
   }
 });
