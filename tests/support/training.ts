@@ -56,7 +56,7 @@ export interface ReferenceRun {
   train: (options: {
     from: Adapter;
     adapter: Adapter['config'];
-    settle: number;
+    awaitEachStepUntil: number;
     signal: AbortSignal;
   }) => AsyncIterable<StepEvent | { type: string }>;
   /** A module's tensors under the names of the reference. */
@@ -79,7 +79,7 @@ export async function checkTraining(run: ReferenceRun): Promise<TrainingErrors> 
   const events: StepEvent[] = [];
   let gradients = new Map<string, ArrayLike<number>>();
   const { config: adapter } = from;
-  for await (const event of run.train({ from, adapter, settle: wantedSteps, signal: stop.signal })) {
+  for await (const event of run.train({ from, adapter, awaitEachStepUntil: wantedSteps, signal: stop.signal })) {
     if (event.type !== 'step') continue;
     const step = event as StepEvent;
     events.push(step);
