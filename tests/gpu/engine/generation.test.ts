@@ -165,7 +165,7 @@ describe('samples along the way', () => {
       // Programs take turns in the run's arenas: of their own they have what goes in and out, and the caches.
       const hook = generationHook(model.base.layout(model.base.targets(lora), lora, true));
       const lengths = options.samplePrompts.map((prompt) => ({
-        prompt: model.tokenizer.encode(prompt).length,
+        prompt: model.tokenizer.encodePrompt([{ role: 'user', content: prompt }]).length,
         reply: 48,
       }));
       const { plans, cacheBytes } = generationPlans(model.base, hook, lengths);
