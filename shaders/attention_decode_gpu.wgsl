@@ -14,43 +14,16 @@ struct Params {
 #if LSE
 #buffer lse: array<f32>, read_write
 #endif
-#if BIAS
-#buffer bias: array<f32>, read
-// In powers of two, as the scores.
-fn relative(head: u32, query: u32, key: u32) -> f32 {
-  return bias[head * u32(2 * p.span + 1) + u32(clamp(i32(key) - i32(query), -p.span, p.span) + p.span)] * LOG2E;
-}
-#endif
+#include attention_bias
 #include row_reduce
-const LOG2E = 1.4426950408889634;
-const LN2 = 0.6931471805599453;
-const FLOOR = -1e20;
-const MASKED = -1e30;
-const NOTHING = 1e30;
+#include attention_constants
 var<workgroup> probabilities: array<f32, $WG>;
 var<workgroup> parts: array<vec4<f32>, $WG>;
 
-#if VECTOR == 4
-fn q_at(i: u32, c: u32) -> vec4<f32> { return q[i / 4u + c]; }
-fn k_at(i: u32, c: u32) -> vec4<f32> { return k[i / 4u + c]; }
-fn v_at(i: u32, c: u32) -> vec4<f32> { return v[i / 4u + c]; }
-#else
-fn tail(c: u32, value: vec4<f32>) -> vec4<f32> {
-  return select(vec4<f32>(), value, vec4<u32>(0u, 1u, 2u, 3u) + 4u * c < vec4<u32>($(HEAD_DIM)u));
-}
-fn q_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]));
-}
-fn k_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(k[at], k[at + 1u], k[at + 2u], k[at + 3u]));
-}
-fn v_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(v[at], v[at + 1u], v[at + 2u], v[at + 3u]));
-}
-#endif
+#include attention_tail
+#include attention_read NAME=q BUFFER=q
+#include attention_read NAME=k BUFFER=k
+#include attention_read NAME=v BUFFER=v
 
 @compute @workgroup_size($WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -1,8 +1,3 @@
-#if SUBGROUPS
-enable subgroups;
-// The bounds of the loop are the same in all lanes: minimum and maximum over the subgroup.
-diagnostic(off, subgroup_uniformity);
-#endif
 // dK = scale · dSᵀ Q and dV = Pᵀ dO over the queries that see each key, all heads of a group summed; a lane holds ROWS keys.
 // That a query sees a key is decided by the key's query range alone, which is exact where those queries are an interval.
 // SHARED: dk and dv are columns of one buffer.
@@ -24,60 +19,18 @@ struct Params {
 #buffer dv: array<$ELEMENT>, read_write
 #endif
 
-#if VECTOR == 4
-fn q_at(i: u32, c: u32) -> vec4<f32> { return q[i / 4u + c]; }
-fn k_at(i: u32, c: u32) -> vec4<f32> { return k[i / 4u + c]; }
-fn v_at(i: u32, c: u32) -> vec4<f32> { return v[i / 4u + c]; }
-fn d_at(i: u32, c: u32) -> vec4<f32> { return d_o[i / 4u + c]; }
-fn store_k(i: u32, c: u32, value: vec4<f32>) { dk[i / 4u + c] = value; }
-fn store_v(i: u32, c: u32, value: vec4<f32>) {
+#include attention_read NAME=q BUFFER=q
+#include attention_read NAME=k BUFFER=k
+#include attention_read NAME=v BUFFER=v
+#include attention_read NAME=d BUFFER=d_o
+#include attention_store NAME=store_k BUFFER=dk
 #if SHARED
-  dk[i / 4u + c] = value;
+#include attention_store NAME=store_v BUFFER=dk
 #else
-  dv[i / 4u + c] = value;
-#endif
-}
-#else
-fn q_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]));
-}
-fn k_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(k[at], k[at + 1u], k[at + 2u], k[at + 3u]));
-}
-fn v_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(v[at], v[at + 1u], v[at + 2u], v[at + 3u]));
-}
-fn d_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(d_o[at], d_o[at + 1u], d_o[at + 2u], d_o[at + 3u]));
-}
-fn store_k(i: u32, c: u32, value: vec4<f32>) {
-  for (var e = 0u; e < 4u; e++) {
-    if (4u * c + e < $(HEAD_DIM)u) { dk[i + 4u * c + e] = value[e]; }
-  }
-}
-fn store_v(i: u32, c: u32, value: vec4<f32>) {
-  for (var e = 0u; e < 4u; e++) {
-    if (4u * c + e < $(HEAD_DIM)u) {
-#if SHARED
-      dk[i + 4u * c + e] = value[e];
-#else
-      dv[i + 4u * c + e] = value[e];
-#endif
-    }
-  }
-}
+#include attention_store NAME=store_v BUFFER=dv
 #endif
 
-@compute @workgroup_size($WG)
-#if SUBGROUPS
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-#else
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-#endif
+#include attention_lanes_main
   let first = group.x * $(WG * ROWS)u;
   let head_columns = group.y * $(HEAD_DIM)u;
 #for r 0 $ROWS
@@ -97,32 +50,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var a$r: array<vec4<f32>, $CHUNKS>;
   var b$r: array<vec4<f32>, $CHUNKS>;
 #endfor
-  var begin = 0xffffffffu;
-  var end = 0u;
-#if SUBGROUPS
+#include attention_lanes_bounds RANGES=query_ranges ROWS_OF=keys OTHERS=queries
 #for r 0 $ROWS
-  let empty$r = range$r.x >= range$r.y;
-  begin = min(begin, select(range$r.x, 0xffffffffu, empty$r));
-  end = max(end, select(range$r.y, 0u, empty$r));
-#endfor
-  begin = subgroupMin(begin);
-  end = subgroupMax(end);
-#else
-  for (var i = first; i < min(first + $(WG * ROWS)u, p.keys); i++) {
-    let range = query_ranges[i];
-    if (range.x < range.y) {
-      begin = min(begin, range.x);
-      end = max(end, range.y);
-    }
-  }
-#endif
-  end = min(end, p.queries);
-#for r 0 $ROWS
-#if LOOP
-  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
-#else
-  { const base = 0u;
-#endif
+#include attention_lanes_chunks
 #for c 0 $STEP
   k$(r)[base + $(c)u] = k_at(key$r, base + $(c)u) * (p.scale * LOG2E);
   v$(r)[base + $(c)u] = v_at(value$r, base + $(c)u);
@@ -162,11 +92,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       var e$(r)_$j = -stat$j.y;
 #endfor
 #endfor
-#if LOOP
-  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
-#else
-  { const base = 0u;
-#endif
+#include attention_lanes_chunks
 #for c 0 $STEP
 #if QUAD
       let qq$c = q_at(q_mine, base + $(c)u);
@@ -195,11 +121,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       e$(r)_$j *= s$(r)_$j;
 #endfor
 #endfor
-#if LOOP
-  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
-#else
-  { const base = 0u;
-#endif
+#include attention_lanes_chunks
 #for c 0 $STEP
 #for r 0 $ROWS
       var sum$(r)_$c = a$(r)[base + $(c)u];
@@ -230,11 +152,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (t$r < p.keys) {
     let k_out = t$r * p.dk_stride + p.dk_offset + head_columns;
     let v_out = t$r * p.dv_stride + p.dv_offset + head_columns;
-#if LOOP
-  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
-#else
-  { const base = 0u;
-#endif
+#include attention_lanes_chunks
 #for c 0 $STEP
     store_k(k_out, base + $(c)u, a$(r)[base + $(c)u] * p.scale);
     store_v(v_out, base + $(c)u, b$(r)[base + $(c)u]);

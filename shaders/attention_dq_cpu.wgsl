@@ -1,8 +1,3 @@
-#if SUBGROUPS
-enable subgroups;
-// The bounds of the loop are the same in all lanes: minimum and maximum over the subgroup.
-diagnostic(off, subgroup_uniformity);
-#endif
 // dQ = scale · dS K with dS = P ∘ (dO Vᵀ − D), P = exp(S − lse); the layout of attention_forward_cpu.
 #include attention_lanes
 struct Params {
@@ -19,42 +14,13 @@ struct Params {
 #buffer key_ranges: Ranges, read
 #buffer dq: array<$ELEMENT>, read_write
 
-#if VECTOR == 4
-fn q_at(i: u32, c: u32) -> vec4<f32> { return q[i / 4u + c]; }
-fn k_at(i: u32, c: u32) -> vec4<f32> { return k[i / 4u + c]; }
-fn v_at(i: u32, c: u32) -> vec4<f32> { return v[i / 4u + c]; }
-fn d_at(i: u32, c: u32) -> vec4<f32> { return d_o[i / 4u + c]; }
-fn store(i: u32, c: u32, value: vec4<f32>) { dq[i / 4u + c] = value; }
-#else
-fn q_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]));
-}
-fn k_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(k[at], k[at + 1u], k[at + 2u], k[at + 3u]));
-}
-fn v_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(v[at], v[at + 1u], v[at + 2u], v[at + 3u]));
-}
-fn d_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(d_o[at], d_o[at + 1u], d_o[at + 2u], d_o[at + 3u]));
-}
-fn store(i: u32, c: u32, value: vec4<f32>) {
-  for (var e = 0u; e < 4u; e++) {
-    if (4u * c + e < $(HEAD_DIM)u) { dq[i + 4u * c + e] = value[e]; }
-  }
-}
-#endif
+#include attention_read NAME=q BUFFER=q
+#include attention_read NAME=k BUFFER=k
+#include attention_read NAME=v BUFFER=v
+#include attention_read NAME=d BUFFER=d_o
+#include attention_store NAME=store BUFFER=dq
 
-@compute @workgroup_size($WG)
-#if SUBGROUPS
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-#else
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-#endif
+#include attention_lanes_main
   let head = group.y;
   let first = group.x * $(WG * ROWS)u;
   let head_columns = head * $(HEAD_DIM)u;
@@ -74,32 +40,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var d$r: array<vec4<f32>, $CHUNKS>;
   var a$r: array<vec4<f32>, $CHUNKS>;
 #endfor
-  var begin = 0xffffffffu;
-  var end = 0u;
-#if SUBGROUPS
+#include attention_lanes_bounds RANGES=key_ranges ROWS_OF=queries OTHERS=keys
 #for r 0 $ROWS
-  let empty$r = range$r.x >= range$r.y;
-  begin = min(begin, select(range$r.x, 0xffffffffu, empty$r));
-  end = max(end, select(range$r.y, 0u, empty$r));
-#endfor
-  begin = subgroupMin(begin);
-  end = subgroupMax(end);
-#else
-  for (var i = first; i < min(first + $(WG * ROWS)u, p.queries); i++) {
-    let range = key_ranges[i];
-    if (range.x < range.y) {
-      begin = min(begin, range.x);
-      end = max(end, range.y);
-    }
-  }
-#endif
-  end = min(end, p.keys);
-#for r 0 $ROWS
-#if LOOP
-  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
-#else
-  { const base = 0u;
-#endif
+#include attention_lanes_chunks
 #for c 0 $STEP
   q$(r)[base + $(c)u] = q_at(query$r, base + $(c)u) * (p.scale * LOG2E);
   d$(r)[base + $(c)u] = d_at(grad$r, base + $(c)u);
@@ -107,37 +50,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endfor
   }
 #endfor
-  let k_base = p.k_offset + head / p.group * $(HEAD_DIM)u;
-  let v_base = p.v_offset + head / p.group * $(HEAD_DIM)u;
-  // Out of the loop: a uniform is a load as well.
-  let last = p.keys - 1u;
-  let k_stride = p.k_stride;
-  let v_stride = p.v_stride;
-  for (var key = begin; key < end; key += $(BLOCK)u) {
-#if QUAD
-    let mine = min(key + lane, last);
-    let k_mine = mine * k_stride + k_base;
-    let v_mine = mine * v_stride + v_base;
-#endif
+#include attention_lanes_keys
 #for j 0 $BLOCK
-#if QUAD
-    let seen$j = key + ($(j)u ^ lane);
-#else
-    let seen$j = key + $(j)u;
-    let row$j = min(seen$j, last);
-    let k_row$j = row$j * k_stride + k_base;
-    let v_row$j = row$j * v_stride + v_base;
-#endif
+#include attention_lanes_key
 #for r 0 $ROWS
     var s$(r)_$j = 0.0;
     var e$(r)_$j = -stat$r.y;
 #endfor
 #endfor
-#if LOOP
-  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
-#else
-  { const base = 0u;
-#endif
+#include attention_lanes_chunks
 #for c 0 $STEP
 #if QUAD
     let kk$c = k_at(k_mine, base + $(c)u);
@@ -165,11 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     e$(r)_$j *= exp2(s$(r)_$j);
 #endfor
 #endfor
-#if LOOP
-  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
-#else
-  { const base = 0u;
-#endif
+#include attention_lanes_chunks
 #for c 0 $STEP
 #for r 0 $ROWS
     var sum$(r)_$c = a$(r)[base + $(c)u];
@@ -193,11 +110,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #for r 0 $ROWS
   if (t$r < p.queries) {
     let out = t$r * p.dq_stride + p.dq_offset + head_columns;
-#if LOOP
-  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
-#else
-  { const base = 0u;
-#endif
+#include attention_lanes_chunks
 #for c 0 $STEP
     store(out, base + $(c)u, a$(r)[base + $(c)u] * p.scale);
 #endfor

@@ -15,17 +15,10 @@ struct Params {
 #include attention_tiles
 var<workgroup> uniform_bounds: vec2<u32>;
 
-#if VECTOR == 4
-fn fetch_0(at: u32) -> vec4<f32> { return q[at / 4u]; }
-fn fetch_1(at: u32) -> vec4<f32> { return k[at / 4u]; }
-fn fetch_2(at: u32) -> vec4<f32> { return v[at / 4u]; }
-fn fetch_3(at: u32) -> vec4<f32> { return d_o[at / 4u]; }
-#else
-fn fetch_0(at: u32) -> vec4<f32> { return vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]); }
-fn fetch_1(at: u32) -> vec4<f32> { return vec4<f32>(k[at], k[at + 1u], k[at + 2u], k[at + 3u]); }
-fn fetch_2(at: u32) -> vec4<f32> { return vec4<f32>(v[at], v[at + 1u], v[at + 2u], v[at + 3u]); }
-fn fetch_3(at: u32) -> vec4<f32> { return vec4<f32>(d_o[at], d_o[at + 1u], d_o[at + 2u], d_o[at + 3u]); }
-#endif
+#include attention_fetch NAME=fetch_0 BUFFER=q
+#include attention_fetch NAME=fetch_1 BUFFER=k
+#include attention_fetch NAME=fetch_2 BUFFER=v
+#include attention_fetch NAME=fetch_3 BUFFER=d_o
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {

@@ -1,8 +1,3 @@
-#if SUBGROUPS
-enable subgroups;
-// The bounds of the loop are the same in all lanes: minimum and maximum over the subgroup.
-diagnostic(off, subgroup_uniformity);
-#endif
 // o = softmax(scale · q kᵀ) v over the keys of each query's range, with a running maximum (Dao 2023, 2307.08691).
 #include attention_lanes
 struct Params {
@@ -19,45 +14,14 @@ struct Params {
 #if LSE
 #buffer lse: array<f32>, read_write
 #endif
-#if BIAS
-#buffer bias: array<f32>, read
-// In powers of two, as the scores.
-fn relative(head: u32, query: u32, key: u32) -> f32 {
-  return bias[head * u32(2 * p.span + 1) + u32(clamp(i32(key) - i32(query), -p.span, p.span) + p.span)] * LOG2E;
-}
-#endif
+#include attention_bias
 
-#if VECTOR == 4
-fn q_at(i: u32, c: u32) -> vec4<f32> { return q[i / 4u + c]; }
-fn k_at(i: u32, c: u32) -> vec4<f32> { return k[i / 4u + c]; }
-fn v_at(i: u32, c: u32) -> vec4<f32> { return v[i / 4u + c]; }
-fn store(i: u32, c: u32, value: vec4<f32>) { o[i / 4u + c] = value; }
-#else
-fn q_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]));
-}
-fn k_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(k[at], k[at + 1u], k[at + 2u], k[at + 3u]));
-}
-fn v_at(i: u32, c: u32) -> vec4<f32> {
-  let at = i + 4u * c;
-  return tail(c, vec4<f32>(v[at], v[at + 1u], v[at + 2u], v[at + 3u]));
-}
-fn store(i: u32, c: u32, value: vec4<f32>) {
-  for (var e = 0u; e < 4u; e++) {
-    if (4u * c + e < $(HEAD_DIM)u) { o[i + 4u * c + e] = value[e]; }
-  }
-}
-#endif
+#include attention_read NAME=q BUFFER=q
+#include attention_read NAME=k BUFFER=k
+#include attention_read NAME=v BUFFER=v
+#include attention_store NAME=store BUFFER=o
 
-@compute @workgroup_size($WG)
-#if SUBGROUPS
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-#else
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-#endif
+#include attention_lanes_main
   let head = group.y;
   let first = group.x * $(WG * ROWS)u;
 #for r 0 $ROWS
@@ -70,32 +34,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var q$r: array<vec4<f32>, $CHUNKS>;
   var o$r: array<vec4<f32>, $CHUNKS>;
 #endfor
-  var begin = 0xffffffffu;
-  var end = 0u;
-#if SUBGROUPS
+#include attention_lanes_bounds RANGES=key_ranges ROWS_OF=queries OTHERS=keys
 #for r 0 $ROWS
-  let empty$r = range$r.x >= range$r.y;
-  begin = min(begin, select(range$r.x, 0xffffffffu, empty$r));
-  end = max(end, select(range$r.y, 0u, empty$r));
-#endfor
-  begin = subgroupMin(begin);
-  end = subgroupMax(end);
-#else
-  for (var i = first; i < min(first + $(WG * ROWS)u, p.queries); i++) {
-    let range = key_ranges[i];
-    if (range.x < range.y) {
-      begin = min(begin, range.x);
-      end = max(end, range.y);
-    }
-  }
-#endif
-  end = min(end, p.keys);
-#for r 0 $ROWS
-#if LOOP
-  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
-#else
-  { const base = 0u;
-#endif
+#include attention_lanes_chunks
 #for c 0 $STEP
   q$(r)[base + $(c)u] = q_at(query$r, base + $(c)u) * (p.scale * LOG2E);
   o$(r)[base + $(c)u] = vec4<f32>();
@@ -104,36 +45,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var most$r = FLOOR;
   var sum$r = 0.0;
 #endfor
-  let k_base = p.k_offset + head / p.group * $(HEAD_DIM)u;
-  let v_base = p.v_offset + head / p.group * $(HEAD_DIM)u;
-  // Out of the loop: a uniform is a load as well.
-  let last = p.keys - 1u;
-  let k_stride = p.k_stride;
-  let v_stride = p.v_stride;
-  for (var key = begin; key < end; key += $(BLOCK)u) {
-#if QUAD
-    let mine = min(key + lane, last);
-    let k_mine = mine * k_stride + k_base;
-    let v_mine = mine * v_stride + v_base;
-#endif
+#include attention_lanes_keys
 #for j 0 $BLOCK
-#if QUAD
-    let seen$j = key + ($(j)u ^ lane);
-#else
-    let seen$j = key + $(j)u;
-    let row$j = min(seen$j, last);
-    let k_row$j = row$j * k_stride + k_base;
-    let v_row$j = row$j * v_stride + v_base;
-#endif
+#include attention_lanes_key
 #for r 0 $ROWS
     var s$(r)_$j = 0.0;
 #endfor
 #endfor
-#if LOOP
-  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
-#else
-  { const base = 0u;
-#endif
+#include attention_lanes_chunks
 #for c 0 $STEP
 #if QUAD
     let kk$c = k_at(k_mine, base + $(c)u);
@@ -167,11 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     sum$r += s$(r)_$j;
 #endfor
 #endfor
-#if LOOP
-  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
-#else
-  { const base = 0u;
-#endif
+#include attention_lanes_chunks
 #for c 0 $STEP
 #for r 0 $ROWS
     var sum$(r)_$c = o$(r)[base + $(c)u] * keep$r;
@@ -199,11 +114,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (t$r < p.queries) {
     let inverse = select(0.0, 1.0 / sum$r, sum$r > 0.0);
     let out = t$r * p.o_stride + p.o_offset + head * $(HEAD_DIM)u;
-#if LOOP
-  for (var base = 0u; base < $(CHUNKS)u; base += $(STEP)u) {
-#else
-  { const base = 0u;
-#endif
+#include attention_lanes_chunks
 #for c 0 $STEP
     store(out, base + $(c)u, o$(r)[base + $(c)u] * inverse);
 #endfor

@@ -13,25 +13,13 @@ struct Params {
 #if LSE
 #buffer lse: array<f32>, read_write
 #endif
-#if BIAS
-#buffer bias: array<f32>, read
-// In powers of two, as the scores.
-fn relative(head: u32, query: u32, key: u32) -> f32 {
-  return bias[head * u32(2 * p.span + 1) + u32(clamp(i32(key) - i32(query), -p.span, p.span) + p.span)] * LOG2E;
-}
-#endif
+#include attention_bias
 #include attention_tiles
 var<workgroup> uniform_bounds: vec2<u32>;
 
-#if VECTOR == 4
-fn fetch_0(at: u32) -> vec4<f32> { return q[at / 4u]; }
-fn fetch_1(at: u32) -> vec4<f32> { return k[at / 4u]; }
-fn fetch_2(at: u32) -> vec4<f32> { return v[at / 4u]; }
-#else
-fn fetch_0(at: u32) -> vec4<f32> { return vec4<f32>(q[at], q[at + 1u], q[at + 2u], q[at + 3u]); }
-fn fetch_1(at: u32) -> vec4<f32> { return vec4<f32>(k[at], k[at + 1u], k[at + 2u], k[at + 3u]); }
-fn fetch_2(at: u32) -> vec4<f32> { return vec4<f32>(v[at], v[at + 1u], v[at + 2u], v[at + 3u]); }
-#endif
+#include attention_fetch NAME=fetch_0 BUFFER=q
+#include attention_fetch NAME=fetch_1 BUFFER=k
+#include attention_fetch NAME=fetch_2 BUFFER=v
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {

@@ -1,3 +1,8 @@
+#if SUBGROUPS
+enable subgroups;
+// The bounds of the loop are the same in all lanes: minimum and maximum over the subgroup.
+diagnostic(off, subgroup_uniformity);
+#endif
 // Attention for software adapters: one head and ROWS · WG queries (dkv: keys) a workgroup, ROWS a lane with all their head
 // dimensions in registers. The other side comes in blocks of BLOCK rows. In a subgroup of four (QUAD) each lane loads one row
 // of the block and they exchange them: a lane meets them in the order lane, lane ^ 1, lane ^ 2, lane ^ 3, which changes
@@ -10,14 +15,5 @@ fn exchange_2(v: vec4<f32>) -> vec4<f32> { return quadSwapY(v); }
 fn exchange_3(v: vec4<f32>) -> vec4<f32> { return quadSwapDiagonal(v); }
 #endif
 alias Ranges = array<vec2<u32>>;
-const LOG2E = 1.4426950408889634;
-const LN2 = 0.6931471805599453;
-// Below every score; masked scores are lower still, so that their exponential is 0 whatever the maximum is.
-const FLOOR = -1e20;
-const MASKED = -1e30;
-// Log-sum-exp of a row that sees nothing: exp(score − NOTHING) = 0.
-const NOTHING = 1e30;
-
-fn tail(c: u32, v: vec4<f32>) -> vec4<f32> {
-  return select(vec4<f32>(), v, vec4<u32>(0u, 1u, 2u, 3u) + 4u * c < vec4<u32>($(HEAD_DIM)u));
-}
+#include attention_constants
+#include attention_tail

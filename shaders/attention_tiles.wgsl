@@ -2,11 +2,7 @@
 // Invocation (x, y) = (index % 16, index / 16) owns rows 4y … 4y+3; of a tile of scores the columns x and x + 16, of the
 // results the columns 4x … 4x+3 of every block of 64. 16 KiB of workgroup memory whatever the head size: what enters a
 // product is staged 16 elements at a time (docs/kernels-attention.md has the reasoning).
-const LOG2E = 1.4426950408889634;
-const LN2 = 0.6931471805599453;
-const FLOOR = -1e20;
-const MASKED = -1e30;
-const NOTHING = 1e30;
+#include attention_constants
 const ROWS = 64u;
 const COLUMNS = 32u;
 // Staged rows are 5 vectors apart, so that 8 neighbouring ones lie in different banks.

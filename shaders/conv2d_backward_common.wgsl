@@ -68,12 +68,4 @@ fn load_dy(base: u32, t: u32, n: u32) -> vec4f {
   return values;
 }
 #endif
-#if VEC
-fn load_w(base: u32, column: u32, channels: u32) -> vec4f { return w_at((base + column) / 4u); }
-#else
-fn load_w(base: u32, column: u32, channels: u32) -> vec4f {
-  var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { values[q] = w_at(base + min(column + q, channels - 1u)); }
-  return values;
-}
-#endif
+#include matmul_columns

@@ -5,12 +5,7 @@ enable subgroups;
 // the taps as outer loops.
 #include conv2d_backward_common
 
-@compute @workgroup_size($LANES)
-#if BROADCAST
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-#else
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-#endif
+#include matmul_lanes_main
   let tile = group.x + group.y * 65535u;
   if (tile >= p.phase_tiles * p.stride * p.stride) { return; }
   let phase = phase_of(tile);
@@ -35,11 +30,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #else
   let inner = min(column, channels - 1u);
 #endif
-#for i 0 ROWS
-#for c 0 4
-  var acc$(i)_$c = 0.0;
-#endfor
-#endfor
+#include matmul_lanes_zero
 #for q 0 LOADS
 #if BROADCAST
   let source$q = source(min(row + lane + $(q * LANES)u, last), phase);
@@ -70,55 +61,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #for q 0 LOADS
     let l$q = select(vec4f(), load_dy(dy_base$q, t, n), inside$q);
 #endfor
-    // Four terms of one column each, so that dot() sums them before an accumulator is touched.
-    let v0 = vec4f(row0.x, row1.x, row2.x, row3.x);
-    let v1 = vec4f(row0.y, row1.y, row2.y, row3.y);
-    let v2 = vec4f(row0.z, row1.z, row2.z, row3.z);
-    let v3 = vec4f(row0.w, row1.w, row2.w, row3.w);
-#include matmul_multiply
+#include matmul_turned
       }
       aside++;
     }
     up++;
   }
 
-  let sums = array<vec4f, $ROWS>(
-#for i 0 ROWS
-    vec4f(acc$(i)_0, acc$(i)_1, acc$(i)_2, acc$(i)_3),
-#endfor
-  );
+#include matmul_lanes_sums
   let has_residual = p.has_residual == 1u;
   for (var i = 0u; i < $(ROWS)u; i++) {
-#if BROADCAST && LANES == 4
-    let at_row = row + (i ^ lane) % 4u + (i & ~3u);
-#else
-    let at_row = row + i;
-#endif
+#include matmul_lanes_row
     if (at_row > last) { continue; }
     let begin = pixel_of(at_row, phase) * channels;
-#if VEC
-    if (column < channels) {
-      let at = (begin + column) / 4u;
-      var value = sums[i];
-      if (has_residual) { value += residual[at]; }
-#if ACCUMULATE
-      value += dx[at];
-#endif
-      dx[at] = value;
-    }
-#else
-    let values = sums[i];
-    for (var q = 0u; q < 4u; q++) {
-      if (column + q < channels) {
-        let at = begin + column + q;
-        var value = values[q];
-        if (has_residual) { value += residual[at]; }
-#if ACCUMULATE
-        value += dx[at];
-#endif
-        dx[at] = value;
-      }
-    }
-#endif
+    let sum = sums[i];
+#include matmul_dx WIDTH=channels
   }
 }

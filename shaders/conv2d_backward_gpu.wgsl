@@ -62,17 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
 #endfor
         workgroupBarrier();
         for (var step = 0u; step < $(TILE_K / 4)u; step++) {
-#for q 0 4
-#for c 0 COLUMNS/4
-          let w$(q)_$c = tile_w[(4u * step + $(q)u) * W_STRIDE + tx + $(c * (TILE_N / COLUMNS))u];
-#endfor
-#endfor
-#for i 0 ROWS
-          let t$i = tile_dy[(ty + $(i * (TILE_M / ROWS))u) * DY_STRIDE + step];
-#for c 0 COLUMNS/4
-          acc$(i)_$c += t$i.x * w0_$c + t$i.y * w1_$c + t$i.z * w2_$c + t$i.w * w3_$c;
-#endfor
-#endfor
+#include matmul_tile_columns STEP=step
         }
         workgroupBarrier();
       }
@@ -92,26 +82,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
 }
 
 fn put(begin: u32, column: u32, sum: vec4f) {
-  if (column >= p.channels) { return; }
-#if VEC
-  let at = (begin + column) / 4u;
-  var value = sum;
-  if (p.has_residual == 1u) { value += residual[at]; }
-#if ACCUMULATE
-  value += dx[at];
-#endif
-  dx[at] = value;
-#else
-  for (var q = 0u; q < 4u; q++) {
-    if (column + q < p.channels) {
-      let at = begin + column + q;
-      var value = sum[q];
-      if (p.has_residual == 1u) { value += residual[at]; }
-#if ACCUMULATE
-      value += dx[at];
-#endif
-      dx[at] = value;
-    }
-  }
-#endif
+  let has_residual = p.has_residual == 1u;
+#include matmul_dx WIDTH=p.channels
 }

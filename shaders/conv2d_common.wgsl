@@ -40,18 +40,4 @@ fn source(row: u32) -> Source {
 
 // Channels 4i … 4i+3 of a pixel of x, or of one tap of a row of W, that begins at `base`; beyond the last they are 0.
 // (Uniforms are read into variables first everywhere: SwiftShader would load them anew in every turn of a loop.)
-#if VEC
-fn load_x(base: u32, i: u32, channels: u32) -> vec4f { return x[base + i]; }
-fn load_w(base: u32, i: u32, channels: u32) -> vec4f { return w_at(base + i); }
-#else
-fn load_x(base: u32, i: u32, channels: u32) -> vec4f {
-  var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { if (4u * i + q < channels) { values[q] = x[base + 4u * i + q]; } }
-  return values;
-}
-fn load_w(base: u32, i: u32, channels: u32) -> vec4f {
-  var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { if (4u * i + q < channels) { values[q] = w_at(base + 4u * i + q); } }
-  return values;
-}
-#endif
+#include matmul_terms

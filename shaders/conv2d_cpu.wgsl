@@ -6,12 +6,7 @@ enable subgroups;
 // place of what it loads where the tap is outside of the picture.
 #include conv2d_common
 
-@compute @workgroup_size($LANES)
-#if BROADCAST
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-#else
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-#endif
+#include matmul_lanes_main
   let tile = group.x + group.y * 65535u;
   // Tiles of the same channels follow each other: their weights, far more than the pixels, stay in the cache.
   let row = (tile % p.tiles_m) * $(ROWS)u;
@@ -36,11 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #for c 0 4
   let w_row$c = min(column + $(c)u, n - 1u) * taps * line;
 #endfor
-#for i 0 ROWS
-#for c 0 4
-  var acc$(i)_$c = 0.0;
-#endfor
-#endfor
+#include matmul_lanes_zero
 #for q 0 LOADS
 #if BROADCAST
   let source$q = source(min(row + lane + $(q * LANES)u, last));
@@ -74,11 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
   }
 
-  let sums = array<vec4f, $ROWS>(
-#for i 0 ROWS
-    vec4f(acc$(i)_0, acc$(i)_1, acc$(i)_2, acc$(i)_3),
-#endfor
-  );
+#include matmul_lanes_sums
   let y_offset = p.y_offset;
   let y_stride = p.y_stride;
   let out_pixels = p.out_pixels;
@@ -86,11 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let has_image_bias = p.has_image_bias == 1u;
   let has_residual = p.has_residual == 1u;
   for (var i = 0u; i < $(ROWS)u; i++) {
-#if BROADCAST && LANES == 4
-    let at_row = row + (i ^ lane) % 4u + (i & ~3u);
-#else
-    let at_row = row + i;
-#endif
+#include matmul_lanes_row
     if (at_row > last) { continue; }
     let image_at = y_offset + at_row / out_pixels * y_stride + column;
 #if Y4

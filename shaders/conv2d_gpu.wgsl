@@ -62,15 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
 #endfor
         workgroupBarrier();
         for (var step = 0u; step < $(TILE_K / 4)u; step++) {
-#for c 0 COLUMNS
-          let w$c = tile_w[(tx + $(c * (TILE_N / COLUMNS))u) * STRIDE + step];
-#endfor
-#for i 0 ROWS
-          let t$i = tile_x[(ty + $(i * (TILE_M / ROWS))u) * STRIDE + step];
-#for c 0 COLUMNS
-          acc$(i)_$c += dot(t$i, w$c);
-#endfor
-#endfor
+#include matmul_tile_terms STEP=step
         }
         workgroupBarrier();
       }

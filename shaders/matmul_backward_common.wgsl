@@ -25,17 +25,11 @@ struct Params {
 // Terms t … t+3 of a row of dy or g, and four columns of one row of W or A.
 #if VEC
 fn load_dy(base: u32, t: u32, n: u32) -> vec4f { return dy[(base + t) / 4u]; }
-fn load_w(base: u32, column: u32, k: u32) -> vec4f { return w_at((base + column) / 4u); }
 fn load_a(base: u32, column: u32, k: u32) -> vec4f { return a[(base + column) / 4u]; }
 #else
 fn load_dy(base: u32, t: u32, n: u32) -> vec4f {
   var values = vec4f();
   for (var q = 0u; q < 4u; q++) { if (t + q < n) { values[q] = dy[base + t + q]; } }
-  return values;
-}
-fn load_w(base: u32, column: u32, k: u32) -> vec4f {
-  var values = vec4f();
-  for (var q = 0u; q < 4u; q++) { values[q] = w_at(base + min(column + q, k - 1u)); }
   return values;
 }
 fn load_a(base: u32, column: u32, k: u32) -> vec4f {
@@ -44,6 +38,7 @@ fn load_a(base: u32, column: u32, k: u32) -> vec4f {
   return values;
 }
 #endif
+#include matmul_columns
 #if LORA_VEC
 fn load_g(base: u32, j: u32, r: u32) -> vec4f { return g[(base + j) / 4u]; }
 #else

@@ -61,17 +61,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
     }
     workgroupBarrier();
     for (var part = 0u; part < $(TILE_K / 4)u; part++) {
-#for q 0 4
-#for c 0 COLUMNS/4
-      let w$(q)_$c = tile_w[(4u * part + $(q)u) * W_STRIDE + tx + $(c * (TILE_N / COLUMNS))u];
-#endfor
-#endfor
-#for i 0 ROWS
-      let t$i = tile_dy[(ty + $(i * (TILE_M / ROWS))u) * DY_STRIDE + part];
-#for c 0 COLUMNS/4
-      acc$(i)_$c += t$i.x * w0_$c + t$i.y * w1_$c + t$i.z * w2_$c + t$i.w * w3_$c;
-#endfor
-#endfor
+#include matmul_tile_columns STEP=part
     }
     workgroupBarrier();
   }
@@ -83,26 +73,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
 }
 
 fn put(row: u32, column: u32, sum: vec4f) {
-  if (row >= p.m || column >= p.k) { return; }
-#if VEC
-  let at = (row * p.k + column) / 4u;
-  var value = sum;
-  if (p.has_residual == 1u) { value += residual[at]; }
-#if ACCUMULATE
-  value += dx[at];
-#endif
-  dx[at] = value;
-#else
-  for (var q = 0u; q < 4u; q++) {
-    if (column + q < p.k) {
-      let at = row * p.k + column + q;
-      var value = sum[q];
-      if (p.has_residual == 1u) { value += residual[at]; }
-#if ACCUMULATE
-      value += dx[at];
-#endif
-      dx[at] = value;
-    }
-  }
-#endif
+  if (row >= p.m) { return; }
+  let begin = row * p.k;
+  let has_residual = p.has_residual == 1u;
+#include matmul_dx WIDTH=p.k
 }

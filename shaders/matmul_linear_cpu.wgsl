@@ -7,12 +7,7 @@ enable subgroups;
 // LoRA's h · Bᵀ is more steps of the same loop.
 #include matmul_linear_common
 
-@compute @workgroup_size($LANES)
-#if BROADCAST
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-#else
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-#endif
+#include matmul_lanes_main
   let tile = group.x + group.y * 65535u;
   let row = (tile / p.tiles_n) * $(ROWS)u;
   let first = (tile % p.tiles_n) * $(4 * LANES)u;
@@ -36,11 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #endif
   let w_base$c = column$c * stride;
 #endfor
-#for i 0 ROWS
-#for c 0 4
-  var acc$(i)_$c = 0.0;
-#endfor
-#endfor
+#include matmul_lanes_zero
 #for q 0 LOADS
 #if BROADCAST
   let row$q = min(row + lane + $(q * LANES)u, last);
@@ -85,21 +76,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #include matmul_multiply
   }
 
-  let sums = array<vec4f, $ROWS>(
-#for i 0 ROWS
-    vec4f(acc$(i)_0, acc$(i)_1, acc$(i)_2, acc$(i)_3),
-#endfor
-  );
+#include matmul_lanes_sums
   let y_offset = p.y_offset;
   let y_stride = p.y_stride;
   let has_bias = p.has_bias == 1u;
   let has_residual = p.has_residual == 1u;
   for (var i = 0u; i < $(ROWS)u; i++) {
-#if BROADCAST && LANES == 4
-    let at_row = row + (i ^ lane) % 4u + (i & ~3u);
-#else
-    let at_row = row + i;
-#endif
+#include matmul_lanes_row
     if (at_row > last) { continue; }
 #if VEC
     if (column < n) {

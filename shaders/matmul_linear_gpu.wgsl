@@ -64,15 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
     }
     workgroupBarrier();
     for (var part = 0u; part < $(TILE_K / 4)u; part++) {
-#for c 0 COLUMNS
-      let w$c = tile_w[(tx + $(c * (TILE_N / COLUMNS))u) * STRIDE + part];
-#endfor
-#for i 0 ROWS
-      let x$i = tile_x[(ty + $(i * (TILE_M / ROWS))u) * STRIDE + part];
-#for c 0 COLUMNS
-      acc$(i)_$c += dot(x$i, w$c);
-#endfor
-#endfor
+#include matmul_tile_terms STEP=part
     }
     workgroupBarrier();
   }

@@ -6,12 +6,7 @@ enable subgroups;
 // is that of matmul_linear_cpu: ROWS ranks, four columns a lane. The work comes in up to four segments, one for each layer.
 #include matmul_skinny_common
 
-@compute @workgroup_size($LANES)
-#if BROADCAST
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-#else
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-#endif
+#include matmul_lanes_main
   var part = group.x + group.y * 65535u;
   if (part >= p.tiles) { return; }
 #include matmul_skinny_part
@@ -23,11 +18,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #for c 0 4
   let v_base$c = v_start + min(column + $(c * LANES)u, columns - 1u) * v_row;
 #endfor
-#for i 0 ROWS
-#for c 0 4
-  var acc$(i)_$c = 0.0;
-#endfor
-#endfor
+#include matmul_lanes_zero
 #for q 0 LOADS
 #if BROADCAST
   let u_base$q = u_start + min(row + lane + $(q * LANES)u, rank - 1u) * u_row;
@@ -53,18 +44,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
   scale = select(1.0, scale * step.strength, p.scaled == 1u);
   let add = p.adds == 1u && step.accumulate == 1u;
-  let sums = array<vec4f, $ROWS>(
-#for i 0 ROWS
-    vec4f(acc$(i)_0, acc$(i)_1, acc$(i)_2, acc$(i)_3),
-#endfor
-  );
+#include matmul_lanes_sums
   let out_row = p.out_row;
   for (var i = 0u; i < $(ROWS)u; i++) {
-#if BROADCAST && LANES == 4
-    let at_row = row + (i ^ lane) % 4u + (i & ~3u);
-#else
-    let at_row = row + i;
-#endif
+#include matmul_lanes_row
     if (at_row >= rank) { continue; }
     let values = sums[i] * scale;
     for (var c = 0u; c < 4u; c++) {

@@ -174,7 +174,7 @@ function expandLines(lines: string[], scope: Scope, library: Readonly<Record<str
       if (text === undefined) throw new Error(`the shader includes ${name}, which is not in the library`);
       const inner = new Map(scope);
       for (const pair of pairs) {
-        const [, key, word] = /^(\w+)=(\w+)$/.exec(pair) ?? [];
+        const [, key, word] = /^(\w+)=([\w.]+)$/.exec(pair) ?? [];
         if (!key || !word) throw new Error(`cannot read the shader line “${line.trim()}”`);
         inner.set(key, word);
       }
