@@ -1,7 +1,6 @@
 import { getProject, updateProject, type ProjectFields } from '../storage/projects.ts';
 import { getDataset } from '../storage/datasets.ts';
 import type { AskRecord, DatasetRecord, Json, ProjectRecord } from '../storage/records.ts';
-import type { Task } from '../common/task.ts';
 import type { LoraConfig } from '../adapters/lora-config.ts';
 import { PARSE_LORA } from '../tasks/lora-parsers.ts';
 import { parseRecipe, type Recipe } from '../training/recipe.ts';

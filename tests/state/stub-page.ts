@@ -90,6 +90,12 @@ export const getProject = async (id: string): Promise<ProjectRecord | undefined>
 export const saveProject = async (project: ProjectRecord): Promise<void> => {
   stub.projects.set(project.id, project);
 };
+export const updateProject = async (id: string, fields: Partial<ProjectRecord>): Promise<ProjectRecord | undefined> => {
+  const before = stub.projects.get(id);
+  const after = before && { ...before, ...fields };
+  if (after) stub.projects.set(id, after);
+  return after;
+};
 export const getSetting = async (): Promise<undefined> => undefined;
 
 // In place of src/storage/runs.ts.

@@ -76,7 +76,7 @@ export class ChatComparison extends Comparison<Sampling, ChatRequest, string> {
       { id: job.id, task: 'voice', baseId: job.baseId, adapter: job.choice, request: job.request },
       callback(({ text }: GenerateChunk) => {
         said += text;
-        job.show(said);
+        if (said !== '') job.show(said);
       }),
     );
     // Also where it said nothing at all.
