@@ -122,7 +122,7 @@ async function run(path: string, { component, adapter, precision, options, ...fi
   const input = folderOf(files.in);
   const settings = precision === undefined ? {} : { precision };
   const task = await taskOfFolder(folder);
-  const model = (await kindOf(task).load(device, folder, settings)) as HeadlessModel;
+  const model = (await (await kindOf(task)).load(device, folder, settings)) as HeadlessModel;
   if (adapter !== undefined) await model.useAdapter(await readAdapter(task, adapter, model));
   const given = jsonObject(options, '--options');
   const outputs = await HEADLESS_KINDS[task].runComponent(model, component, input.folder, input.file, given);

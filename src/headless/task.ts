@@ -14,10 +14,10 @@ import { HEADLESS_KINDS } from './kinds.ts';
 
 /** An adapter from a folder, or from a file where the kind has such. */
 export async function readAdapter(task: Task, path: string, model: TaskModel): Promise<Adapter> {
-  if (existsSync(path) && statSync(path).isDirectory())
-    return kindOf(task).readAdapter(new NodeFolder(path), undefined, model);
+  const kind = await kindOf(task);
+  if (existsSync(path) && statSync(path).isDirectory()) return kind.readAdapter(new NodeFolder(path), undefined, model);
   const { folder, file } = folderOf(path);
-  return kindOf(task).readAdapter(folder, file, model);
+  return kind.readAdapter(folder, file, model);
 }
 
 /** A job with its base on the device. */
@@ -35,7 +35,7 @@ export class HeadlessTask {
 
   static async open(job: Job, device: Device): Promise<HeadlessTask> {
     const folder = new NodeFolder(job.base);
-    const model = (await kindOf(job.task).load(device, folder, { precision: job.precision })) as HeadlessModel;
+    const model = (await (await kindOf(job.task)).load(device, folder, { precision: job.precision })) as HeadlessModel;
     return new HeadlessTask(
       job,
       model,

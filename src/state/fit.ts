@@ -1,7 +1,7 @@
 import type { Task } from '../common/task.ts';
 import type { PlanAnswer } from '../worker/protocol.ts';
 import { formatBytes, formatDuration } from './format.ts';
-import { TASK_WORDS } from './task-labels.ts';
+import { kindWords } from './kinds.ts';
 
 export interface Fit {
   verdict: 'fits' | 'tight' | 'too large' | 'unknown';
@@ -41,7 +41,7 @@ export function judge(answer: PlanAnswer, gpuMemory: number, task: Task = 'voice
     return {
       ...time,
       verdict: 'too large',
-      line: `Does not fit: ${need}, and the card has ${gpuMemory} GB. Choose a smaller base, or ${TASK_WORDS[task].smaller} under Train.`,
+      line: `Does not fit: ${need}, and the card has ${gpuMemory} GB. Choose a smaller base, or ${kindWords(task).smaller} under Train.`,
     };
   }
   if (isSoftware || plan.totalBytes <= SMALL_RUN)

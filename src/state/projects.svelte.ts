@@ -6,8 +6,8 @@ import type { ProjectRecord, RunRecord } from '../storage/records.ts';
 import type { Task } from '../common/task.ts';
 import { announcer } from './announcer.svelte.ts';
 import { formatLoss, plural } from './format.ts';
+import { kindWords } from './kinds.ts';
 import { lockedRuns } from './locks.ts';
-import { TASK_WORDS } from './task-labels.ts';
 import { errorMessage, onWorkerEvent } from './workers.ts';
 
 export interface ProjectCard {
@@ -58,7 +58,7 @@ async function describe(project: ProjectRecord, alive: ReadonlySet<string>): Pro
     return { project, state: runState(run, training), training, curve, picture };
   }
   const dataset = project.datasetId ? await getDataset(project.datasetId) : undefined;
-  const words = TASK_WORDS[project.task];
+  const words = kindWords(project.task);
   const state = !dataset?.rowCount
     ? words.needs
     : project.baseId === null

@@ -1,8 +1,5 @@
 import { zipFolder } from '../common/zip.ts';
 import type { RunRecord } from '../storage/records.ts';
-import { embeddedBase } from '../worker/embedded-bases.ts';
-import { bases } from './base.svelte.ts';
-import { modelCard } from './voice/card.ts';
 import { openProject } from './project.svelte.ts';
 import { modelWorker } from './workers.ts';
 
@@ -29,22 +26,6 @@ export async function peftFolder(
   await openProject.flush();
   const files = await modelWorker().exportFiles({ runId: run.id, step }, { name: openProject.project?.name ?? '' });
   return new Map([...files, ...others, ['README.md', new TextEncoder().encode(card)]]);
-}
-
-/** The PEFT folder of a voice's checkpoint with the model card written from the project. */
-export function exportFolder(run: RunRecord, step: number): Promise<Map<string, Uint8Array>> {
-  const { project, dataset } = openProject;
-  if (!project) throw new Error('no project is open');
-  const card = modelCard({
-    project,
-    run,
-    step,
-    rowCount: dataset?.rowCount ?? 0,
-    characters: dataset?.characters ?? 0,
-    baseName: bases.name(run.baseId),
-    embedded: embeddedBase(run.baseId) !== undefined,
-  });
-  return peftFolder(run, step, card);
 }
 
 /** A folder's files, one by one. */

@@ -23,6 +23,8 @@ export interface Kind<M extends TaskModel = TaskModel> {
   wanted: string;
   /** Whether a folder holds a base of this kind. */
   recognises(folder: ModelFolder): Promise<boolean>;
+  /** One kind's: a folder that none recognises is given to it, since its sentences name what is missing. */
+  fallback?: true;
   /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
   load(device: Device, folder: ModelFolder, options: LoadOptions<TaskCache>): Promise<M>;
   /**

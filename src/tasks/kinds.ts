@@ -1,17 +1,19 @@
 import type { Task } from '../common/task.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
 import type { Kind } from './kind.ts';
-import { lookKind } from './look/kind.ts';
-import { soundKind } from './sound/kind.ts';
-import { voiceKind } from './voice/kind.ts';
 
-export const KINDS = { voice: voiceKind, look: lookKind, sound: soundKind } as const satisfies Record<Task, Kind>;
+/** Each is loaded when it is first asked for. */
+const KINDS: Readonly<Record<Task, () => Promise<Kind>>> = {
+  voice: async () => (await import('./voice/kind.ts')).voiceKind,
+  look: async () => (await import('./look/kind.ts')).lookKind,
+  sound: async () => (await import('./sound/kind.ts')).soundKind,
+};
 
-/** A kind as those see it who know none. */
-export const kindOf = (task: Task): Kind => KINDS[task];
+export const kindOf = (task: Task): Promise<Kind> => KINDS[task]();
 
-/** The kind that a folder's base is of; what no other recognises is said to be by the look's own words. */
+/** The kind that a folder's base is of; what none recognises is refused in the words of the one that is left over. */
 export async function taskOfFolder(folder: ModelFolder): Promise<Task> {
-  for (const { task, recognises } of Object.values(KINDS)) if (await recognises(folder)) return task;
-  return 'look';
+  const kinds = await Promise.all(Object.values(KINDS).map((load) => load()));
+  for (const { task, recognises } of kinds) if (await recognises(folder)) return task;
+  return kinds.find(({ fallback }) => fallback === true)!.task;
 }

@@ -10,9 +10,10 @@ import { embeddedBase } from './embedded-bases.ts';
 import { TaskCacheStore } from './task-cache.ts';
 
 /** Throws UserError where a base makes something else than a project teaches. */
-export function requireTask(model: TaskModel, task: Task): void {
-  const { does } = kindOf(model.info.task);
-  if (model.info.task !== task) throw new UserError(`This base ${does}. Choose ${kindOf(task).wanted} under Base.`);
+export async function requireTask(model: TaskModel, task: Task): Promise<void> {
+  if (model.info.task === task) return;
+  const [{ does }, { wanted }] = await Promise.all([kindOf(model.info.task), kindOf(task)]);
+  throw new UserError(`This base ${does}. Choose ${wanted} under Base.`);
 }
 
 /** The files of a base: one of the page's own, or one kept on this machine. */
@@ -35,7 +36,7 @@ export async function loadModel(
   onProgress: (fraction: number) => void,
 ): Promise<TaskModel> {
   const { folder, task } = await openBaseFolder(baseId, pageUrl);
-  return kindOf(task).load(device, folder, { onProgress, cache: new TaskCacheStore(baseId) });
+  return (await kindOf(task)).load(device, folder, { onProgress, cache: new TaskCacheStore(baseId) });
 }
 
 /** What files that were made with a base call it. */

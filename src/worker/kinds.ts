@@ -1,11 +1,11 @@
 import type { Task } from '../common/task.ts';
 import type { WorkerKind } from './kind.ts';
-import { workerLook } from './look/kind.ts';
-import { workerSound } from './sound/kind.ts';
-import { workerVoice } from './voice/kind.ts';
 
-export const WORKER_KINDS: Readonly<Record<Task, WorkerKind>> = {
-  voice: workerVoice,
-  look: workerLook,
-  sound: workerSound,
+/** Each is loaded when it is first asked for. */
+const WORKER_KINDS: Readonly<Record<Task, () => Promise<WorkerKind>>> = {
+  voice: async () => (await import('./voice/kind.ts')).workerVoice,
+  look: async () => (await import('./look/kind.ts')).workerLook,
+  sound: async () => (await import('./sound/kind.ts')).workerSound,
 };
+
+export const workerKind = (task: Task): Promise<WorkerKind> => WORKER_KINDS[task]();

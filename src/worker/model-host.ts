@@ -12,7 +12,7 @@ import { parseRecipe } from '../training/recipe.ts';
 import { baseName, loadModel, openBaseFolder, requireTask } from './base-models.ts';
 import { isAbort } from './errors.ts';
 import { openDevice } from './gpu.ts';
-import { WORKER_KINDS } from './kinds.ts';
+import { workerKind } from './kinds.ts';
 import {
   runLock,
   type AppliedAdapter,
@@ -152,8 +152,8 @@ export class ModelHost {
     const { baseId, task } = await this.#project(projectId);
     if (this.#loaded?.baseId !== baseId || !this.#loaded) throw new UserError('Load the base first.');
     const { model } = this.#loaded;
-    requireTask(model, task);
-    return WORKER_KINDS[task].preview?.(model, items) ?? [];
+    await requireTask(model, task);
+    return (await workerKind(task)).preview?.(model, items) ?? [];
   }
 
   /** What the project's run would take, before anything is allocated. */
@@ -162,9 +162,9 @@ export class ModelHost {
       const project = await this.#project(projectId);
       if (!project.baseId) throw new UserError('Choose a base first.');
       const { task } = project;
-      const data = await WORKER_KINDS[task].learningData(project);
+      const data = await (await workerKind(task)).learningData(project);
       const { device, loaded } = await this.#need(project.baseId);
-      requireTask(loaded.model, task);
+      await requireTask(loaded.model, task);
       const plan = await loaded.model.plan({
         ...data,
         recipe: parseRecipe(project.recipe, task),
@@ -197,10 +197,10 @@ export class ModelHost {
 
   async #prepare(baseId: string, project: ProjectRecord): Promise<Trainable> {
     // What is learnt from is read first: it may be gone, and loading a base takes long.
-    const data = await WORKER_KINDS[project.task].learningData(project);
+    const data = await (await workerKind(project.task)).learningData(project);
     const { device, loaded } = await this.#need(baseId);
     const { model } = loaded;
-    requireTask(model, project.task);
+    await requireTask(model, project.task);
     await model.useAdapter(null);
     // After the run the model holds what it learnt, which no choice names.
     loaded.adapter = 'trained';
@@ -230,7 +230,7 @@ export class ModelHost {
     if (applied && 'given' in applied) {
       const { given } = applied;
       const folder = new PickedFolder(given.name, new Map([[given.name, given]]));
-      await model.useAdapter(await kindOf(task).readAdapter(folder, given.name, model));
+      await model.useAdapter(await (await kindOf(task)).readAdapter(folder, given.name, model));
     } else if (applied) {
       const { checkpoint } = await checkpointOn(loaded.baseId, applied);
       await model.useAdapter(adapterOfState(await decodeRunState(checkpoint)));
@@ -253,9 +253,9 @@ export class ModelHost {
         signal.throwIfAborted();
         const { loaded } = await this.#need(baseId);
         const { model } = loaded;
-        requireTask(model, task);
+        await requireTask(model, task);
         loaded.adapter = await this.#useAdapter(loaded, task, adapter);
-        const { encodeEvent } = WORKER_KINDS[task];
+        const { encodeEvent } = await workerKind(task);
         const tell = onEvent as (event: unknown) => unknown;
         let told: unknown;
         for await (const event of model.generate({ ...request, signal })) {
@@ -286,7 +286,7 @@ export class ModelHost {
     const { run, checkpoint } = await readCheckpointOf(choice);
     const { task } = await this.#project(run.projectId);
     const facts = { ...request, baseName: await baseName(run.baseId) };
-    return kindOf(task).exportFiles(checkpoint, facts, async () => {
+    return (await kindOf(task)).exportFiles(checkpoint, facts, async () => {
       return (await openBaseFolder(run.baseId, this.#pageUrl)).folder;
     });
   }

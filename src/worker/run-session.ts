@@ -8,10 +8,10 @@ import { parseRecipe, recipeToJSON } from '../training/recipe.ts';
 import type { PlanReport } from '../training/plan-report.ts';
 import type { Recipe } from '../training/recipe.ts';
 import type { LoraConfig } from '../adapters/lora-config.ts';
-import type { Task } from '../common/task.ts';
 import { PARSE_LORA } from '../tasks/lora-parsers.ts';
 import type { TaskEvent } from '../tasks/task-model.ts';
-import { WORKER_KINDS } from './kinds.ts';
+import type { WorkerKind } from './kind.ts';
+import { workerKind } from './kinds.ts';
 import { errorMessage, isAbort } from './errors.ts';
 import { RunRecorder } from './run-recorder.ts';
 import { SAMPLED_PROMPTS, type RunPhase, type TrainRequest, type WorkerListener } from './protocol.ts';
@@ -59,16 +59,16 @@ export function projectLora({ task, adapter }: Pick<ProjectRecord, 'task' | 'ada
 /** One run, from the first step or from a checkpoint to its end. */
 export class RunSession {
   readonly #recorder: RunRecorder;
-  readonly #encodeSample: (made: unknown) => string | Blob;
+  readonly #kind: WorkerKind;
   readonly #stop = new AbortController();
   #gate: { opened: Promise<void>; open: () => void } | null = null;
   #plan: PlanReport | null = null;
   #warmSeconds: number[] = [];
   #lastStep = 0;
 
-  private constructor(recorder: RunRecorder, task: Task) {
+  private constructor(recorder: RunRecorder, kind: WorkerKind) {
     this.#recorder = recorder;
-    this.#encodeSample = (made) => WORKER_KINDS[task].encodeSample(made);
+    this.#kind = kind;
   }
 
   get record(): RunRecord {
@@ -82,6 +82,7 @@ export class RunSession {
   /** Prepares the record: a new one, or the one that goes on, its history cut back to the checkpoint. */
   static async open(project: ProjectRecord, request: TrainRequest, listener: WorkerListener): Promise<RunSession> {
     if (!project.baseId) throw new UserError('Choose a base first, under Base.');
+    const kind = await workerKind(project.task);
     if (request.resume) {
       const { runId, step } = request.resume;
       const known = (await listRuns(project.id)).find((run) => run.id === runId);
@@ -89,7 +90,7 @@ export class RunSession {
       const sequence = await rewindHistory(runId, step);
       return new RunSession(
         new RunRecorder({ ...known, status: 'running', step, reason: '' }, sequence, listener),
-        project.task,
+        kind,
       );
     }
     const now = Date.now();
@@ -113,7 +114,7 @@ export class RunSession {
       seconds: 0,
       tokens: 0,
     };
-    return new RunSession(new RunRecorder(run, 0, listener), project.task);
+    return new RunSession(new RunRecorder(run, 0, listener), kind);
   }
 
   announce(): void {
@@ -248,8 +249,8 @@ export class RunSession {
       step,
       prompt,
       ...(seed !== undefined && { seed }),
-      base: this.#encodeSample(base),
-      tuned: this.#encodeSample(tuned),
+      base: this.#kind.encodeSample(base),
+      tuned: this.#kind.encodeSample(tuned),
     });
   }
 

@@ -1,5 +1,6 @@
 import type { DrawRequest, SchedulerName } from '../../tasks/look/types.ts';
 import type { DrawProgress } from '../../worker/look/kind.ts';
+import { TASK } from './info.ts';
 import { Comparison, type Job } from '../comparison.svelte.ts';
 import { plural } from '../format.ts';
 import { openProject } from '../project.svelte.ts';
@@ -73,7 +74,7 @@ export class ImageComparison extends Comparison<DrawSettings, ImageRequest, read
     const drawn: DrawnPicture[] = [];
     const count = job.request.num_images ?? 1;
     return modelWorker().generate(
-      { id: job.id, task: 'look', baseId: job.baseId, adapter: job.choice, request: job.request },
+      { id: job.id, task: TASK, baseId: job.baseId, adapter: job.choice, request: job.request },
       callback((event: DrawProgress) => {
         if (event.type === 'image') {
           const { seed, width, height } = event;

@@ -5,7 +5,7 @@ import { makeKohyaBundle } from '../../tasks/look/bundle.ts';
 import { parseRecipe, warmupSteps } from '../../training/recipe.ts';
 import { embeddedBase } from '../../worker/embedded-bases.ts';
 import { bases } from '../base.svelte.ts';
-import { lookInfo } from './info.ts';
+import { TASK, lookInfo } from './info.ts';
 import { lookCard } from './card.ts';
 import { pictures } from './dataset.svelte.ts';
 import { openProject } from '../project.svelte.ts';
@@ -82,7 +82,7 @@ export async function lookBundle(
   const info = lookInfo(run.baseId);
   if (!info) throw new UserError(bases.error === '' ? 'This base does not draw.' : bases.error);
   await pictures.open(project.id);
-  const recipe = parseRecipe(run.recipe, 'look');
+  const recipe = parseRecipe(run.recipe, TASK);
   const embedded = embeddedBase(run.baseId) !== undefined;
   const files = makeKohyaBundle({
     name: project.name,

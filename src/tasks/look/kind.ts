@@ -15,6 +15,7 @@ export const lookKind: Kind<LookModel> = {
     files.includes('model_index.json') ||
     files.includes('unet/config.json') ||
     (!files.includes('config.json') && files.some((file) => file.endsWith('.safetensors'))),
+  fallback: true,
   load: (device, folder, options) => LookModel.load(device, folder, options),
   /** kohya's file and diffusers'. */
   async exportFiles(checkpoint, { name, baseName, triggerWord = '', preview }, base) {

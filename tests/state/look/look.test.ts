@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { dragCrop, moveCrop, CROP_EDGES } from '../../../src/state/look/crop.ts';
-import { lookFiles } from '../../../src/state/pick-folder.ts';
+import { lookFiles } from '../../../src/state/look/model-files.ts';
 import { suggestPrompts, suggestWord } from '../../../src/state/look/captions.ts';
 import { samplesAt } from '../../../src/state/samples.ts';
 import { newProject, readProject, type ProjectRecord } from '../../../src/storage/records.ts';
