@@ -211,7 +211,7 @@ export function ssMetadata(family: LookFamily, sizes: NetworkSizes, facts: LookF
     }),
     ss_training_comment: python(facts.description),
     ss_sd_scripts_commit_hash: 'None',
-    ...(facts.training && trainingMetadata(facts.training, facts.name ?? 'look', resolution)),
+    ...(facts.training && trainingMetadata(facts.training, facts.name ?? 'lora', resolution)),
   };
 }
 

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { LoraConfig } from '../adapters/lora-config.ts';
 import { UserError } from '../common/errors.ts';
 import { PARSE_LORA } from '../tasks/lora-parsers.ts';
-import { parseRecipe } from '../training/recipe.ts';
+import { parseRecipe, recipeFields } from '../training/recipe.ts';
 import { TASKS } from '../common/task.ts';
 import type { Recipe } from '../training/recipe.ts';
 import type { Task } from '../common/task.ts';
@@ -67,14 +67,16 @@ export function readJob(path: string): Job {
 
 /** Fields that say the number of warm-up steps or how long to train in two ways follow the one that the job gives. */
 function jobRecipe(given: Record<string, unknown>, task: Task, prepared: boolean): Recipe {
-  // Jobs of one shape for every task may say what only a voice has.
-  const { max_length: _, packing: __, ...others } = given;
-  const fields = task === 'voice' ? given : others;
+  const known = new Set<string>(recipeFields(task).map(({ name }) => name));
+  // Jobs of one shape for every task may say what only some have.
+  const fields = Object.fromEntries(
+    Object.entries(given).filter(([name]) => known.has(name) || !['max_length', 'packing'].includes(name)),
+  );
   return parseRecipe(
     {
       ...('warmup_steps' in fields && { warmup_ratio: 0 }),
       // A job that gives one rate means all that is trained.
-      ...(task === 'look' && 'learning_rate' in fields && { text_encoder_lr: fields['learning_rate'] }),
+      ...(known.has('text_encoder_lr') && 'learning_rate' in fields && { text_encoder_lr: fields['learning_rate'] }),
       // A prepared batch file is run as it stands: nothing is held out, nothing chosen afterwards.
       ...(prepared && { eval_share: 0, early_stopping_patience: 0, load_best_model_at_end: false }),
       ...fields,

@@ -305,7 +305,7 @@ export abstract class Comparison<Settings extends { seed: number }, Request, Res
     const key = `${baseId} ${JSON.stringify(request)}`;
     const known = side === 'tuned' || one.blind ? undefined : this.#ofBase.get(key);
     if (known !== undefined) {
-      this.#put(one.id, { [side]: known });
+      this.#setResults(one.id, { [side]: known });
       return true;
     }
     const id = nextId++;
@@ -323,7 +323,7 @@ export abstract class Comparison<Settings extends { seed: number }, Request, Res
         if (making.dropped) return;
         newest = result;
         if (held && this.#making === making) held[side] = result;
-        else this.#put(one.id, { [side]: result });
+        else this.#setResults(one.id, { [side]: result });
       },
       report: (done, total, details) => {
         // Events may come after the answer of the call.
@@ -349,7 +349,7 @@ export abstract class Comparison<Settings extends { seed: number }, Request, Res
     this.#made = this.#made.map((one) => (one.id === id ? { ...one, ...change(one) } : one));
   }
 
-  #put(id: number, results: Partial<Record<Side, Result>>): void {
+  #setResults(id: number, results: Partial<Record<Side, Result>>): void {
     this.#change(id, (one) => ({ results: { ...one.results, ...results } }));
   }
 

@@ -1,4 +1,3 @@
-import { zipFolder } from '../common/zip.ts';
 import type { RunRecord } from '../storage/records.ts';
 import { openProject } from './project.svelte.ts';
 import { modelWorker } from './workers.ts';
@@ -29,13 +28,8 @@ export async function peftFolder(
 }
 
 /** A folder's files, one by one. */
-export const listed = (files: ReadonlyMap<string, Uint8Array>): { name: string; bytes: Uint8Array }[] =>
+export const toFileList = (files: ReadonlyMap<string, Uint8Array>): { name: string; bytes: Uint8Array }[] =>
   [...files].map(([name, bytes]) => ({ name, bytes }));
-
-/** The same as one .zip file. */
-export function zipped(files: ReadonlyMap<string, Uint8Array>): Uint8Array<ArrayBuffer> {
-  return zipFolder(files);
-}
 
 /** Hands bytes to the browser as a download. */
 export function download(name: string, content: Blob): void {

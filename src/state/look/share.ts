@@ -1,5 +1,6 @@
 import type { ProjectRecord, RunRecord } from '../../storage/records.ts';
 import { UserError } from '../../common/errors.ts';
+import { zipFolder } from '../../common/zip.ts';
 import { parseLookLora } from '../../tasks/look/adapter.ts';
 import { makeKohyaBundle } from '../../tasks/look/bundle.ts';
 import { parseRecipe, warmupSteps } from '../../training/recipe.ts';
@@ -9,7 +10,7 @@ import { TASK, lookInfo } from './info.ts';
 import { lookCard } from './card.ts';
 import { pictures } from './dataset.svelte.ts';
 import { openProject } from '../project.svelte.ts';
-import { fileName, zipped } from '../share.ts';
+import { fileName } from '../share.ts';
 import { dataWorker, modelWorker } from '../workers.ts';
 
 /** One thing to take away, and where it loads. */
@@ -68,7 +69,7 @@ export async function exportLookFiles(
 /** Everything in one .zip file, with the model card. */
 export function lookZip(files: readonly LookFile[], card: string): Uint8Array<ArrayBuffer> {
   const all = files.map((file): [string, Uint8Array] => [file.name, file.bytes]);
-  return zipped(new Map([...all, ['README.md', new TextEncoder().encode(card)]]));
+  return zipFolder(new Map([...all, ['README.md', new TextEncoder().encode(card)]]));
 }
 
 /** A zip that goes on with kohya's sd-scripts on a rented machine; from a checkpoint, or from the beginning. */
@@ -102,5 +103,5 @@ export async function lookBundle(
     warmupSteps: warmupSteps(recipe, run.totalSteps),
     ...(weights ? { weights } : {}),
   });
-  return zipped(files);
+  return zipFolder(files);
 }

@@ -38,7 +38,7 @@ export class MusicComparison extends Comparison<ComposeSettings, ComposeRequest,
 
   setAloud(aloud: boolean): void {
     this.#aloud = aloud;
-    if (!aloud) this.#hush();
+    if (!aloud) this.#stopPlayback();
   }
 
   protected defaults(): ComposeSettings {
@@ -79,11 +79,11 @@ export class MusicComparison extends Comparison<ComposeSettings, ComposeRequest,
   }
 
   override stop(): void {
-    this.#hush();
+    this.#stopPlayback();
     super.stop();
   }
 
-  #hush(): void {
+  #stopPlayback(): void {
     this.#stream?.stop();
     this.#stream = null;
   }
@@ -115,7 +115,7 @@ export class MusicComparison extends Comparison<ComposeSettings, ComposeRequest,
       if (length > 0) job.show(encodeWav(joinedChannels(pieces), sampleRate));
       return { whole };
     } catch (error) {
-      this.#hush();
+      this.#stopPlayback();
       throw error;
     }
   }

@@ -1,5 +1,6 @@
 import type { ProjectRecord, RunRecord } from '../../storage/records.ts';
 import { UserError } from '../../common/errors.ts';
+import { zipFolder } from '../../common/zip.ts';
 import { parseSoundLora } from '../../tasks/sound/adapter.ts';
 import { makeSoundBundle } from '../../tasks/sound/bundle.ts';
 import { parseRecipe, warmupSteps } from '../../training/recipe.ts';
@@ -7,7 +8,7 @@ import { embeddedBase } from '../../worker/embedded-bases.ts';
 import { bases } from '../base.svelte.ts';
 import { soundInfo } from './info.ts';
 import { openProject } from '../project.svelte.ts';
-import { peftFolder, zipped } from '../share.ts';
+import { peftFolder } from '../share.ts';
 import { soundCard, soundPrompt } from './card.ts';
 import { sounds } from './dataset.svelte.ts';
 import { dataWorker } from '../workers.ts';
@@ -68,5 +69,5 @@ export async function soundBundle(project: ProjectRecord, run: RunRecord): Promi
     steps: run.totalSteps,
     warmupSteps: warmupSteps(recipe, run.totalSteps),
   });
-  return zipped(files);
+  return zipFolder(files);
 }
