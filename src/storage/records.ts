@@ -239,6 +239,6 @@ interface OlderProject extends Partial<ProjectRecord> {
 export function readProject(record: ProjectRecord): ProjectRecord {
   const { look, sound, ...known }: OlderProject = record;
   const task = known.task ?? 'voice';
-  const older = { voice: undefined, look, sound }[task];
+  const older = ({ look, sound } as Partial<Record<Task, OlderProject['look']>>)[task];
   return { ...(known as ProjectRecord), task, sampleSeed: known.sampleSeed ?? older?.sampleSeed ?? 1 };
 }
