@@ -27,9 +27,11 @@ test('before the first click the page fetches what the build counts, and nothing
 test('a part of the page that does not come is said so, and comes when it is asked for again', async () => {
   const { page, leave } = await visit();
   try {
-    await page.route(/assets\/SettingsPage-.*\.js/, (route) => route.abort(), { times: 1 });
+    const part = /assets\/SettingsPage-.*\.js/;
+    await page.route(part, (route) => route.abort());
     await page.getByRole('link', { name: 'Settings' }).click();
     await page.getByRole('heading', { name: 'This part of the page could not be fetched' }).waitFor();
+    await page.unroute(part);
     await page.goBack();
     await page.getByRole('heading', { name: 'Your projects' }).waitFor();
     await page.getByRole('link', { name: 'Settings' }).click();
