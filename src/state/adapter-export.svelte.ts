@@ -24,9 +24,10 @@ export class AdapterExport {
     return this.#busy;
   }
 
-  /** Something is being made, or the graphics card is taken. */
-  get blocked(): boolean {
-    return this.#busy !== null || training.livingProject !== null;
+  /** The base that it was taught on, which need not be the one that is chosen now. */
+  get baseId(): string | null {
+    const { checkpoint } = this;
+    return checkpoint ? training.baseOf(checkpoint.runId) : null;
   }
 
   get error(): string {

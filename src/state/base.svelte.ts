@@ -16,15 +16,18 @@ export interface Arrival {
   secondsLeft: number;
 }
 
+const openProjectId = (): string => openProject.project?.id ?? '';
+
 /** Bases on this machine, the one that is loaded, and what the open project's run would take. */
 class Bases {
   #list = $state.raw<readonly BaseRecord[]>([]);
   #loaded = $state.raw<LoadedBase | null>(null);
   #loading = $state.raw<{ baseId: string; fraction: number } | null>(null);
   #arrival = $state.raw<Arrival | null>(null);
-  #error = $state.raw('');
-  #plan = $state.raw<PlanAnswer | null>(null);
-  #planError = $state.raw('');
+  /** Of the project in which it was asked for. */
+  #error = $state.raw({ projectId: '', text: '' });
+  /** Of the project that it was made for. */
+  #plan = $state.raw<{ projectId: string; answer: PlanAnswer | null; error: string } | null>(null);
   #planning = $state.raw(false);
   #planTurn = 0;
 
@@ -66,15 +69,26 @@ class Bases {
   }
 
   get error(): string {
-    return this.#error;
+    return this.#error.projectId === openProjectId() ? this.#error.text : '';
   }
 
+  #fail(projectId: string, error: unknown): void {
+    const text = errorMessage(error);
+    if (projectId === openProjectId()) this.#error = { projectId, text };
+    else announcer.show(text, { kind: 'error' });
+  }
+
+  /** Of the open project; null before it is made. */
   get plan(): PlanAnswer | null {
-    return this.#plan;
+    return this.#planOfOpen?.answer ?? null;
   }
 
   get planError(): string {
-    return this.#planError;
+    return this.#planOfOpen?.error ?? '';
+  }
+
+  get #planOfOpen() {
+    return this.#plan?.projectId === openProject.project?.id ? this.#plan : null;
   }
 
   get planning(): boolean {
@@ -94,29 +108,32 @@ class Bases {
     try {
       this.#list = await listBases();
     } catch (error) {
-      this.#error = errorMessage(error);
+      this.#fail(openProjectId(), error);
     }
   }
 
   /** Loads a base into the graphics card; false, and `error` says why, where that fails. */
   async load(baseId: string): Promise<boolean> {
     if (this.#loaded?.baseId === baseId) return true;
-    this.#error = '';
+    const projectId = openProjectId();
+    this.#error = { projectId, text: '' };
     this.#loading = { baseId, fraction: 0 };
     try {
       this.#loaded = await modelWorker().load(baseId);
       announcer.say(`${this.name(baseId)} is loaded.`);
       return true;
     } catch (error) {
-      this.#error = errorMessage(error);
+      this.#fail(projectId, error);
       return false;
     } finally {
       this.#loading = null;
     }
   }
 
-  async choose(baseId: string): Promise<void> {
-    openProject.update({ baseId });
+  /** Makes it the base of a project; where that is no longer open, on disk alone. */
+  async choose(baseId: string, projectId = openProjectId()): Promise<void> {
+    await openProject.updateOf(projectId, { baseId });
+    if (projectId !== openProjectId()) return;
     await openProject.flush();
     if (await this.load(baseId)) await this.makePlan();
   }
@@ -124,24 +141,25 @@ class Bases {
   /** What the run would take, for the form and the fit line; the last call wins. */
   async makePlan(): Promise<void> {
     const { project, dataset } = openProject;
-    this.#planError = '';
+    const turn = ++this.#planTurn;
     if (!project?.baseId || !dataset?.rowCount) {
       this.#plan = null;
+      this.#planning = false;
       return;
     }
-    const turn = ++this.#planTurn;
+    const { id: projectId } = project;
+    this.#plan = { projectId, answer: this.plan, error: '' };
     this.#planning = true;
     try {
       await openProject.flush();
-      const plan = await modelWorker().plan(project.id);
+      const answer = await modelWorker().plan(projectId);
       if (turn !== this.#planTurn) return;
-      this.#plan = plan;
+      this.#plan = { projectId, answer, error: '' };
       // Planning loads the base where it was not.
       this.#loaded = await modelWorker().load(project.baseId);
     } catch (error) {
       if (turn !== this.#planTurn) return;
-      this.#plan = null;
-      this.#planError = errorMessage(error);
+      this.#plan = { projectId, answer: null, error: errorMessage(error) };
     } finally {
       if (turn === this.#planTurn) {
         this.#planning = false;
@@ -152,7 +170,8 @@ class Bases {
 
   /** Streams a picked or dropped folder into the browser's storage. Returns the base's id, or null. */
   async add(task: Task, name: string, files: { path: string; file: File }[]): Promise<string | null> {
-    this.#error = '';
+    const projectId = openProjectId();
+    this.#error = { projectId, text: '' };
     const totalBytes = files.reduce((sum, { file }) => sum + file.size, 0);
     const began = performance.now();
     let first = -1;
@@ -180,7 +199,7 @@ class Bases {
       announcer.say(`${name} has arrived.`);
       return base.id;
     } catch (error) {
-      this.#error = errorMessage(error);
+      this.#fail(projectId, error);
       return null;
     } finally {
       this.#arrival = null;
@@ -193,11 +212,12 @@ class Bases {
   }
 
   async remove(base: BaseRecord): Promise<void> {
+    const projectId = openProjectId();
     try {
       if (this.#loaded?.baseId === base.id) await modelWorker().unload();
       await deleteBase(base.id);
     } catch (error) {
-      this.#error = errorMessage(error);
+      this.#fail(projectId, error);
     }
     await this.refresh();
   }

@@ -79,7 +79,7 @@ class OpenProject {
       this.#missing = !project;
       this.#dataset = dataset ?? null;
     } catch (error) {
-      this.#error = errorMessage(error);
+      if (this.#wanted === id) this.#error = errorMessage(error);
     }
   }
 

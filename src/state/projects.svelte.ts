@@ -72,6 +72,8 @@ class Projects {
   #cards = $state.raw<readonly ProjectCard[]>([]);
   #loaded = $state.raw(false);
   #error = $state.raw('');
+  /** Deleted, and gone for good when the moment to undo has passed. */
+  readonly #leaving = new Set<string>();
 
   constructor() {
     onWorkerEvent((event) => {
@@ -94,7 +96,9 @@ class Projects {
   async load(): Promise<void> {
     try {
       const alive = await lockedRuns();
-      this.#cards = await Promise.all((await listProjects()).map((project) => describe(project, alive)));
+      this.#cards = await Promise.all(
+        (await listProjects()).filter(({ id }) => !this.#leaving.has(id)).map((project) => describe(project, alive)),
+      );
       this.#error = '';
     } catch (error) {
       this.#error = errorMessage(error);
@@ -122,6 +126,7 @@ class Projects {
   remove(card: ProjectCard): void {
     const { id, name } = card.project;
     this.#cards = this.#cards.filter((other) => other.project.id !== id);
+    this.#leaving.add(id);
     const timer = setTimeout(() => {
       deleteProject(id).catch((error: unknown) => announcer.show(errorMessage(error), { kind: 'error' }));
     }, UNDO_MS);
@@ -130,6 +135,7 @@ class Projects {
         label: 'Undo',
         run: () => {
           clearTimeout(timer);
+          this.#leaving.delete(id);
           void this.load();
         },
       },

@@ -22,8 +22,8 @@ export async function peftFolder(
   card: string,
   others: ReadonlyMap<string, Uint8Array> = new Map(),
 ): Promise<Map<string, Uint8Array>> {
-  await openProject.flush();
-  const files = await modelWorker().exportFiles({ runId: run.id, step }, { name: openProject.project?.name ?? '' });
+  const name = openProject.project?.name ?? '';
+  const files = await modelWorker().exportFiles({ runId: run.id, step }, { name });
   return new Map([...files, ...others, ['README.md', new TextEncoder().encode(card)]]);
 }
 

@@ -102,6 +102,11 @@ class Training {
     return this.#checkpoints.filter(({ runId }) => this.#bases.get(runId) === baseId);
   }
 
+  /** The base that a run was taught on; null of a run that is not this project's. */
+  baseOf(runId: string): string | null {
+    return this.#bases.get(runId) ?? null;
+  }
+
   get error(): string {
     return this.#error;
   }
@@ -208,9 +213,10 @@ class Training {
     try {
       const [run] = await listRuns(projectId);
       const history = run ? await readHistory(run.id) : null;
-      if (this.#projectId !== projectId) return;
       const living = this.#livingProject === projectId ? await modelWorker().current() : null;
-      this.#elsewhere = !living && (await lockedRuns()).has(projectId);
+      const locked = await lockedRuns();
+      if (this.#projectId !== projectId) return;
+      this.#elsewhere = !living && locked.has(projectId);
       if (run && history) {
         this.#run = living?.type === 'run' ? living.run : run;
         this.#phase = living?.type === 'run' ? living.phase : 'ended';
@@ -220,7 +226,7 @@ class Training {
       }
       await this.#loadCheckpoints();
     } catch (error) {
-      this.#error = errorMessage(error);
+      if (this.#projectId === projectId) this.#error = errorMessage(error);
     }
   }
 
@@ -254,8 +260,11 @@ class Training {
         resume: resume && { runId: resume.runId, step: resume.step },
       });
     } catch (error) {
-      this.#error = errorMessage(error);
-      this.#phase = 'ended';
+      if (this.#projectId !== project.id) announcer.show(`${project.name}: ${errorMessage(error)}`, { kind: 'error' });
+      else {
+        this.#error = errorMessage(error);
+        this.#phase = 'ended';
+      }
     }
   }
 

@@ -27,6 +27,8 @@ export interface Kind<M extends TaskModel = TaskModel> {
   fallback?: true;
   /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
   load(device: Device, folder: ModelFolder, options: LoadOptions<TaskCache>): Promise<M>;
+  /** What adapter files and bundles say of a base, where they say anything: read from its descriptions, without a device. */
+  describe?(folder: ModelFolder): Promise<object>;
   /**
    * The files of a checkpoint's adapter that other tools load, by name. Nothing is put on a device; `base` is opened for its
    * descriptions alone, where file formats depend on them.

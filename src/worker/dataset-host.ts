@@ -58,8 +58,13 @@ export class DatasetHost<T extends DatasetTypes> {
     return this.use(projectId, (session) => session.cancel(what));
   }
 
-  /** The project's set, held in memory until `work` is done. */
-  protected async use<R>(projectId: string, work: (session: DatasetSession<T>) => R | Promise<R>): Promise<R> {
+  /** The project's set, held in memory until `work` is done. With `options` also where its project was not opened yet. */
+  protected async use<R>(
+    projectId: string,
+    work: (session: DatasetSession<T>) => R | Promise<R>,
+    options?: T['options'],
+  ): Promise<R> {
+    if (options !== undefined && !this.#options.has(projectId)) this.#options.set(projectId, options);
     const held = this.#hold(projectId);
     held.calls += 1;
     try {

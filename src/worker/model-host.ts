@@ -278,6 +278,12 @@ export class ModelHost {
     this.#generations.get(id)?.abort();
   }
 
+  /** What can be told of a base from its descriptions alone; each kind says what. Goes on beside a run. */
+  async describeBase(baseId: string): Promise<object> {
+    const { folder, task } = await openBaseFolder(baseId, this.#pageUrl);
+    return (await (await kindOf(task)).describe?.(folder)) ?? {};
+  }
+
   /** The files of a checkpoint's adapter that other tools load, by name; needs no graphics card, and goes on beside a run. */
   async exportFiles(
     choice: { runId: string; step: number },

@@ -1,14 +1,12 @@
 import type { ProjectRecord, RunRecord } from '../../storage/records.ts';
-import { UserError } from '../../common/errors.ts';
 import { zipFolder } from '../../common/zip.ts';
 import { parseLookLora } from '../../tasks/look/adapter.ts';
 import { makeKohyaBundle } from '../../tasks/look/bundle.ts';
 import { parseRecipe, warmupSteps } from '../../training/recipe.ts';
 import { embeddedBase } from '../../worker/embedded-bases.ts';
 import { bases } from '../base.svelte.ts';
-import { TASK, lookInfo } from './info.ts';
+import { TASK, lookBaseFacts } from './info.ts';
 import { lookCard } from './card.ts';
-import { pictures } from './dataset.svelte.ts';
 import { openProject } from '../project.svelte.ts';
 import { fileName } from '../share.ts';
 import { dataWorker, modelWorker } from '../workers.ts';
@@ -31,14 +29,16 @@ export async function exportLookFiles(
   step: number,
   preview: Blob | null,
 ): Promise<{ files: LookFile[]; card: string }> {
-  await openProject.flush();
+  const { dataset } = openProject;
+  const triggerWord = dataset?.words?.triggerWord ?? '';
   const name = fileName(project.name);
+  const { family } = await lookBaseFacts(run.baseId);
   const picture = preview ? await bytesOf(preview) : null;
   const files = await modelWorker().exportFiles(
     { runId: run.id, step },
     {
       name: project.name,
-      triggerWord: openProject.dataset?.words?.triggerWord ?? '',
+      triggerWord,
       ...(picture ? { preview: picture } : {}),
     },
   );
@@ -53,9 +53,9 @@ export async function exportLookFiles(
     project,
     run,
     step,
-    pictures: openProject.dataset?.rowCount ?? 0,
-    triggerWord: openProject.dataset?.words?.triggerWord ?? '',
-    family: lookInfo(run.baseId)?.family ?? 'sd1',
+    pictures: dataset?.rowCount ?? 0,
+    triggerWord,
+    family,
     baseName: bases.name(run.baseId),
     repository: null,
     embedded: embeddedBase(run.baseId) !== undefined,
@@ -78,27 +78,23 @@ export async function lookBundle(
   run: RunRecord,
   weights: Uint8Array<ArrayBuffer> | null,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  await openProject.flush();
-  await bases.load(run.baseId);
-  const info = lookInfo(run.baseId);
-  if (!info) throw new UserError(bases.error === '' ? 'This base does not draw.' : bases.error);
-  await pictures.open(project.id);
+  const triggerWord = openProject.dataset?.words?.triggerWord ?? '';
+  const { family, resolution, predictionType } = await lookBaseFacts(run.baseId);
   const recipe = parseRecipe(run.recipe, TASK);
-  const embedded = embeddedBase(run.baseId) !== undefined;
   const files = makeKohyaBundle({
     name: project.name,
-    pictures: await dataWorker().look.bundlePictures(project.id),
+    pictures: await dataWorker().look.bundlePictures(project.datasetId),
     recipe,
     lora: parseLookLora(run.adapter),
     base: {
-      family: info.family,
-      name: embedded ? 'athanor-small-look' : bases.name(run.baseId),
+      family,
+      name: embeddedBase(run.baseId)?.fileName ?? bases.name(run.baseId),
       repository: null,
-      predictionType: info.predictionType,
-      resolution: info.resolution,
+      predictionType,
+      resolution,
     },
     prompts: project.prompts.map((prompt) => ({ prompt, seed: project.sampleSeed })),
-    triggerWord: openProject.dataset?.words?.triggerWord ?? '',
+    triggerWord,
     steps: run.totalSteps,
     warmupSteps: warmupSteps(recipe, run.totalSteps),
     ...(weights ? { weights } : {}),

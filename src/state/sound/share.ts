@@ -6,11 +6,10 @@ import { makeSoundBundle } from '../../tasks/sound/bundle.ts';
 import { parseRecipe, warmupSteps } from '../../training/recipe.ts';
 import { embeddedBase } from '../../worker/embedded-bases.ts';
 import { bases } from '../base.svelte.ts';
-import { soundInfo } from './info.ts';
+import { soundBaseFacts } from './info.ts';
 import { openProject } from '../project.svelte.ts';
 import { peftFolder } from '../share.ts';
 import { soundCard, soundPrompt } from './card.ts';
-import { sounds } from './dataset.svelte.ts';
 import { dataWorker } from '../workers.ts';
 
 /** A bundle is made in memory, its clips as WAV. */
@@ -42,27 +41,24 @@ export async function exportSound(
 
 /** A zip that trains the same sound with musicgen-dreamboothing on a rented machine. */
 export async function soundBundle(project: ProjectRecord, run: RunRecord): Promise<Uint8Array<ArrayBuffer>> {
-  await openProject.flush();
-  if ((openProject.dataset?.seconds ?? 0) > LONGEST_BUNDLE) {
+  const { dataset } = openProject;
+  const triggerWord = dataset?.words?.triggerWord ?? '';
+  if ((dataset?.seconds ?? 0) > LONGEST_BUNDLE) {
     throw new UserError(
       'A bundle of more than two hours of music does not fit into the memory of a page. Leave some clips out under Data.',
     );
   }
-  await bases.load(run.baseId);
-  const info = soundInfo(run.baseId);
-  if (!info) throw new UserError(bases.error === '' ? 'This base does not compose.' : bases.error);
-  await sounds.open(project.id);
+  const { sampleRate, channels } = await soundBaseFacts(run.baseId);
   const recipe = parseRecipe(run.recipe, 'sound');
-  const triggerWord = openProject.dataset?.words?.triggerWord ?? '';
   const files = makeSoundBundle({
     name: project.name,
-    clips: await dataWorker().sound.bundleClips(project.id, info.sampleRate, info.channels === 2 ? 2 : 1),
+    clips: await dataWorker().sound.bundleClips(project.id, sampleRate, channels === 2 ? 2 : 1),
     recipe,
     lora: parseSoundLora(run.adapter),
     base: {
       name: embeddedBase(run.baseId)?.fileName ?? bases.name(run.baseId),
       repository: null,
-      channels: info.channels,
+      channels,
     },
     prompt: soundPrompt({ project, triggerWord }),
     triggerWord,

@@ -6,6 +6,7 @@ import { openPictureModel } from '../../models/diffusion/registry.ts';
 import { adapterOfState, decodeRunState } from '../../training/checkpoint.ts';
 import type { Kind } from '../kind.ts';
 import { LookModel } from './model.ts';
+import type { LookBaseFacts } from './types.ts';
 
 export const lookKind: Kind<LookModel> = {
   task: 'look',
@@ -17,6 +18,10 @@ export const lookKind: Kind<LookModel> = {
     (!files.includes('config.json') && files.some((file) => file.endsWith('.safetensors'))),
   fallback: true,
   load: (device, folder, options) => LookModel.load(device, folder, options),
+  async describe(folder): Promise<LookBaseFacts> {
+    const { family, resolution, process } = await openPictureModel(folder);
+    return { family, resolution, predictionType: process.predictionType };
+  },
   /** kohya's file and diffusers'. */
   async exportFiles(checkpoint, { name, baseName, triggerWord = '', preview }, base) {
     const state = await decodeRunState(checkpoint);

@@ -22,6 +22,9 @@ export interface LookInfo extends TaskInfo {
   promptTokens: number;
 }
 
+/** What can be told of a base that is not loaded. */
+export type LookBaseFacts = Pick<LookInfo, 'family' | 'resolution' | 'predictionType'>;
+
 /** Drawing as diffusers' pipelines name it. */
 export interface DrawRequest {
   prompt: string;

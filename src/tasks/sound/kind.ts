@@ -1,10 +1,12 @@
 import { readPeftFolder } from '../../adapters/peft.ts';
 import { isJsonObject } from '../../common/json.ts';
 import { readJson } from '../../models/files/folder.ts';
+import { MusicgenCheckpoint } from '../../models/musicgen/checkpoint.ts';
 import { adapterOfState, decodeRunState } from '../../training/checkpoint.ts';
 import { peftFolder } from '../adapted-model.ts';
 import type { Kind } from '../kind.ts';
 import { SoundModel } from './model.ts';
+import type { SoundBaseFacts } from './types.ts';
 
 export const soundKind: Kind<SoundModel> = {
   task: 'sound',
@@ -16,6 +18,10 @@ export const soundKind: Kind<SoundModel> = {
     return isJsonObject(config) && config['model_type'] === 'musicgen';
   },
   load: (device, folder, options) => SoundModel.load(device, folder, options),
+  async describe(folder): Promise<SoundBaseFacts> {
+    const { decoder, audio } = (await MusicgenCheckpoint.open(folder)).config;
+    return { sampleRate: audio.sampleRate, channels: decoder.channels };
+  },
   exportFiles: async (checkpoint, { baseName }) =>
     peftFolder(adapterOfState(await decodeRunState(checkpoint)), baseName),
   readAdapter: (folder) => readPeftFolder(folder, { embeddings: true }),

@@ -20,6 +20,9 @@ export interface SoundInfo extends TaskInfo {
   generation: { guidance_scale: number; top_k: number; temperature: number };
 }
 
+/** What can be told of a base that is not loaded. */
+export type SoundBaseFacts = Pick<SoundInfo, 'sampleRate' | 'channels'>;
+
 /** Composing, under transformers' names; `seconds` stands for max_new_tokens. */
 export interface ComposeRequest {
   prompt: string;

@@ -82,13 +82,10 @@ export class LookHost extends DatasetHost<LookTypes> {
   }
 
   /** The pictures as they are to be learnt, with their masks, for a bundle. */
-  bundlePictures(projectId: string): Promise<BundlePicture[]> {
-    return this.use(projectId, async ({ record }) => {
-      const sources = await pictureSources({ datasetId: record?.id ?? null });
-      const pictures: BundlePicture[] = [];
-      // One after the other: only one picture's pixels are in memory.
-      for (const source of sources) pictures.push(await bundlePicture(source));
-      return pictures;
-    });
+  async bundlePictures(datasetId: string | null): Promise<BundlePicture[]> {
+    const pictures: BundlePicture[] = [];
+    // One after the other: only one picture's pixels are in memory.
+    for (const source of await pictureSources({ datasetId })) pictures.push(await bundlePicture(source));
+    return pictures;
   }
 }

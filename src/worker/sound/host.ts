@@ -86,7 +86,7 @@ export class SoundHost extends DatasetHost<SoundTypes> {
 
   /** The clips as they are to be learnt, as WAV, for a bundle. */
   bundleClips(projectId: string, rate: number, channels: 1 | 2): Promise<BundleClip[]> {
-    return this.use(projectId, async (session) => {
+    const work = async (session: DatasetSession<SoundTypes>): Promise<BundleClip[]> => {
       const clips: BundleClip[] = [];
       // One after the other: only one clip's samples are in memory beside the files.
       for (const clip of session.now.clips.filter(({ kept }) => kept)) {
@@ -95,6 +95,7 @@ export class SoundHost extends DatasetHost<SoundTypes> {
         clips.push({ file: clip.file, bytes, words: clip.words });
       }
       return clips;
-    });
+    };
+    return this.use(projectId, work, {});
   }
 }
