@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { fillField, openExample, oneVisitor } from './visit.ts';
+import { fillField, goToStep, openExample, oneVisitor } from './visit.ts';
 
 const STEPS = 12;
 const MINUTES = 60_000;
@@ -58,6 +58,11 @@ it(
     const at = await run.getByText(/^Step \d+ of/).innerText();
     await page.waitForTimeout(1500);
     expect(await run.getByText(/^Step \d+ of/).innerText()).toBe(at);
+    // What was taught so far can be taken along meanwhile.
+    await goToStep(page, 'Share');
+    await page.getByRole('button', { name: 'Make the files' }).click();
+    await page.getByRole('button', { name: /^Download .*\.zip$/ }).waitFor({ timeout: MINUTES });
+    await goToStep(page, 'Train');
     await run.getByRole('button', { name: 'Go on' }).click();
     await page.getByRole('heading', { name: 'Training', level: 1 }).waitFor();
     await run.getByRole('button', { name: 'Stop and keep' }).click();
