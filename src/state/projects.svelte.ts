@@ -1,4 +1,4 @@
-import { createProject, deleteProject, getProject, listProjects, saveProject } from '../storage/projects.ts';
+import { createProject, deleteProject, listProjects, updateProject } from '../storage/projects.ts';
 import { getDataset } from '../storage/datasets.ts';
 import { readPictures, readThumbnail } from '../storage/pictures.ts';
 import { listRuns, readHistory } from '../storage/runs.ts';
@@ -116,9 +116,8 @@ class Projects {
   }
 
   async rename(id: string, name: string): Promise<void> {
-    const project = await getProject(id);
-    if (!project || name.trim() === '') return;
-    await saveProject({ ...project, name: name.trim(), changedAt: Date.now() });
+    if (name.trim() === '') return;
+    await updateProject(id, { name: name.trim(), changedAt: Date.now() });
     await this.load();
   }
 
