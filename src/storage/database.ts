@@ -1,52 +1,7 @@
-import { openDB, type DBSchema, type IDBPDatabase, type IDBPObjectStore, type StoreNames } from 'idb';
+import { openDB } from 'idb';
 import { storageError } from './errors.ts';
-import type {
-  BaseRecord,
-  CheckpointInfo,
-  DatasetRecord,
-  Json,
-  MetricsRecord,
-  PictureFileRecord,
-  PictureRowsRecord,
-  ProjectRecord,
-  RowChunkRecord,
-  RunRecord,
-  SamplePoint,
-  SoundFileRecord,
-  SoundRowsRecord,
-} from './records.ts';
-
-interface Schema extends DBSchema {
-  projects: { key: string; value: ProjectRecord };
-  datasets: { key: string; value: DatasetRecord; indexes: { project: string } };
-  rows: { key: [string, number]; value: RowChunkRecord };
-  bases: { key: string; value: BaseRecord };
-  runs: { key: string; value: RunRecord; indexes: { project: string } };
-  metrics: { key: [string, number]; value: MetricsRecord };
-  checkpoints: { key: [string, number]; value: CheckpointInfo };
-  checkpointBytes: { key: [string, number]; value: Uint8Array<ArrayBuffer> };
-  settings: { key: string; value: Json };
-  pictureRows: { key: string; value: PictureRowsRecord };
-  pictureFiles: { key: [string, string]; value: PictureFileRecord };
-  soundRows: { key: string; value: SoundRowsRecord };
-  soundFiles: { key: [string, string]; value: SoundFileRecord };
-}
-
-export type Database = IDBPDatabase<Schema>;
-
-const NAME = 'athanor';
-const VERSION = 4;
-
-/** Before version 4 what was drawn and composed along the way had lists of its own. */
-async function joinSamples(
-  store: IDBPObjectStore<Schema, StoreNames<Schema>[], 'metrics', 'versionchange'>,
-): Promise<void> {
-  type Older = MetricsRecord & { pictures?: SamplePoint[]; sounds?: SamplePoint[] };
-  for (let cursor = await store.openCursor(); cursor; cursor = await cursor.continue()) {
-    const { pictures = [], sounds = [], ...record }: Older = cursor.value;
-    await cursor.update({ ...record, samples: [...record.samples, ...pictures, ...sounds] });
-  }
-}
+import { NAME, VERSION, type Database, type Schema } from './schema.ts';
+import { upgrade } from './upgrade.ts';
 
 let opened: Promise<Database> | null = null;
 
@@ -56,28 +11,7 @@ let opened: Promise<Database> | null = null;
  */
 export function database(): Promise<Database> {
   opened ??= openDB<Schema>(NAME, VERSION, {
-    async upgrade(db, from, _to, change) {
-      if (from < 1) {
-        db.createObjectStore('projects', { keyPath: 'id' });
-        db.createObjectStore('datasets', { keyPath: 'id' }).createIndex('project', 'projectId');
-        db.createObjectStore('rows', { keyPath: ['datasetId', 'index'] });
-        db.createObjectStore('bases', { keyPath: 'id' });
-        db.createObjectStore('runs', { keyPath: 'id' }).createIndex('project', 'projectId');
-        db.createObjectStore('metrics', { keyPath: ['runId', 'sequence'] });
-        db.createObjectStore('checkpoints', { keyPath: ['runId', 'step'] });
-        db.createObjectStore('checkpointBytes');
-        db.createObjectStore('settings');
-      }
-      if (from < 2) {
-        db.createObjectStore('pictureRows', { keyPath: 'datasetId' });
-        db.createObjectStore('pictureFiles', { keyPath: ['datasetId', 'id'] });
-      }
-      if (from < 3) {
-        db.createObjectStore('soundRows', { keyPath: 'datasetId' });
-        db.createObjectStore('soundFiles', { keyPath: ['datasetId', 'id'] });
-      }
-      if (from > 0 && from < 4) await joinSamples(change.objectStore('metrics'));
-    },
+    upgrade: (db, from, _to, change) => upgrade(db, from, change),
     blocking(_current, _blocked, event) {
       (event.target as IDBDatabase).close();
       opened = null;

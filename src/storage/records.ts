@@ -2,6 +2,7 @@ import type { Task } from '../common/task.ts';
 import type { FileReport, SkipCounts, SkippedExample, TrainingRow } from '../datasets/voice/rows.ts';
 import type { PictureReport, PictureRow } from '../datasets/look/types.ts';
 import type { Clip, SoundFile, SoundReport, Waveform } from '../datasets/sound/types.ts';
+import type { LossCurve } from './preview.ts';
 
 /**
  * What IndexedDB keeps. Recipes and adapter configurations are kept as plain JSON: the layers above own their shape
@@ -177,6 +178,13 @@ export interface MetricsRecord {
   steps: StepPoint[];
   evaluations: EvaluationPoint[];
   samples: SamplePoint[];
+}
+
+/** The small part of a run's history: lists read this and leave the history alone. It is written with it. */
+export interface PreviewRecord extends LossCurve {
+  runId: string;
+  /** What the files among its samples take. */
+  sampleBytes: number;
 }
 
 export interface RunHistory {
