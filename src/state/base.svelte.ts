@@ -16,6 +16,13 @@ export interface Arrival {
   secondsLeft: number;
 }
 
+/** Why a folder is called otherwise here than on disk. */
+function arrivalUnderName(name: string, base: BaseRecord, wasHere: boolean): string {
+  return wasHere
+    ? `What is in “${name}” is here already, as “${base.name}”.`
+    : `“${name}” holds something else than the base of that name that is here, so it was added as “${base.name}”.`;
+}
+
 /** Bases on this machine, the one that is loaded, and what the open project's run would take. */
 class Bases {
   #list = $state.raw<readonly BaseRecord[]>([]);
@@ -177,7 +184,15 @@ class Bases {
           };
         }),
       );
-      announcer.say(`${name} has arrived.`);
+      if (base.name === name) announcer.say(`${name} has arrived.`);
+      else
+        announcer.show(
+          arrivalUnderName(
+            name,
+            base,
+            this.#list.some(({ id, complete }) => complete && id === base.id),
+          ),
+        );
       return base.id;
     } catch (error) {
       this.#error = errorMessage(error);

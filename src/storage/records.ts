@@ -201,15 +201,26 @@ export interface CheckpointInfo {
   size: number;
 }
 
-/** A base whose weights lie in OPFS. File number i lies under the name i: what a file is called is never a path. */
+/** One file of a base: its number in the list is the name under which its bytes lie. What it is called is never a path. */
+export interface BaseFile {
+  path: string;
+  size: number;
+  /** Hex SHA-256 of a config file, or of the head of a safetensors file; absent until a folder like it is picked. */
+  head?: string;
+  /** Hex SHA-256 of each piece (bases.ts), in order; absent until the whole file was read. */
+  pieces?: string[];
+}
+
+/** A base whose weights lie in OPFS. It is known by what is in its files; what lies under an id never changes once complete. */
 export interface BaseRecord {
   id: string;
   /** What it can be taught; absent where it was kept before there were looks: a voice. */
   task?: Task;
+  /** As its folder was called; bases of one name are numbered. */
   name: string;
   createdAt: number;
   bytes: number;
-  files: { path: string; size: number }[];
+  files: BaseFile[];
   /** Whether every file has arrived. */
   complete: boolean;
 }

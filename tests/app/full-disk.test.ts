@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { beginProject, goToStep, paste, visit, type Visit } from './visit.ts';
 
@@ -60,6 +63,23 @@ it('stops a model where the disk is full, and goes on from there once there is r
     await setQuota(visitor);
     await page.setInputFiles(FOLDER, 'public/embedded/voice');
     await page.getByText('Holds in mind').waitFor({ timeout: 60_000 });
+
+    // A folder of the same name, files and sizes with one weight changed is another base; picked again, each is what it was.
+    const folder = join(mkdtempSync(join(tmpdir(), 'athanor-base-')), 'voice');
+    cpSync('public/embedded/voice', folder, { recursive: true });
+    const weights = join(folder, 'model.safetensors');
+    const bytes = readFileSync(weights);
+    bytes[bytes.length - 1]! ^= 1;
+    writeFileSync(weights, bytes);
+    await page.setInputFiles(FOLDER, folder);
+    await page.getByText(/“voice” holds something else than the base of that name.* added as “voice \(2\)”/).waitFor();
+    const list = page.getByRole('list', { name: 'Bases' }).getByRole('listitem');
+    await list.filter({ hasText: 'voice (2)' }).getByText('Chosen').waitFor({ timeout: 60_000 });
+    expect(await list.count()).toBe(3);
+    await page.setInputFiles(FOLDER, 'public/embedded/voice');
+    await list.filter({ hasNotText: 'voice (2)' }).getByText('Chosen').waitFor({ timeout: 60_000 });
+    expect(await list.count()).toBe(3);
+    rmSync(join(folder, '..'), { recursive: true });
     expect(visitor.errors).toEqual([]);
   } finally {
     await visitor.leave();
