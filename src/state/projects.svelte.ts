@@ -1,6 +1,5 @@
 import { createProject, deleteProject, getProject, listProjects, saveProject } from '../storage/projects.ts';
-import { getDataset } from '../storage/datasets.ts';
-import { readPictures, readThumbnail } from '../storage/pictures.ts';
+import { getDataset, readFile } from '../storage/datasets.ts';
 import { listRuns, readPreview } from '../storage/runs.ts';
 import type { ProjectRecord, RunRecord } from '../storage/records.ts';
 import type { Task } from '../common/task.ts';
@@ -39,10 +38,11 @@ export function runState(run: RunRecord, alive: boolean): string {
   }
 }
 
-async function firstPicture(project: ProjectRecord): Promise<Blob | null> {
-  if (project.task !== 'look' || !project.datasetId) return null;
-  const [row] = await readPictures(project.datasetId);
-  return row ? ((await readThumbnail(project.datasetId, row.id)) ?? null) : null;
+/** What stands for a project's data, where it has a picture. */
+async function coverOf({ datasetId }: ProjectRecord): Promise<Blob | null> {
+  const dataset = datasetId === null ? undefined : await getDataset(datasetId);
+  const file = dataset?.cover ? await readFile(dataset.id, dataset.cover) : undefined;
+  return file?.thumbnail ?? null;
 }
 
 async function describe(project: ProjectRecord, alive: ReadonlySet<string>): Promise<ProjectCard> {
@@ -51,7 +51,7 @@ async function describe(project: ProjectRecord, alive: ReadonlySet<string>): Pro
     const training = alive.has(project.id);
     const { losses, picture } = await readPreview(run.id);
     const state = runState(run, training);
-    return { project, state, training, curve: losses, picture: picture ?? (await firstPicture(project)) };
+    return { project, state, training, curve: losses, picture: picture ?? (await coverOf(project)) };
   }
   const dataset = project.datasetId ? await getDataset(project.datasetId) : undefined;
   const words = TASK_WORDS[project.task];
@@ -60,7 +60,7 @@ async function describe(project: ProjectRecord, alive: ReadonlySet<string>): Pro
     : project.baseId === null
       ? `${plural(dataset.rowCount, words.one)}; needs a base`
       : 'Ready to train';
-  return { project, state, training: false, curve: [], picture: await firstPicture(project) };
+  return { project, state, training: false, curve: [], picture: await coverOf(project) };
 }
 
 /** The visitor's projects, as Home shows them. */

@@ -2,17 +2,14 @@ import type { DBSchema, IDBPDatabase } from 'idb';
 import type {
   BaseRecord,
   CheckpointInfo,
+  DatasetFileRecord,
   DatasetRecord,
   Json,
   MetricsRecord,
-  PictureFileRecord,
-  PictureRowsRecord,
   PreviewRecord,
   ProjectRecord,
   RowChunkRecord,
   RunRecord,
-  SoundFileRecord,
-  SoundRowsRecord,
 } from './records.ts';
 
 /** The stores of the database as they are now. */
@@ -20,6 +17,7 @@ export interface Schema extends DBSchema {
   projects: { key: string; value: ProjectRecord };
   datasets: { key: string; value: DatasetRecord; indexes: { project: string } };
   rows: { key: [string, number]; value: RowChunkRecord };
+  files: { key: [string, string]; value: DatasetFileRecord };
   bases: { key: string; value: BaseRecord };
   runs: { key: string; value: RunRecord; indexes: { project: string } };
   metrics: { key: [string, number]; value: MetricsRecord };
@@ -29,10 +27,6 @@ export interface Schema extends DBSchema {
   checkpoints: { key: [string, number]; value: CheckpointInfo };
   checkpointBytes: { key: [string, number]; value: Uint8Array<ArrayBuffer> };
   settings: { key: string; value: Json };
-  pictureRows: { key: string; value: PictureRowsRecord };
-  pictureFiles: { key: [string, string]; value: PictureFileRecord };
-  soundRows: { key: string; value: SoundRowsRecord };
-  soundFiles: { key: [string, string]; value: SoundFileRecord };
 }
 
 export type Database = IDBPDatabase<Schema>;

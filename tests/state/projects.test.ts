@@ -1,8 +1,10 @@
 import 'fake-indexeddb/auto';
 import { afterEach, expect, it, vi } from 'vitest';
 import { database } from '../../src/storage/database.ts';
+import { readFile } from '../../src/storage/datasets.ts';
 import { readHistory, listRuns, appendMetrics, saveRun } from '../../src/storage/runs.ts';
-import { storageUsage } from '../../src/storage/usage.ts';
+import { deleteProjectSamples, storageUsage } from '../../src/storage/usage.ts';
+import { lookRows } from '../../src/worker/look/rows.ts';
 import { projects } from '../../src/state/projects.svelte.ts';
 import { smallCurve } from '../support/curve.ts';
 import { readDatabaseFixture, restoreDatabase } from '../support/database-fixture.ts';
@@ -45,6 +47,19 @@ it('describes projects of an older build without their histories; pictures and c
       expect(await picture?.bytes()).toEqual(await (last as Blob).bytes());
     }
   }
+});
+
+it('shows the first picture of a look that has made none, without its rows', async () => {
+  await restoreDatabase(readDatabaseFixture('database-v3'));
+  await projects.load();
+  const look = () => projects.cards.find(({ project }) => project.task === 'look')!;
+  const { id, datasetId } = look().project;
+  await deleteProjectSamples(id);
+  const read = await storesRead(() => projects.load());
+  for (const store of ['metrics', 'rows']) expect(read).not.toContain(store);
+  const [first] = await lookRows.read(datasetId!);
+  const thumbnail = (await readFile(datasetId!, first!.id))!.thumbnail!;
+  expect(await look().picture?.bytes()).toEqual(await thumbnail.bytes());
 });
 
 it('shows what a run has written down, also where it never ended', async () => {
