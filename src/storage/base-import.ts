@@ -202,14 +202,15 @@ export async function importBase(
     files.push({ path: source.path, size: source.file.size, head: await headDigest(source) });
   }
   const alike = await basesLike(task, files);
-  const same = await sameContent(
-    alike.filter(({ complete }) => complete),
-    reading(),
-  );
+  // A copy under this name that broke off is what the person means, were the same files here under another.
+  const partial = alike.filter(({ complete }) => !complete);
+  const own = partial.find((base) => base.name === name);
+  const whole = own ? [] : alike.filter(({ complete }) => complete);
+  const same = await sameContent(whole, reading());
   // Kept also where it was known: an older page wrote no digests.
   if (same) return keepComplete(same.base, files, same.pieces);
 
-  const begun = alike.find(({ complete }) => !complete);
+  const begun = own ?? partial[0];
   const others = (await listBases()).filter(({ id }) => id !== begun?.id);
   const base: BaseRecord = {
     id: begun?.id ?? newId(),

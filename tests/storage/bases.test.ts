@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { importBase } from '../../src/storage/base-import.ts';
 import { deleteBase, getBase, listBases, openBase } from '../../src/storage/bases.ts';
-import { database } from '../../src/storage/database.ts';
+import { database, newId } from '../../src/storage/database.ts';
 import { PIECE, type IncomingFile } from '../../src/storage/digests.ts';
 import { MemoryDirectory, memoryStorage, type MemoryFile } from '../support/opfs.ts';
 
@@ -182,6 +182,17 @@ describe('a copy that broke off', () => {
     (await keptFile(empty, 1)).bytes.fill(0, PIECE);
     await importBase('three', folder(LATE, '{}', LARGE));
     await expectContent(empty, folder(LATE, '{}', LARGE));
+  });
+
+  it('is finished where it began when its folder is picked, also where the same files have arrived under another name', async () => {
+    const arrived = await importBase('arrived', folder());
+    const half = { ...arrived, id: newId(), name: 'half', complete: false };
+    await (await database()).put('bases', half);
+    const finished = await importBase('half', folder());
+    expect([finished.id, finished.complete]).toEqual([half.id, true]);
+    await expectContent(half.id, folder());
+    expect(await importBase('arrived', folder())).toMatchObject({ complete: true });
+    expect(await listBases()).toHaveLength(2);
   });
 
   it('of a longer file is cut', async () => {
