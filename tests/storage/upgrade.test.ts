@@ -1,5 +1,5 @@
 import 'fake-indexeddb/auto';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { getBase, listBases } from '../../src/storage/bases.ts';
 import { database } from '../../src/storage/database.ts';
 import { findDataset, getDataset, readFile } from '../../src/storage/datasets.ts';
@@ -270,6 +270,41 @@ describe.each([1, 2] as const)('a database of version %d', (version) => {
     expect(history.samples.length).toBeGreaterThan(0);
     expect(history.samples.every(({ base }) => typeof base === 'string')).toBe(true);
     expect((await listBases()).map(({ name }) => name)).toEqual(['half-arrived', 'tiny-llama']);
+  });
+});
+
+describe('an upgrade that fails', () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  /** The database is as the older page left it, and is taken over once that can be. */
+  async function expectUntouched(): Promise<void> {
+    const { version, stores } = await dumpDatabase(fixture.name);
+    expect(version).toBe(3);
+    expect(stores.map(({ name, records: all }) => [name, all.length])).toEqual(
+      fixture.stores.map(({ name, records: all }) => [name, all.length]),
+    );
+  }
+
+  it('for want of room says so, leaves everything as it was, and is made again when there is some', async () => {
+    await restoreDatabase(fixture);
+    const put = IDBObjectStore.prototype.put;
+    vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(function (this: IDBObjectStore, ...args) {
+      if (this.name === 'files') throw new DOMException('full', 'QuotaExceededError');
+      return put.apply(this, args);
+    });
+    await expect(listProjects()).rejects.toThrow(/needs room for a copy of them.*Nothing was changed or lost/);
+    vi.restoreAllMocks();
+    await expectUntouched();
+    expect(await listProjects()).toHaveLength(projects.length);
+  });
+
+  it('over a record that is none leaves everything as it was', async () => {
+    const broken = structuredClone(fixture);
+    // What comes last in the upgrade.
+    broken.stores.find(({ name }) => name === 'soundRows')!.records[0]!.value = { datasetId: 'none' };
+    await restoreDatabase(broken);
+    await expect(listProjects()).rejects.toThrow(TypeError);
+    await expectUntouched();
   });
 });
 
