@@ -18,6 +18,13 @@ export interface Arrival {
 
 const openProjectId = (): string => openProject.project?.id ?? '';
 
+/** Why a folder is called otherwise here than on disk. */
+function arrivalUnderName(name: string, base: BaseRecord, wasHere: boolean): string {
+  return wasHere
+    ? `What is in “${name}” is here already, as “${base.name}”.`
+    : `“${name}” holds something else than the base of that name that is here, so it was added as “${base.name}”.`;
+}
+
 /** Bases on this machine, the one that is loaded, and what the open project's run would take. */
 class Bases {
   #list = $state.raw<readonly BaseRecord[]>([]);
@@ -196,7 +203,15 @@ class Bases {
           };
         }),
       );
-      announcer.say(`${name} has arrived.`);
+      if (base.name === name) announcer.say(`${name} has arrived.`);
+      else
+        announcer.show(
+          arrivalUnderName(
+            name,
+            base,
+            this.#list.some(({ id, complete }) => complete && id === base.id),
+          ),
+        );
       return base.id;
     } catch (error) {
       this.#fail(projectId, error);

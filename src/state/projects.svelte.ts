@@ -1,7 +1,6 @@
 import { createProject, deleteProject, listProjects, updateProject } from '../storage/projects.ts';
-import { getDataset } from '../storage/datasets.ts';
-import { readPictures, readThumbnail } from '../storage/pictures.ts';
-import { listRuns, readHistory } from '../storage/runs.ts';
+import { getDataset, readFile } from '../storage/datasets.ts';
+import { listRuns, readPreview } from '../storage/runs.ts';
 import type { ProjectRecord, RunRecord } from '../storage/records.ts';
 import type { Task } from '../common/task.ts';
 import { announcer } from './announcer.svelte.ts';
@@ -15,13 +14,12 @@ export interface ProjectCard {
   /** Where it stands, in words. */
   state: string;
   training: boolean;
-  /** Up to 40 losses of the newest run, for the drawing. */
-  curve: number[];
+  /** A few losses of the newest run, for the drawing. */
+  curve: readonly number[];
   /** Of a look: its newest sample, or its first picture. */
   picture: Blob | null;
 }
 
-const CURVE_POINTS = 40;
 /** A little longer than the message that offers the undo. */
 const UNDO_MS = 21_000;
 
@@ -40,22 +38,20 @@ export function runState(run: RunRecord, alive: boolean): string {
   }
 }
 
-async function firstPicture(project: ProjectRecord): Promise<Blob | null> {
-  if (project.task !== 'look' || !project.datasetId) return null;
-  const [row] = await readPictures(project.datasetId);
-  return row ? ((await readThumbnail(project.datasetId, row.id)) ?? null) : null;
+/** What stands for a project's data, where it has a picture. */
+async function coverOf({ datasetId }: ProjectRecord): Promise<Blob | null> {
+  const dataset = datasetId === null ? undefined : await getDataset(datasetId);
+  const file = dataset?.cover ? await readFile(dataset.id, dataset.cover) : undefined;
+  return file?.thumbnail ?? null;
 }
 
 async function describe(project: ProjectRecord, alive: ReadonlySet<string>): Promise<ProjectCard> {
   const [run] = await listRuns(project.id);
   if (run) {
     const training = alive.has(project.id);
-    const { steps, samples } = await readHistory(run.id);
-    const every = Math.max(1, Math.ceil(steps.length / CURVE_POINTS));
-    const curve = steps.filter((_, i) => i % every === 0).map((point) => point.loss);
-    const last = samples.at(-1)?.tuned;
-    const picture = last instanceof Blob && last.type.startsWith('image/') ? last : await firstPicture(project);
-    return { project, state: runState(run, training), training, curve, picture };
+    const { losses, picture } = await readPreview(run.id);
+    const state = runState(run, training);
+    return { project, state, training, curve: losses, picture: picture ?? (await coverOf(project)) };
   }
   const dataset = project.datasetId ? await getDataset(project.datasetId) : undefined;
   const words = kindWords(project.task);
@@ -64,7 +60,7 @@ async function describe(project: ProjectRecord, alive: ReadonlySet<string>): Pro
     : project.baseId === null
       ? `${plural(dataset.rowCount, words.one)}; needs a base`
       : 'Ready to train';
-  return { project, state, training: false, curve: [], picture: await firstPicture(project) };
+  return { project, state, training: false, curve: [], picture: await coverOf(project) };
 }
 
 /** The visitor's projects, as Home shows them. */

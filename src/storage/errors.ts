@@ -1,6 +1,7 @@
 import { UserError } from '../common/errors.ts';
 
-function isQuota(error: unknown): boolean {
+/** Whether the disk, or the browser's share of it, was full. */
+export function isQuota(error: unknown): boolean {
   const name = (error as { name?: unknown } | null)?.name;
   return name === 'QuotaExceededError' || name === 'NS_ERROR_DOM_QUOTA_REACHED';
 }

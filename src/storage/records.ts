@@ -1,7 +1,8 @@
 import type { Task } from '../common/task.ts';
-import type { FileReport, SkipCounts, SkippedExample, TrainingRow } from '../datasets/voice/rows.ts';
-import type { PictureReport, PictureRow } from '../datasets/look/types.ts';
-import type { Clip, SoundFile, SoundReport, Waveform } from '../datasets/sound/types.ts';
+import type { FileReport, SkipCounts, SkippedExample } from '../datasets/voice/rows.ts';
+import type { PictureReport } from '../datasets/look/types.ts';
+import type { SoundReport, Waveform } from '../datasets/sound/types.ts';
+import type { LossCurve } from './preview.ts';
 
 /**
  * What IndexedDB keeps. Recipes and adapter configurations are kept as plain JSON: the layers above own their shape
@@ -52,68 +53,55 @@ export interface ProjectRecord {
   sampleSeed: number;
 }
 
-/** A data set without its rows, which lie in chunks of their own. */
+/** A data set without its rows and files, which lie in stores of their own. */
 export interface DatasetRecord {
   id: string;
   projectId: string;
+  /** What is learnt from: rows, pictures, clips that are kept. */
   rowCount: number;
-  /** UTF-16 units of text in all rows. */
+  /** UTF-16 units of text in all of them. */
   characters: number;
   files: FileReport[];
   skipped: SkipCounts;
   examples: SkippedExample[];
   warnings: string[];
   changedAt: number;
-  /** Of pictures: what their files take; their rows and files lie in stores of their own. */
-  pictureBytes?: number;
+  /** What its files take; absent where it has none. */
+  fileBytes?: number;
+  /** The file whose thumbnail stands for the set; null where none is left. */
+  cover?: string | null;
   /** Of pictures and sounds: the word that will call it, and what words not written by hand are made from. */
   words?: { triggerWord: string; template: string };
   /** Of pictures: what all imports together understood. */
   pictures?: PictureReport;
-  /** Of sounds: the same, what their files take, and the seconds of all clips that are kept; rows are kept clips. */
+  /** Of sounds: the same, and the seconds of all clips that are kept. */
   sounds?: SoundReport;
-  soundBytes?: number;
   seconds?: number;
 }
 
-/** The songs of a data set and the clips of them, in order. */
-export interface SoundRowsRecord {
-  datasetId: string;
-  files: SoundFile[];
-  clips: Clip[];
-}
-
-/** The bytes of one song of a data set, as they came. */
-export interface SoundFileRecord {
-  datasetId: string;
-  /** The SoundFile's id. */
-  id: string;
-  file: Blob;
-  waveform: Waveform;
-}
-
-/** The pictures of a data set, in order. */
-export interface PictureRowsRecord {
-  datasetId: string;
-  rows: PictureRow[];
-}
-
-/** The pixels of one picture of a data set. */
-export interface PictureFileRecord {
-  datasetId: string;
-  /** The row's id. */
-  id: string;
-  /** Turned as its EXIF says, without metadata, at most as large as training can use. */
-  picture: Blob;
-  thumbnail: Blob;
-  /** A grey PNG over the whole picture, of its shape, at any size: white is learnt, black is not. Null: all is learnt. */
-  mask: Blob | null;
-}
-
+/** Some rows of a data set, in order, each as its kind has it: see DatasetRows. */
 export interface RowChunkRecord {
   datasetId: string;
   index: number;
-  rows: TrainingRow[];
+  rows: object[];
+}
+
+/** What is kept of a file beside its bytes. */
+export interface FileParts {
+  /** Of a picture. */
+  thumbnail?: Blob;
+  /** Of a picture: a grey PNG over the whole of it, of its shape, at any size; white is learnt, black is not. Null: all is learnt. */
+  mask?: Blob | null;
+  /** Of a song. */
+  waveform?: Waveform;
+}
+
+/** One file of a data set: a picture turned as its EXIF says, without metadata, as large as training can use; a song as it came. */
+export interface DatasetFileRecord extends FileParts {
+  datasetId: string;
+  /** The id of the row that names it. */
+  id: string;
+  file: Blob;
 }
 
 export type RunStatus = 'running' | 'stopped' | 'finished' | 'failed';
@@ -179,6 +167,13 @@ export interface MetricsRecord {
   samples: SamplePoint[];
 }
 
+/** The small part of a run's history: lists read this and leave the history alone. It is written with it. */
+export interface PreviewRecord extends LossCurve {
+  runId: string;
+  /** What the files among its samples take. */
+  sampleBytes: number;
+}
+
 export interface RunHistory {
   steps: StepPoint[];
   evaluations: EvaluationPoint[];
@@ -193,15 +188,26 @@ export interface CheckpointInfo {
   size: number;
 }
 
-/** A base whose weights lie in OPFS. File number i lies under the name i: what a file is called is never a path. */
+/** One file of a base: its number in the list is the name under which its bytes lie. What it is called is never a path. */
+export interface BaseFile {
+  path: string;
+  size: number;
+  /** Hex SHA-256 of a config file, or of the head of a safetensors file; absent until a folder like it is picked. */
+  head?: string;
+  /** Hex SHA-256 of each piece (bases.ts), in order; absent until the whole file was read. */
+  pieces?: string[];
+}
+
+/** A base whose weights lie in OPFS. It is known by what is in its files; what lies under an id never changes once complete. */
 export interface BaseRecord {
   id: string;
   /** What it can be taught; absent where it was kept before there were looks: a voice. */
   task?: Task;
+  /** As its folder was called; bases of one name are numbered. */
   name: string;
   createdAt: number;
   bytes: number;
-  files: { path: string; size: number }[];
+  files: BaseFile[];
   /** Whether every file has arrived. */
   complete: boolean;
 }

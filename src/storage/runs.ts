@@ -1,5 +1,6 @@
 import { database, keysOf } from './database.ts';
 import { withStorageErrors, storageError } from './errors.ts';
+import { emptyPreview, extendPreview } from './preview.ts';
 import type { CheckpointInfo, MetricsRecord, RunHistory, RunRecord } from './records.ts';
 
 /** The runs of a project, the newest first. */
@@ -18,10 +19,30 @@ export async function saveRun(run: RunRecord): Promise<void> {
   });
 }
 
-export async function appendMetrics(record: MetricsRecord): Promise<void> {
+/** Stores in which a run's history lies: its preview changes with it, or neither does. */
+const HISTORY = ['metrics', 'previews', 'previewPictures'] as const;
+
+/** Appends a piece of a run's history. */
+export async function appendMetrics(piece: MetricsRecord): Promise<void> {
   await withStorageErrors('the loss curve', async () => {
-    await (await database()).put('metrics', record);
+    const change = (await database()).transaction(HISTORY, 'readwrite');
+    const record = await change.objectStore('previews').get(piece.runId);
+    const preview = extendPreview({ ...emptyPreview(piece.runId), ...(record && { record }) }, piece);
+    const { picture } = preview;
+    await Promise.all([
+      change.objectStore('metrics').put(piece),
+      change.objectStore('previews').put(preview.record),
+      picture && change.objectStore('previewPictures').put(picture, piece.runId),
+      change.done,
+    ]);
   });
+}
+
+/** What lists show of a run: at most CURVE_POINTS losses, and the newest picture. Reads no history. */
+export async function readPreview(runId: string): Promise<{ losses: readonly number[]; picture: Blob | null }> {
+  const db = await database();
+  const [record, picture] = await Promise.all([db.get('previews', runId), db.get('previewPictures', runId)]);
+  return { losses: record?.losses ?? [], picture: picture ?? null };
 }
 
 /** Everything that happened in a run up to now, in order. */
@@ -34,44 +55,56 @@ export async function readHistory(runId: string): Promise<RunHistory> {
   };
 }
 
-const sizeOf = (made: string | Blob): number => (typeof made === 'string' ? 0 : made.size);
-
 /** What the files made along the way take. */
 export async function sampleFileBytes(runId: string): Promise<number> {
-  const { samples } = await readHistory(runId);
-  return samples.reduce((sum, { base, tuned }) => sum + sizeOf(base) + sizeOf(tuned), 0);
+  const db = await database();
+  const [record, picture] = await Promise.all([db.get('previews', runId), db.get('previewPictures', runId)]);
+  return (record?.sampleBytes ?? 0) + (picture?.size ?? 0);
+}
+
+/** Changes a run's history piece by piece, and its preview to what is left. Returns the next sequence number. */
+async function changeHistory(runId: string, after: (piece: MetricsRecord) => MetricsRecord): Promise<number> {
+  return withStorageErrors('the loss curve', async () => {
+    const change = (await database()).transaction(HISTORY, 'readwrite');
+    let preview = emptyPreview(runId);
+    let next = 0;
+    let cursor = await change.objectStore('metrics').openCursor(keysOf(runId));
+    for (; cursor; cursor = await cursor.continue()) {
+      const piece = after(cursor.value);
+      // A piece that stays is not written again: its pictures would be copied.
+      if (piece !== cursor.value) await cursor.update(piece);
+      preview = extendPreview(preview, piece);
+      next = piece.sequence + 1;
+    }
+    const pictures = change.objectStore('previewPictures');
+    await Promise.all([
+      change.objectStore('previews').put(preview.record),
+      preview.picture ? pictures.put(preview.picture, runId) : pictures.delete(runId),
+      change.done,
+    ]);
+    return next;
+  });
 }
 
 /** Forgets the files made along the way; the rest of the run stays. */
 export async function deleteSampleFiles(runId: string): Promise<void> {
-  const write = (await database()).transaction('metrics', 'readwrite');
-  for (const record of await write.store.getAll(keysOf(runId))) {
-    const texts = record.samples.filter(({ base }) => typeof base === 'string');
-    if (texts.length < record.samples.length) await write.store.put({ ...record, samples: texts });
-  }
-  await write.done;
+  await changeHistory(runId, (piece) => {
+    const texts = piece.samples.filter(({ base }) => typeof base === 'string');
+    return texts.length < piece.samples.length ? { ...piece, samples: texts } : piece;
+  });
 }
 
 /**
  * Forgets what a run recorded after `step`, for it goes on from there. Returns the next sequence number.
  */
 export async function rewindHistory(runId: string, step: number): Promise<number> {
-  const db = await database();
-  const records = await db.getAll('metrics', keysOf(runId));
-  const write = db.transaction('metrics', 'readwrite');
-  const upTo = <P extends { step: number }>(points: P[]): P[] => points.filter((point) => point.step <= step);
-  await Promise.all([
-    ...records.map((record) =>
-      write.store.put({
-        ...record,
-        steps: upTo(record.steps),
-        evaluations: upTo(record.evaluations),
-        samples: upTo(record.samples),
-      }),
-    ),
-    write.done,
-  ]);
-  return Math.max(-1, ...records.map((record) => record.sequence)) + 1;
+  const isLate = (point: { step: number }): boolean => point.step > step;
+  const upTo = <P extends { step: number }>(points: P[]): P[] => points.filter((point) => !isLate(point));
+  return changeHistory(runId, (piece) => {
+    const { steps, evaluations, samples } = piece;
+    if (![...steps, ...evaluations, ...samples].some(isLate)) return piece;
+    return { ...piece, steps: upTo(steps), evaluations: upTo(evaluations), samples: upTo(samples) };
+  });
 }
 
 export async function listCheckpoints(runId: string): Promise<CheckpointInfo[]> {
@@ -159,6 +192,12 @@ export async function saveCheckpoint(
 export async function deleteRun(id: string): Promise<void> {
   await deleteCheckpoints(id);
   const db = await database();
-  await db.delete('metrics', keysOf(id));
+  const change = db.transaction(HISTORY, 'readwrite');
+  await Promise.all([
+    change.objectStore('metrics').delete(keysOf(id)),
+    change.objectStore('previews').delete(id),
+    change.objectStore('previewPictures').delete(id),
+    change.done,
+  ]);
   await db.delete('runs', id);
 }

@@ -29,8 +29,7 @@ export async function storageUsage(): Promise<StorageUsage> {
     const dataset = project.datasetId ? await db.get('datasets', project.datasetId) : undefined;
     // Text is mostly one byte a character in IndexedDB where it is Latin, two elsewhere: two is the safe side.
     if (dataset) {
-      const files = (dataset.pictureBytes ?? 0) + (dataset.soundBytes ?? 0);
-      items.push({ kind: 'data', id, name, bytes: dataset.characters * 2 + files });
+      items.push({ kind: 'data', id, name, bytes: dataset.characters * 2 + (dataset.fileBytes ?? 0) });
     }
     let bytes = 0;
     let made = 0;

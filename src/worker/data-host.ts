@@ -1,6 +1,7 @@
 import { proxy } from 'comlink';
 import { UserError } from '../common/errors.ts';
-import { importBase, type IncomingFile } from '../storage/bases.ts';
+import { importBase } from '../storage/base-import.ts';
+import type { IncomingFile } from '../storage/digests.ts';
 import type { BaseRecord } from '../storage/records.ts';
 import type { Task } from '../common/task.ts';
 import { isAbort } from './errors.ts';

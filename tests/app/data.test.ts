@@ -38,10 +38,11 @@ const keptPictures = (): Promise<number> =>
         opening.onerror = () => reject(new Error('the database cannot be opened'));
         opening.onsuccess = () => {
           const db = opening.result;
-          const all = db.transaction('pictureRows').objectStore('pictureRows').getAll();
+          const all = db.transaction('rows').objectStore('rows').getAll();
           all.onsuccess = () => {
             db.close();
-            resolve((all.result as { rows: unknown[] }[]).reduce((sum, { rows }) => sum + rows.length, 0));
+            const rows = (all.result as { rows: object[] }[]).flatMap((chunk) => chunk.rows);
+            resolve(rows.filter((row) => 'bucket' in row).length);
           };
         };
       }),

@@ -1,5 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { fixtureRecords, readDatabaseFixture, restoreInPage } from '../support/database-fixture.ts';
+import type { PictureRowsV3 } from '../support/database-v3.ts';
 import { beginProject, goToStep, paste, visit, type Visit } from './visit.ts';
 
 const FILES = 'input[type="file"]:not([webkitdirectory])';
@@ -60,6 +65,23 @@ it('stops a model where the disk is full, and goes on from there once there is r
     await setQuota(visitor);
     await page.setInputFiles(FOLDER, 'public/embedded/voice');
     await page.getByText('Holds in mind').waitFor({ timeout: 60_000 });
+
+    // A folder of the same name, files and sizes with one weight changed is another base; picked again, each is what it was.
+    const folder = join(mkdtempSync(join(tmpdir(), 'athanor-base-')), 'voice');
+    cpSync('public/embedded/voice', folder, { recursive: true });
+    const weights = join(folder, 'model.safetensors');
+    const bytes = readFileSync(weights);
+    bytes[bytes.length - 1]! ^= 1;
+    writeFileSync(weights, bytes);
+    await page.setInputFiles(FOLDER, folder);
+    await page.getByText(/“voice” holds something else than the base of that name.* added as “voice \(2\)”/).waitFor();
+    const list = page.getByRole('list', { name: 'Bases' }).getByRole('listitem');
+    await list.filter({ hasText: 'voice (2)' }).getByText('Chosen').waitFor({ timeout: 60_000 });
+    expect(await list.count()).toBe(3);
+    await page.setInputFiles(FOLDER, 'public/embedded/voice');
+    await list.filter({ hasNotText: 'voice (2)' }).getByText('Chosen').waitFor({ timeout: 60_000 });
+    expect(await list.count()).toBe(3);
+    rmSync(join(folder, '..'), { recursive: true });
     expect(visitor.errors).toEqual([]);
   } finally {
     await visitor.leave();
@@ -77,6 +99,44 @@ it('says beforehand that a model does not fit, where the browser tells how much 
       .getByText(/“voice” takes [\d.]+ MB, and the browser gives this page 1\.5 MB more\. Nothing was changed/)
       .waitFor();
     expect(await page.getByText(/Has not fully arrived/).count()).toBe(0);
+  } finally {
+    await visitor.leave();
+  }
+});
+
+it('says that there is no room to take an older database over, and takes it over once there is', async () => {
+  const visitor = await visit({ landOn: 'about:blank' });
+  try {
+    const { page } = visitor;
+    await setQuota(visitor, 25_000_000);
+    const fixture = readDatabaseFixture('database-v3');
+    await restoreInPage(page, visitor.url, fixture);
+    const [set] = fixtureRecords<PictureRowsV3>(fixture, 'pictureRows');
+    // Pictures of 15 MB: there is room for them, and none for a second copy.
+    await page.evaluate(async (datasetId) => {
+      const opening = indexedDB.open('athanor');
+      await new Promise((resolve) => (opening.onsuccess = resolve));
+      for (let i = 0; i < 15; i++) {
+        const bytes = new Uint8Array(1_000_000);
+        for (let at = 0; at < bytes.length; at += 50_000) crypto.getRandomValues(bytes.subarray(at, at + 50_000));
+        const write = opening.result.transaction('pictureFiles', 'readwrite');
+        const thumbnail = new Blob(['small']);
+        write
+          .objectStore('pictureFiles')
+          .put({ datasetId, id: `${i}`, picture: new Blob([bytes]), thumbnail, mask: null });
+        await new Promise((resolve) => (write.oncomplete = resolve));
+      }
+      opening.result.close();
+    }, set!.datasetId);
+    await page.goto(visitor.url);
+    const projects = page.getByRole('region', { name: 'Your projects' });
+    await projects
+      .getByText(/needs room for a copy of them.*Nothing was changed or lost\. Free some disk space/)
+      .waitFor();
+    await setQuota(visitor);
+    await page.reload();
+    await page.getByRole('link', { name: 'Zilo', exact: true }).waitFor({ timeout: 60_000 });
+    expect(visitor.errors).toEqual([]);
   } finally {
     await visitor.leave();
   }

@@ -156,7 +156,7 @@ it('finds the projects of the first version, and keeps looks beside them', async
         const request = indexedDB.open('athanor');
         await new Promise((resolve) => (request.onsuccess = resolve));
         const db = request.result;
-        const counted = db.transaction('pictureFiles').objectStore('pictureFiles').count();
+        const counted = db.transaction('files').objectStore('files').count();
         await new Promise((resolve) => (counted.onsuccess = resolve));
         db.close();
         return counted.result;

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import type { TrainingRow } from '../../src/datasets/voice/rows.ts';
-import { chunkRows, rechunk } from '../../src/storage/datasets.ts';
+import { rowLength, type TrainingRow } from '../../src/datasets/voice/rows.ts';
+import { chunkRows as chunkRowsOf, rechunk as rechunkOf } from '../../src/storage/chunks.ts';
+
+const FORM = { characters: rowLength, key: (row: TrainingRow) => row };
+const chunkRows = (rows: readonly TrainingRow[]): TrainingRow[][] => chunkRowsOf(rows, FORM);
+const rechunk = (before: readonly TrainingRow[][], after: readonly TrainingRow[]): TrainingRow[][] =>
+  rechunkOf(before, after, FORM);
 
 const row = (text: string): TrainingRow => ({ kind: 'text', text });
 
@@ -59,5 +64,18 @@ describe('chunks of a data set', () => {
     expect(empty.flat()).toEqual([]);
     const again = [row('one')];
     expect(rechunk(empty, again).flat()).toEqual(again);
+  });
+
+  it('of rows with an id leaves them where they lie when every one of them is edited', () => {
+    const form = { characters: () => 0, key: ({ id }: { id: number }) => id };
+    const rows = Array.from({ length: 1000 }, (_, id) => ({ id, words: '' }));
+    const before = chunkRowsOf(rows, form);
+    const edited = rechunkOf(
+      before,
+      rows.map((row) => ({ ...row, words: 'new' })),
+      form,
+    );
+    expect(edited.map((chunk) => chunk.length)).toEqual(before.map((chunk) => chunk.length));
+    expect(edited.flat().map(({ id }) => id)).toEqual(rows.map(({ id }) => id));
   });
 });

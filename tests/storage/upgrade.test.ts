@@ -1,12 +1,13 @@
 import 'fake-indexeddb/auto';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { getBase, listBases } from '../../src/storage/bases.ts';
 import { database } from '../../src/storage/database.ts';
-import { findDataset, getDataset, readChunks, readRows } from '../../src/storage/datasets.ts';
-import { readMask, readPictureFile, readPictures, readThumbnail } from '../../src/storage/pictures.ts';
+import { findDataset, getDataset, readFile } from '../../src/storage/datasets.ts';
 import { deleteProject, getProject, getSetting, listProjects } from '../../src/storage/projects.ts';
 import { listCheckpoints, listRuns, readCheckpoint, readHistory } from '../../src/storage/runs.ts';
-import { readSoundFile, readSounds, readWaveform } from '../../src/storage/sounds.ts';
+import { lookRows } from '../../src/worker/look/rows.ts';
+import { songsAndClips, soundRows } from '../../src/worker/sound/rows.ts';
+import { voiceRows } from '../../src/worker/voice/rows.ts';
 import { dumpDatabase } from '../support/database-dump.mjs';
 import {
   deleteDatabase,
@@ -44,6 +45,17 @@ const present = ({ look, sound, ...project }: ProjectV3) => ({
   ...project,
   sampleSeed: { voice: 1, look: look.sampleSeed, sound: sound.sampleSeed }[project.task],
 });
+const pictureFiles = records<PictureFileV3>('pictureFiles');
+/** A data set as it is read now: what its files take has one name, and Home knows which picture comes first. */
+const presentSet = ({ pictureBytes, soundBytes, ...dataset }: DatasetV3) => {
+  const fileBytes = pictureBytes ?? soundBytes;
+  const pictures = records<PictureRowsV3>('pictureRows').find(({ datasetId }) => datasetId === dataset.id);
+  return {
+    ...dataset,
+    ...(fileBytes !== undefined && { fileBytes }),
+    ...(pictures && { cover: pictures.rows[0]!.id }),
+  };
+};
 const newest = (of: RunV3[]): RunV3[] => [...of].sort((a, b) => b.startedAt - a.startedAt);
 
 /** A value in which every file is its type and bytes: two Blobs are equal to `toEqual` whatever they hold. */
@@ -80,7 +92,7 @@ describe('the fixture', () => {
       new Set(['text', 'messages', 'completion']),
     );
     expect(Math.max(...rows.map(({ index }) => index))).toBeGreaterThan(0);
-    const masks = records<PictureFileV3>('pictureFiles').map(({ mask }) => mask !== null);
+    const masks = pictureFiles.map(({ mask }) => mask !== null);
     expect(new Set(masks)).toEqual(new Set([true, false]));
     const [sounds] = records<SoundRowsV3>('soundRows');
     expect(new Set(sounds!.clips.map(({ kept }) => kept))).toEqual(new Set([true, false]));
@@ -118,36 +130,41 @@ describe('a database of version 3', () => {
 
   it('gives all data sets and rows', async () => {
     for (const dataset of datasets) {
-      await expectSame(await getDataset(dataset.id), dataset);
-      await expectSame(await findDataset(dataset.projectId), dataset);
+      await expectSame(await getDataset(dataset.id), presentSet(dataset));
+      await expectSame(await findDataset(dataset.projectId), presentSet(dataset));
+      const { task } = projects.find(({ id }) => id === dataset.projectId)!;
+      if (task !== 'voice') continue;
       const chunks = records<RowChunkV3>('rows').filter(({ datasetId }) => datasetId === dataset.id);
       await expectSame(
-        await readChunks(dataset.id),
+        await voiceRows.readChunks(dataset.id),
         chunks.map(({ rows }) => rows),
       );
-      const { task } = projects.find(({ id }) => id === dataset.projectId)!;
-      expect(await readRows(dataset.id)).toHaveLength(task === 'voice' ? dataset.rowCount : 0);
+      expect(await voiceRows.read(dataset.id)).toHaveLength(dataset.rowCount);
     }
   });
 
-  it('gives all pictures with thumbnails and masks', async () => {
+  it('gives all pictures with thumbnails and masks, and knows what they take', async () => {
     for (const { datasetId, rows } of records<PictureRowsV3>('pictureRows')) {
-      await expectSame(await readPictures(datasetId), rows);
+      const bytes = (id: string): number => {
+        const { picture, thumbnail } = pictureFiles.find((one) => one.datasetId === datasetId && one.id === id)!;
+        return picture.size + thumbnail.size;
+      };
+      await expectSame(
+        await lookRows.read(datasetId),
+        rows.map((row) => ({ ...row, bytes: bytes(row.id) })),
+      );
     }
-    for (const { datasetId, id, picture, thumbnail, mask } of records<PictureFileV3>('pictureFiles')) {
-      await expectSame(await readPictureFile(datasetId, id), picture);
-      await expectSame(await readThumbnail(datasetId, id), thumbnail);
-      await expectSame(await readMask(datasetId, id), mask);
+    for (const { datasetId, id, picture, thumbnail, mask } of pictureFiles) {
+      await expectSame(await readFile(datasetId, id), { datasetId, id, file: picture, thumbnail, mask });
     }
   });
 
   it('gives all songs, clips and waveforms', async () => {
     for (const { datasetId, files, clips } of records<SoundRowsV3>('soundRows')) {
-      await expectSame(await readSounds(datasetId), { files, clips });
+      await expectSame(songsAndClips(await soundRows.read(datasetId)), { files, clips });
     }
-    for (const { datasetId, id, file, waveform } of records<SoundFileV3>('soundFiles')) {
-      await expectSame(await readSoundFile(datasetId, id), file);
-      await expectSame(await readWaveform(datasetId, id), waveform);
+    for (const song of records<SoundFileV3>('soundFiles')) {
+      await expectSame(await readFile(song.datasetId, song.id), song);
     }
   });
 
@@ -196,7 +213,7 @@ describe('a database of version 3', () => {
     for (const { id } of others) await deleteProject(id);
     const dataset = datasets.find(({ projectId }) => projectId === kept!.id)!;
     await expectSame(await listProjects(), [present(kept!)]);
-    await expectSame(await getDataset(dataset.id), dataset);
+    await expectSame(await getDataset(dataset.id), presentSet(dataset));
     expect(await listRuns(kept!.id)).not.toEqual([]);
     await deleteProject(kept!.id);
     const { stores } = await dumpDatabase(fixture.name);
@@ -244,7 +261,7 @@ describe.each([1, 2] as const)('a database of version %d', (version) => {
     for (const { id, datasetId } of voices) {
       const chunks = records<RowChunkV3>('rows').filter((chunk) => chunk.datasetId === datasetId);
       await expectSame(
-        await readRows(datasetId!),
+        await voiceRows.read(datasetId!),
         chunks.flatMap(({ rows }) => rows),
       );
       await expectSame(await listRuns(id), newest(runs.filter(({ projectId }) => projectId === id)));
@@ -253,6 +270,41 @@ describe.each([1, 2] as const)('a database of version %d', (version) => {
     expect(history.samples.length).toBeGreaterThan(0);
     expect(history.samples.every(({ base }) => typeof base === 'string')).toBe(true);
     expect((await listBases()).map(({ name }) => name)).toEqual(['half-arrived', 'tiny-llama']);
+  });
+});
+
+describe('an upgrade that fails', () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  /** The database is as the older page left it, and is taken over once that can be. */
+  async function expectUntouched(): Promise<void> {
+    const { version, stores } = await dumpDatabase(fixture.name);
+    expect(version).toBe(3);
+    expect(stores.map(({ name, records: all }) => [name, all.length])).toEqual(
+      fixture.stores.map(({ name, records: all }) => [name, all.length]),
+    );
+  }
+
+  it('for want of room says so, leaves everything as it was, and is made again when there is some', async () => {
+    await restoreDatabase(fixture);
+    const put = IDBObjectStore.prototype.put;
+    vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(function (this: IDBObjectStore, ...args) {
+      if (this.name === 'files') throw new DOMException('full', 'QuotaExceededError');
+      return put.apply(this, args);
+    });
+    await expect(listProjects()).rejects.toThrow(/needs room for a copy of them.*Nothing was changed or lost/);
+    vi.restoreAllMocks();
+    await expectUntouched();
+    expect(await listProjects()).toHaveLength(projects.length);
+  });
+
+  it('over a record that is none leaves everything as it was', async () => {
+    const broken = structuredClone(fixture);
+    // What comes last in the upgrade.
+    broken.stores.find(({ name }) => name === 'soundRows')!.records[0]!.value = { datasetId: 'none' };
+    await restoreDatabase(broken);
+    await expect(listProjects()).rejects.toThrow(TypeError);
+    await expectUntouched();
   });
 });
 

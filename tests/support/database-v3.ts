@@ -15,6 +15,8 @@ export interface DatasetV3 {
   id: string;
   projectId: string;
   rowCount: number;
+  pictureBytes?: number;
+  soundBytes?: number;
 }
 
 export interface RowChunkV3 {

@@ -203,7 +203,7 @@ export async function twoProjects(task: Task): Promise<[a: string, b: string]> {
   return [a.id, b.id];
 }
 
-const STORES = ['projects', 'datasets', 'rows', 'pictureRows', 'pictureFiles', 'soundRows', 'soundFiles'] as const;
+const STORES = ['projects', 'datasets', 'rows', 'files'] as const;
 
 /** How many entries lie in each store. */
 export async function stored(): Promise<Record<(typeof STORES)[number], number>> {

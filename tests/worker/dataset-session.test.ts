@@ -178,10 +178,7 @@ function checkKind<T extends DatasetTypes, H extends DatasetHost<T>>(kind: Sampl
       projects: 1,
       datasets: 0,
       rows: 0,
-      pictureRows: 0,
-      pictureFiles: 0,
-      soundRows: 0,
-      soundFiles: 0,
+      files: 0,
     });
   });
 

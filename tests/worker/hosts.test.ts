@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { TrainingRow } from '../../src/datasets/voice/rows.ts';
+import { getDataset, readFile } from '../../src/storage/datasets.ts';
 import {
   captioner,
   forgetAll,
@@ -97,6 +98,32 @@ describe('the pictures of a look', () => {
     expect(arrived).toEqual(['a.png: a photo of zilo', 'b.png: a photo of zilo']);
     expect(fractions).toEqual([0, 0.5, 1]);
     expect(await captions(host, a)).toEqual(['a photo of zilo', 'a photo of zilo']);
+  });
+
+  it('are counted with what their files take and by the first of them, whatever is removed, painted and taken back', async () => {
+    const { host, a, ids } = await open(3);
+    const { record } = await host.open(a, lookSample.options);
+    const sizes = await Promise.all(
+      ids.map(async (id) => {
+        const { file, thumbnail } = (await readFile(record!.id, id))!;
+        return file.size + thumbnail!.size;
+      }),
+    );
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    const counted = async () => {
+      const { fileBytes, cover } = (await getDataset(record!.id))!;
+      return [fileBytes, cover];
+    };
+    expect(await counted()).toEqual([total, ids[0]]);
+    await host.apply(a, { kind: 'mask', id: ids[1]!, mask: new Blob(['seven b']), label: 'Mask' });
+    expect(await counted()).toEqual([total + 7, ids[0]]);
+    expect((await readFile(record!.id, ids[1]!))?.mask?.size).toBe(7);
+    await host.apply(a, { kind: 'remove', ids: [ids[0]!], label: 'Remove' });
+    expect(await counted()).toEqual([total + 7 - sizes[0]!, ids[1]]);
+    await host.apply(a, { kind: 'remove', ids: ids.slice(1), label: 'Remove' });
+    expect(await counted()).toEqual([0, null]);
+    for (let i = 0; i < 3; i++) await host.undo(a);
+    expect(await counted()).toEqual([total, ids[0]]);
   });
 
   it('get the words of a model in the project that was asked for, with one step to undo, while another is edited', async () => {

@@ -242,12 +242,10 @@ class Importer {
         (LOSSLESS_KINDS.includes(info.kind) && pixels.width * pixels.height <= LOSSLESS_PIXELS);
       const format: PictureFormat = lossless ? 'png' : 'jpeg';
       const small = reducedSize(look.width, look.height, { shortSide: THUMBNAIL_SIDE, longSide: 4 * THUMBNAIL_SIDE });
-      await keep(row, {
-        picture: await this.#decoder.encode(pixels, format),
-        format,
-        thumbnail: await this.#decoder.encode(scaledPixels(look, ...small), 'jpeg'),
-        mask: mask ?? null,
-      });
+      const picture = await this.#decoder.encode(pixels, format);
+      const thumbnail = await this.#decoder.encode(scaledPixels(look, ...small), 'jpeg');
+      row.bytes = picture.byteLength + thumbnail.byteLength;
+      await keep(row, { picture, format, thumbnail, mask: mask ?? null });
     }
     this.#rows.push(row);
   }

@@ -46,6 +46,8 @@ export interface PictureRow {
   masked: boolean;
   /** Shares of the coarse colours of its middle, for telling pictures of other subjects apart: see `colourShares`. */
   colours?: number[];
+  /** What the picture and its thumbnail take where they are kept; absent where they are not. */
+  bytes?: number;
 }
 
 /** Decoded pixels: RGBA, 8 bits a channel, rows from the top, no padding; length 4 · width · height. */

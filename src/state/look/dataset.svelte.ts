@@ -1,7 +1,7 @@
 import type { NamedFile } from '../../common/named-file.ts';
 import type { PictureQuality } from '../../datasets/look/quality.ts';
 import type { Crop, PictureRow } from '../../datasets/look/types.ts';
-import { readPictureFile, readThumbnail } from '../../storage/pictures.ts';
+import { readFile } from '../../storage/datasets.ts';
 import type { LookTypes, PictureFields, PictureOptions, PictureState, PictureWords } from '../../worker/look/host.ts';
 import type { OnnxModelSource } from '../../worker/onnx-model.ts';
 import { announcer } from '../announcer.svelte.ts';
@@ -87,10 +87,10 @@ class LookData extends DatasetManager<LookTypes> {
     if (!record) return;
     const missing = rows.filter(({ id }) => !this.#thumbnails.has(id));
     if (missing.length === 0) return;
-    const blobs = await Promise.all(missing.map(({ id }) => readThumbnail(record.id, id)));
+    const files = await Promise.all(missing.map(({ id }) => readFile(record.id, id)));
     if (projectId !== this.projectId) return;
     const found = missing.flatMap(({ id }, i): [string, string][] => {
-      const blob = blobs[i];
+      const blob = files[i]?.thumbnail;
       return blob && !this.#thumbnails.has(id) ? [[id, URL.createObjectURL(blob)]] : [];
     });
     this.#thumbnails = withEntries(this.#thumbnails, found);
@@ -182,7 +182,7 @@ class LookData extends DatasetManager<LookTypes> {
 
   async picture(id: string): Promise<Blob | undefined> {
     const { record } = this;
-    return record ? readPictureFile(record.id, id) : undefined;
+    return record ? (await readFile(record.id, id))?.file : undefined;
   }
 
   async mask(id: string): Promise<Blob | null> {

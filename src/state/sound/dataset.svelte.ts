@@ -1,7 +1,7 @@
 import type { NamedFile } from '../../common/named-file.ts';
 import type { SoundQuality } from '../../datasets/sound/quality.ts';
 import type { Clip, SoundWords, Waveform } from '../../datasets/sound/types.ts';
-import { readWaveform } from '../../storage/sounds.ts';
+import { readFile } from '../../storage/datasets.ts';
 import type { OnnxModelSource } from '../../worker/onnx-model.ts';
 import type { ClipFields, SoundState, SoundTypes } from '../../worker/sound/host.ts';
 import { announcer } from '../announcer.svelte.ts';
@@ -61,7 +61,7 @@ class SoundData extends DatasetManager<SoundTypes> {
     const { record, projectId } = this;
     if (!record || this.#wanted.has(id)) return;
     this.#wanted.add(id);
-    const waveform = await readWaveform(record.id, id).catch(() => undefined);
+    const waveform = (await readFile(record.id, id).catch(() => undefined))?.waveform;
     if (projectId !== this.projectId) return;
     if (waveform) this.#waveforms = withEntries(this.#waveforms, [[id, waveform]]);
     else this.#wanted.delete(id);

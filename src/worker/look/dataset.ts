@@ -5,17 +5,11 @@ import { reassessPictures } from '../../datasets/look/judge.ts';
 import { pictureQuality, type PictureQuality } from '../../datasets/look/quality.ts';
 import type { PictureDecoder, PictureReport, PictureRow } from '../../datasets/look/types.ts';
 import { joinReports } from '../../datasets/report.ts';
-import {
-  dropUnusedPictures,
-  pictureBytes,
-  readMask,
-  readPictures,
-  writePictureFile,
-  writePictures,
-} from '../../storage/pictures.ts';
-import type { PictureFileRecord } from '../../storage/records.ts';
+import { dropUnusedFiles, readFile, writeFile } from '../../storage/datasets.ts';
+import type { DatasetFileRecord } from '../../storage/records.ts';
 import type { DatasetKind, DatasetState, DatasetTypes } from '../dataset-kind.ts';
 import { applyPictureChange, type PictureChange } from './changes.ts';
+import { lookRows } from './rows.ts';
 import { captionFrom, changedMasks, type PictureSnapshot, type PictureWords } from './snapshot.ts';
 
 export interface PictureState extends DatasetState {
@@ -33,8 +27,8 @@ export interface PictureOptions {
 
 export interface LookTypes extends DatasetTypes {
   snapshot: PictureSnapshot;
-  /** The masks as they lie. */
-  disk: Pick<PictureSnapshot, 'masks'>;
+  /** The rows in the chunks in which they lie, and the masks: a change writes those that changed. */
+  disk: Pick<PictureSnapshot, 'masks'> & { chunks: PictureRow[][] };
   change: PictureChange;
   options: PictureOptions;
   input: readonly NamedFile[];
@@ -46,15 +40,15 @@ export interface LookTypes extends DatasetTypes {
 
 const TEMPLATE = 'a photo of {word}';
 
-function pictureFile(datasetId: string, id: string, files: PictureFiles): PictureFileRecord {
+function pictureFile(datasetId: string, id: string, files: PictureFiles) {
   const { picture, format, thumbnail, mask } = files;
   return {
     datasetId,
     id,
-    picture: new Blob([picture], { type: `image/${format}` }),
+    file: new Blob([picture], { type: `image/${format}` }),
     thumbnail: new Blob([thumbnail], { type: 'image/jpeg' }),
     mask: mask && new Blob([mask], { type: 'image/png' }),
-  };
+  } satisfies DatasetFileRecord;
 }
 
 /** Pictures, read by a decoder: the browser's in the page. */
@@ -62,25 +56,29 @@ export const lookDataset = (decoder: PictureDecoder): DatasetKind<LookTypes> => 
   empty: ({ triggerWord }) => ({ rows: [], words: { triggerWord, template: TEMPLATE }, masks: new Map() }),
 
   async read(record) {
-    const rows = await readPictures(record.id);
-    await dropUnusedPictures(record.id, rows);
+    const chunks = await lookRows.readChunks(record.id);
+    const rows = chunks.flat();
+    await dropUnusedFiles(record.id, rows);
     const masks = new Map<string, Blob>();
     for (const { id, masked } of rows) {
-      const mask = masked ? await readMask(record.id, id) : null;
+      const mask = masked ? (await readFile(record.id, id))?.mask : null;
       if (mask) masks.set(id, mask);
     }
     const words = record.words ?? { triggerWord: '', template: TEMPLATE };
-    return { snapshot: { rows, words, masks }, disk: { masks } };
+    return { snapshot: { rows, words, masks }, disk: { chunks, masks } };
   },
 
   async write(record, now, disk) {
-    await writePictures(record, now.rows, changedMasks(disk ?? { masks: new Map() }, now));
-    return now;
+    const masks = [...changedMasks(disk ?? { masks: new Map() }, now)];
+    const changes = new Map(masks.map(([id, mask]) => [id, { mask }]));
+    return { chunks: await lookRows.write(record, disk?.chunks ?? null, now.rows, changes), masks: now.masks };
   },
 
-  describe: ({ rows, words }) => ({
+  describe: ({ rows, words, masks }) => ({
     rowCount: rows.length,
     characters: rows.reduce((sum, { caption }) => sum + caption.length, 0),
+    fileBytes: rows.reduce((sum, { id, bytes = 0 }) => sum + bytes + (masks.get(id)?.size ?? 0), 0),
+    cover: rows[0]?.id ?? null,
     words,
   }),
 
@@ -112,20 +110,16 @@ export const lookDataset = (decoder: PictureDecoder): DatasetKind<LookTypes> => 
         signal,
         async keep(row, kept) {
           const file = pictureFile(datasetId, row.id, kept);
-          await writePictureFile(file);
+          await writeFile(file, 'the picture');
           if (file.mask) masks.set(row.id, file.mask);
           onItem({ row: captioned(row), thumbnail: file.thumbnail });
         },
       },
       ({ fraction, file, rows: count }) => onProgress({ fraction, file, count }),
     );
-    const fields = {
-      pictures: joinReports(pictures, report),
-      pictureBytes: await pictureBytes(datasetId, rows),
-    };
     const label = `Add ${report.kept} ${report.kept === 1 ? 'picture' : 'pictures'}`;
     const step = { label, fields: { rows: rows.map(captioned), masks } };
-    await keep(fields, report.kept > 0 ? step : undefined);
+    await keep({ pictures: joinReports(pictures, report) }, report.kept > 0 ? step : undefined);
     return report;
   },
 

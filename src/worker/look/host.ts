@@ -1,7 +1,7 @@
 import { browserDecoder } from '../../datasets/look/browser-decoder.ts';
 import { withTriggerWord, type CaptionModel } from '../../datasets/look/captions.ts';
 import type { PictureDecoder, Pixels } from '../../datasets/look/types.ts';
-import { readPictureFile } from '../../storage/pictures.ts';
+import { readFile } from '../../storage/datasets.ts';
 import { bundlePicture } from '../../tasks/look/bundle-pictures.ts';
 import type { BundlePicture } from '../../tasks/look/bundle.ts';
 import { DatasetHost } from '../dataset-host.ts';
@@ -57,7 +57,7 @@ export class LookHost extends DatasetHost<LookTypes> {
           for (const [i, id] of ids.entries()) {
             if (signal.aborted) break;
             onProgress('items', i / ids.length);
-            const file = session.record && (await readPictureFile(session.record.id, id));
+            const file = session.record && (await readFile(session.record.id, id))?.file;
             const said = file ? await captioner.describe(await this.#tools.pixelsOf(file)) : '';
             if (said !== '') written.set(id, withTriggerWord(said, triggerWord, className));
           }

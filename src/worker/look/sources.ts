@@ -1,8 +1,9 @@
 import type { Pixels } from '../../datasets/look/types.ts';
 import { UserError } from '../../common/errors.ts';
-import { readMask, readPictureFile, readPictures } from '../../storage/pictures.ts';
+import { readFile } from '../../storage/datasets.ts';
 import type { ProjectRecord } from '../../storage/records.ts';
 import type { PictureSource } from '../../tasks/look/types.ts';
+import { lookRows } from './rows.ts';
 
 async function decoded(blob: Blob, name: string): Promise<Pixels> {
   const bitmap = await createImageBitmap(blob).catch(() => {
@@ -22,20 +23,20 @@ async function decoded(blob: Blob, name: string): Promise<Pixels> {
 
 /** The pictures of a project in order, their pixels read one at a time when they are asked for. */
 export async function pictureSources({ datasetId }: Pick<ProjectRecord, 'datasetId'>): Promise<PictureSource[]> {
-  const rows = datasetId === null ? [] : await readPictures(datasetId);
+  const rows = datasetId === null ? [] : await lookRows.read(datasetId);
   if (datasetId === null || rows.length === 0) {
     throw new UserError('There is nothing to learn from yet. Add pictures under Data.');
   }
   return rows.map((row) => ({
     row,
     async pixels() {
-      const blob = await readPictureFile(datasetId, row.id);
+      const blob = (await readFile(datasetId, row.id))?.file;
       if (!blob) throw new UserError(`The picture “${row.file}” is gone. Remove it under Data, or add it again.`);
       return decoded(blob, row.file);
     },
     async mask() {
-      const blob = row.masked ? await readMask(datasetId, row.id) : null;
-      return blob && decoded(blob, row.file);
+      const mask = row.masked ? (await readFile(datasetId, row.id))?.mask : null;
+      return mask ? decoded(mask, row.file) : null;
     },
   }));
 }

@@ -9,10 +9,11 @@ import type { Clip, SoundFile, SoundInput, SoundReport, SoundWords } from '../..
 import { DEFAULT_SOUND_WORDS } from '../../datasets/sound/words.ts';
 import { UserError } from '../../common/errors.ts';
 import { newId } from '../../storage/database.ts';
-import { dropUnusedSounds, readSounds, writeSoundFile, writeSounds } from '../../storage/sounds.ts';
+import { dropUnusedFiles, writeFile } from '../../storage/datasets.ts';
 import type { DatasetRecord } from '../../storage/records.ts';
 import type { DatasetKind, DatasetState, DatasetTypes } from '../dataset-kind.ts';
 import { applySoundChange, withClip, type EdgeChange, type SoundChange, type SoundSnapshot } from './changes.ts';
+import { songsAndClips, soundRows } from './rows.ts';
 import { songInput } from './sources.ts';
 
 export interface SoundState extends DatasetState {
@@ -24,7 +25,8 @@ export interface SoundState extends DatasetState {
 
 export interface SoundTypes extends DatasetTypes {
   snapshot: SoundSnapshot;
-  disk: true;
+  /** Songs and clips in the chunks in which they lie. */
+  disk: (SoundFile | Clip)[][];
   change: SoundChange;
   options: Record<never, never>;
   input: readonly NamedFile[];
@@ -70,15 +72,13 @@ export const soundDataset: DatasetKind<SoundTypes> = {
   empty: () => ({ files: [], clips: [], words: DEFAULT_SOUND_WORDS }),
 
   async read(record) {
-    const { files, clips } = await readSounds(record.id);
-    await dropUnusedSounds(record.id, files);
-    return { snapshot: { files, clips, words: record.words ?? DEFAULT_SOUND_WORDS }, disk: true };
+    const disk = await soundRows.readChunks(record.id);
+    const { files, clips } = songsAndClips(disk.flat());
+    await dropUnusedFiles(record.id, files);
+    return { snapshot: { files, clips, words: record.words ?? DEFAULT_SOUND_WORDS }, disk };
   },
 
-  async write(record, { files, clips }) {
-    await writeSounds(record, files, clips);
-    return true;
-  },
+  write: (record, { files, clips }, disk) => soundRows.write(record, disk, [...files, ...clips]),
 
   describe({ files, clips, words }) {
     const kept = clips.filter((clip) => clip.kept);
@@ -86,7 +86,7 @@ export const soundDataset: DatasetKind<SoundTypes> = {
       rowCount: kept.length,
       characters: kept.reduce((sum, clip) => sum + clip.words.length, 0),
       seconds: kept.reduce((sum, { start, end }) => sum + end - start, 0),
-      soundBytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+      fileBytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
       words,
     };
   },
@@ -119,7 +119,7 @@ export const soundDataset: DatasetKind<SoundTypes> = {
         words: before.words,
         signal,
         async keep(file, input, waveform, soFar) {
-          await writeSoundFile({ datasetId, id: file.id, file: blobs.get(input)!, waveform });
+          await writeFile({ datasetId, id: file.id, file: blobs.get(input)!, waveform }, 'the song');
           await grow(soFar());
         },
       },

@@ -2,9 +2,9 @@ import { addCounts } from '../../datasets/report.ts';
 import { applyOperation, type Operation } from '../../datasets/voice/curation.ts';
 import { importFiles, importPasted } from '../../datasets/voice/import/import.ts';
 import { rowLength, type ImportReport, type TrainingRow } from '../../datasets/voice/rows.ts';
-import { chunkRows, readChunks, updateRows, writeDataset } from '../../storage/datasets.ts';
 import type { DatasetRecord } from '../../storage/records.ts';
 import type { DatasetKind, DatasetState, DatasetTypes } from '../dataset-kind.ts';
+import { voiceRows } from './rows.ts';
 
 /** Skipped things kept for showing; their counts are complete. */
 const MOST_EXAMPLES = 60;
@@ -49,15 +49,11 @@ export const voiceDataset: DatasetKind<VoiceTypes> = {
   empty: () => ({ rows: [] }),
 
   async read({ id }) {
-    const chunks = await readChunks(id);
+    const chunks = await voiceRows.readChunks(id);
     return { snapshot: { rows: chunks.flat() }, disk: chunks };
   },
 
-  async write(record, { rows }, chunks) {
-    if (chunks) return updateRows(record, chunks, rows);
-    await writeDataset(record, rows);
-    return chunkRows(rows);
-  },
+  write: (record, { rows }, chunks) => voiceRows.write(record, chunks, rows),
 
   describe: ({ rows }) => ({
     rowCount: rows.length,
