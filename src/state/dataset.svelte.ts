@@ -8,7 +8,7 @@ import { announcer } from './announcer.svelte.ts';
 import { EMPTY_MAP, withEntries, without } from './collections.ts';
 import { plural } from './format.ts';
 import { openProject } from './project.svelte.ts';
-import { callback, errorMessage } from './workers.ts';
+import { callback, errorMessage, onWorkerChange } from './workers.ts';
 
 type Back<T extends DatasetTypes> = Promise<{ state: T['state']; label: string | null }>;
 
@@ -71,6 +71,9 @@ export abstract class DatasetManager<T extends DatasetTypes> {
 
   constructor(words: DatasetWords) {
     this.#words = words;
+    onWorkerChange(({ worker, type }) => {
+      if (worker === 'data' && type === 'restarted') void this.reopen();
+    });
   }
 
   /** The worker's part. */
@@ -146,6 +149,11 @@ export abstract class DatasetManager<T extends DatasetTypes> {
       return this.options(projectId);
     });
     await this.guarded(projectId, async () => this.take(projectId, await this.calls().open(projectId, options)));
+  }
+
+  /** Shows what is kept, after the worker that held the set has ended. A project that is not open opens its set when one is back. */
+  protected async reopen(): Promise<void> {
+    if (this.#projectId !== '' && this.#projectId === openProject.project?.id) await this.open(this.#projectId);
   }
 
   /** Runs `work` for a project; what goes wrong is shown where that project is. */

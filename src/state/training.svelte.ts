@@ -188,7 +188,9 @@ class Training {
         ? `Training is done after ${run.step} steps.`
         : run.status === 'failed'
           ? run.reason
-          : `Stopped and kept at step ${run.step}.`;
+          : run.status === 'running'
+            ? `The run was interrupted at step ${run.step}.`
+            : `Stopped and kept at step ${run.step}.`;
     announcer.say(line);
     void this.holdScreen();
     if (run.projectId === this.#projectId) void this.#loadCheckpoints();

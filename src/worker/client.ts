@@ -1,24 +1,42 @@
-import { proxy, wrap, type Remote } from 'comlink';
+import { proxy } from 'comlink';
 import type { DataHost } from './data-host.ts';
 import type { ModelHost } from './model-host.ts';
 import type { WorkerListener } from './protocol.ts';
+import { SupervisedWorker, type WorkerChange } from './supervised-worker.ts';
 
-export type ModelClient = Remote<ModelHost>;
-export type DataClient = Remote<DataHost>;
+export type { WorkerChange } from './supervised-worker.ts';
+export type ModelClient = SupervisedWorker<ModelHost>['client'];
+export type DataClient = SupervisedWorker<DataHost>['client'];
 
-/** Starts the worker that holds the graphics card. `onFailure` hears of a worker that could not even start. */
-export function startModelWorker(listener: WorkerListener, onFailure: (message: string) => void): ModelClient {
-  const worker = new Worker(new URL('./model.worker.ts', import.meta.url), { type: 'module', name: 'model' });
-  worker.addEventListener('error', (event) => onFailure(event.message || 'the worker could not start'));
-  const client = wrap<ModelHost>(worker);
-  void client.setup(document.baseURI, proxy(listener));
-  return client;
+type OnChange = (change: WorkerChange) => void;
+
+/** The worker that holds the graphics card. `listener` hears what it tells, and nothing of one that has ended. */
+export function superviseModelWorker(
+  title: string,
+  listener: WorkerListener,
+  onChange: OnChange,
+): SupervisedWorker<ModelHost> {
+  return new SupervisedWorker<ModelHost>({
+    title,
+    start: (name) => new Worker(new URL('./model.worker.ts', import.meta.url), { type: 'module', name }),
+    greet: (client, isCurrent) =>
+      client.setup(
+        document.baseURI,
+        proxy((event) => {
+          if (isCurrent()) listener(event);
+        }),
+      ),
+    onChange,
+  });
 }
 
-/** Starts the worker that reads and keeps files, so that a large one does not stop the page. */
-export function startDataWorker(): DataClient {
-  const worker = new Worker(new URL('./data.worker.ts', import.meta.url), { type: 'module', name: 'data' });
-  return wrap<DataHost>(worker);
+/** The worker that reads and keeps files, so that a large one does not stop the page. */
+export function superviseDataWorker(title: string, onChange: OnChange): SupervisedWorker<DataHost> {
+  return new SupervisedWorker<DataHost>({
+    title,
+    start: (name) => new Worker(new URL('./data.worker.ts', import.meta.url), { type: 'module', name }),
+    onChange,
+  });
 }
 
 /** A function that a worker may call back. */

@@ -1,4 +1,4 @@
-import { expose } from 'comlink';
 import { DataHost } from './data-host.ts';
+import { serve } from './serve.ts';
 
-expose(new DataHost());
+serve(new DataHost());

@@ -1,4 +1,4 @@
-import { expose } from 'comlink';
 import { ModelHost } from './model-host.ts';
+import { serve } from './serve.ts';
 
-expose(new ModelHost());
+serve(new ModelHost());

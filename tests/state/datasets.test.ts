@@ -7,6 +7,7 @@ import { announcer } from '../../src/state/announcer.svelte.ts';
 import { pictures } from '../../src/state/look/dataset.svelte.ts';
 import { openProject } from '../../src/state/project.svelte.ts';
 import { sounds } from '../../src/state/sound/dataset.svelte.ts';
+import type { NamedChange } from '../../src/state/workers.ts';
 import { data } from '../../src/state/voice/dataset.svelte.ts';
 import {
   captioner,
@@ -27,8 +28,11 @@ vi.mock('../../src/state/workers.ts', () => ({
   dataWorker: () => worker,
   modelWorker: () => ({}),
   onWorkerEvent: () => undefined,
+  onWorkerChange: (listener: (change: Partial<NamedChange>) => void) => changeListeners.push(listener),
   errorMessage: (error: unknown) => (error as Error).message,
 }));
+
+const changeListeners = vi.hoisted((): ((change: Partial<NamedChange>) => void)[] => []);
 
 const MODEL = { hub: 'nobody/nothing' };
 
@@ -254,6 +258,27 @@ describe.each(KINDS)('the data set of a $task', ({ task, manager, file, add, edi
     worker = { ...worker, [task]: fresh };
     await manager.open(a);
     expect(shown()).toEqual(after);
+  });
+
+  it('is what is kept, after the worker that held it has ended', async () => {
+    const [a] = await twoProjects(task);
+    await go(a);
+    await add([await file(0)]);
+    await edit();
+    const after = shown();
+    const { restored } = pictures;
+    worker = { voice: voiceSample.host(), look: lookSample.host(), sound: soundSample.host() };
+    for (const tell of changeListeners) tell({ worker: 'data', type: 'restarted' });
+    // Its history went with the worker, what it kept did not.
+    await vi.waitFor(() => expect(manager.undoLabel).toBeNull());
+    expect(shown()).toEqual(after);
+    // What is shown of masks is read anew.
+    await vi.waitFor(() => expect(pictures.restored).toBeGreaterThan(restored));
+    await add([await file(1)]);
+    expect(shown()).not.toEqual(after);
+    await manager.undo();
+    expect(shown()).toEqual(after);
+    expect(manager.error).toBe('');
   });
 
   it('announces what was added, and suggests prompts only where there are none', async () => {

@@ -83,6 +83,7 @@ const model = {
 // In place of src/state/workers.ts.
 export const modelWorker = (): typeof model => model;
 export const onWorkerEvent = (): void => undefined;
+export const onWorkerChange = (): void => undefined;
 export const callback = <F>(work: F): F => work;
 
 // In place of src/storage/projects.ts.

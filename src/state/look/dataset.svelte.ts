@@ -23,7 +23,7 @@ class LookData extends DatasetManager<LookTypes> {
   /** Pictures of an import that goes on, in order of arrival. */
   #arriving = $state.raw<readonly PictureRow[]>([]);
   #selected = $state.raw<ReadonlySet<string>>(new Set());
-  /** Counts undo and redo, after which what is shown of a mask must be read anew. */
+  /** Counts undo, redo and the like, after which what is shown of a mask must be read anew. */
   #restored = $state.raw(0);
 
   /** All pictures in order, those that are just arriving last. */
@@ -169,6 +169,11 @@ class LookData extends DatasetManager<LookTypes> {
 
   override async redo(projectId?: string): Promise<void> {
     await super.redo(projectId);
+    this.#restored += 1;
+  }
+
+  protected override async reopen(): Promise<void> {
+    await super.reopen();
     this.#restored += 1;
   }
 

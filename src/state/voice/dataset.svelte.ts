@@ -200,9 +200,14 @@ class VoiceData extends DatasetManager<VoiceTypes> {
     }
   }
 
-  /** The set as a file for other tools. */
-  async download(): Promise<Blob> {
-    return dataWorker().voice.toJsonl(this.projectId);
+  /** The set as a file for other tools; undefined, and `error` says why, where it cannot be made. */
+  async download(): Promise<Blob | undefined> {
+    const { projectId } = this;
+    let file: Blob | undefined;
+    await this.guarded(projectId, async () => {
+      file = await dataWorker().voice.toJsonl(projectId);
+    });
+    return file;
   }
 }
 
