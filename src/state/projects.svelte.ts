@@ -1,4 +1,12 @@
-import { createProject, deleteProject, listProjects, updateProject } from '../storage/projects.ts';
+import {
+  createProject,
+  deletedBefore,
+  deleteProject,
+  listProjects,
+  markDeleted,
+  restoreProject,
+  updateProject,
+} from '../storage/projects.ts';
 import { getDataset, readFile } from '../storage/datasets.ts';
 import { listRuns, readPreview } from '../storage/runs.ts';
 import type { ProjectRecord, RunRecord } from '../storage/records.ts';
@@ -6,7 +14,7 @@ import type { Task } from '../common/task.ts';
 import { announcer } from './announcer.svelte.ts';
 import { formatLoss, plural } from './format.ts';
 import { kindWords } from './kinds.ts';
-import { lockedRuns } from './locks.ts';
+import { lockedRuns, whileNotTraining } from './locks.ts';
 import { errorMessage, onWorkerEvent } from './workers.ts';
 
 export interface ProjectCard {
@@ -68,8 +76,6 @@ class Projects {
   #cards = $state.raw<readonly ProjectCard[]>([]);
   #loaded = $state.raw(false);
   #error = $state.raw('');
-  /** Deleted, and gone for good when the moment to undo has passed. */
-  readonly #leaving = new Set<string>();
 
   constructor() {
     onWorkerEvent((event) => {
@@ -92,9 +98,7 @@ class Projects {
   async load(): Promise<void> {
     try {
       const alive = await lockedRuns();
-      this.#cards = await Promise.all(
-        (await listProjects()).filter(({ id }) => !this.#leaving.has(id)).map((project) => describe(project, alive)),
-      );
+      this.#cards = await Promise.all((await listProjects()).map((project) => describe(project, alive)));
       this.#error = '';
     } catch (error) {
       this.#error = errorMessage(error);
@@ -117,24 +121,56 @@ class Projects {
     await this.load();
   }
 
-  /** Takes a project off the list at once and off the disk when the moment to undo has passed. */
-  remove(card: ProjectCard): void {
+  /**
+   * Takes a project off the list, also for a page that is opened anew or stands in another tab, and off the disk when the moment to
+   * undo has passed: by this page, or by the next one where this one was closed before.
+   */
+  async remove(card: ProjectCard): Promise<void> {
     const { id, name } = card.project;
     this.#cards = this.#cards.filter((other) => other.project.id !== id);
-    this.#leaving.add(id);
-    const timer = setTimeout(() => {
-      deleteProject(id).catch((error: unknown) => announcer.show(errorMessage(error), { kind: 'error' }));
-    }, UNDO_MS);
+    try {
+      await markDeleted(id);
+    } catch (error) {
+      announcer.show(errorMessage(error), { kind: 'error' });
+      await this.load();
+      return;
+    }
+    const timer = setTimeout(() => void this.#takeOffDisk(id), UNDO_MS);
     announcer.show(`“${name}” was deleted.`, {
       action: {
         label: 'Undo',
         run: () => {
           clearTimeout(timer);
-          this.#leaving.delete(id);
-          void this.load();
+          void this.#restore(id);
         },
       },
     });
+  }
+
+  async #restore(id: string): Promise<void> {
+    try {
+      await restoreProject(id);
+    } catch (error) {
+      announcer.show(errorMessage(error), { kind: 'error' });
+    }
+    await this.load();
+  }
+
+  async #takeOffDisk(id: string): Promise<void> {
+    try {
+      if (await whileNotTraining(id, () => deleteProject(id))) return;
+      // Another tab has it open and began a run of it: what it learns must not be lost.
+      await this.#restore(id);
+      announcer.show('The project that was deleted is training in another tab, so it is here again.');
+    } catch (error) {
+      announcer.show(errorMessage(error), { kind: 'error' });
+    }
+  }
+
+  /** What earlier visits deleted and had no time left to take off the disk. */
+  async sweep(): Promise<void> {
+    const left = await deletedBefore(Date.now() - UNDO_MS).catch(() => []);
+    for (const id of left) await this.#takeOffDisk(id);
   }
 }
 

@@ -5,15 +5,19 @@ import { newProject, readProject, type Json, type ProjectRecord } from './record
 import type { Task } from '../common/task.ts';
 import { deleteRun, listRuns } from './runs.ts';
 
-/** All projects, the last changed first. */
+/** All projects, the last changed first. What is marked as deleted is not among them. */
 export async function listProjects(): Promise<ProjectRecord[]> {
   const projects = await (await database()).getAll('projects');
-  return projects.map(readProject).sort((a, b) => b.changedAt - a.changedAt);
+  return projects
+    .filter(({ deletedAt }) => deletedAt === undefined)
+    .map(readProject)
+    .sort((a, b) => b.changedAt - a.changedAt);
 }
 
+/** Undefined also where it is marked as deleted. */
 export async function getProject(id: string): Promise<ProjectRecord | undefined> {
   const record = await (await database()).get('projects', id);
-  return record && readProject(record);
+  return record?.deletedAt === undefined ? record && readProject(record) : undefined;
 }
 
 export async function createProject(task: Task, name: string): Promise<ProjectRecord> {
@@ -43,6 +47,22 @@ export async function updateProject(id: string, fields: ProjectFields): Promise<
     await Promise.all([after && write.store.put(after), write.done]);
     return after;
   });
+}
+
+/** From now on nobody finds the project; its data stays until `deleteProject`. Resolves when that is on disk. */
+export async function markDeleted(id: string): Promise<void> {
+  await updateProject(id, { deletedAt: Date.now() });
+}
+
+/** Takes the mark away again. */
+export async function restoreProject(id: string): Promise<void> {
+  await updateProject(id, { deletedAt: undefined });
+}
+
+/** Projects that were marked as deleted before a moment (milliseconds since 1970). */
+export async function deletedBefore(moment: number): Promise<string[]> {
+  const projects = await (await database()).getAll('projects');
+  return projects.filter(({ deletedAt = Infinity }) => deletedAt < moment).map(({ id }) => id);
 }
 
 /** Deletes a project with its data set, runs and checkpoints. Bases stay: other projects may use them. */

@@ -51,6 +51,8 @@ export interface ProjectRecord {
   votes: VoteCounts;
   /** Seed of what is made along the way, where it is drawn from one. */
   sampleSeed: number;
+  /** Marked as deleted at this moment: it waits to be taken off the disk, or back. */
+  deletedAt?: number | undefined;
 }
 
 /** A data set without its rows and files, which lie in stores of their own. */

@@ -34,6 +34,8 @@ export const stub = {
   projects: new Map<string, ProjectRecord>(),
   runs: [] as RunRecord[],
   checkpoints: [] as CheckpointInfo[],
+  /** Projects that train in another tab. */
+  locked: new Set<string>(),
 };
 
 function generate({ id, task, baseId, adapter, request }: GenerationRequest, hear: (event: never) => void) {
@@ -111,7 +113,11 @@ export const readHistory = async (): Promise<unknown> => ({
 });
 
 // In place of src/state/locks.ts.
-export const lockedRuns = async (): Promise<ReadonlySet<string>> => new Set();
+export const lockedRuns = async (): Promise<ReadonlySet<string>> => stub.locked;
+export const whileNotTraining = async (id: string, work: () => Promise<void>): Promise<boolean> => {
+  if (!stub.locked.has(id)) await work();
+  return !stub.locked.has(id);
+};
 
 /** A project on a base, where it says so with a run on that base and its checkpoints. */
 export function putProject(id: string, task: Task, baseId: string, steps: readonly number[] = []): void {
