@@ -21,10 +21,11 @@ export interface Kind<M extends TaskModel = TaskModel> {
   /** What a base of this kind does, and what to choose for it: the middle of a sentence each. */
   does: string;
   wanted: string;
-  /** Whether a folder holds a base of this kind. */
-  recognises(folder: ModelFolder): Promise<boolean>;
-  /** One kind's: a folder that none recognises is given to it, since its sentences name what is missing. */
-  fallback?: true;
+  /**
+   * Whether a folder holds a base of this kind: surely, or as far as can be seen where no other kind is sure. What is no base at all
+   * may be possible too: its sentences then name what is missing.
+   */
+  recognises(folder: ModelFolder): Promise<'certain' | 'possible' | 'no'>;
   /** Throws UserError where the folder is no supported model, is damaged, or does not fit the device. */
   load(device: Device, folder: ModelFolder, options: LoadOptions<TaskCache>): Promise<M>;
   /** What adapter files and bundles say of a base, where they say anything: read from its descriptions, without a device. */

@@ -1,3 +1,4 @@
+import { UserError } from '../common/errors.ts';
 import type { Task } from '../common/task.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
 import type { Kind } from './kind.ts';
@@ -11,9 +12,11 @@ const KINDS: Readonly<Record<Task, () => Promise<Kind>>> = {
 
 export const kindOf = (task: Task): Promise<Kind> => KINDS[task]();
 
-/** The kind that a folder's base is of; what none recognises is refused in the words of the one that is left over. */
+/** The kind that a folder's base is of: the first that is sure of it, else the first for which it is possible. */
 export async function taskOfFolder(folder: ModelFolder): Promise<Task> {
   const kinds = await Promise.all(Object.values(KINDS).map((load) => load()));
-  for (const { task, recognises } of kinds) if (await recognises(folder)) return task;
-  return kinds.find(({ fallback }) => fallback === true)!.task;
+  const told = await Promise.all(kinds.map(async (kind) => ({ kind, sure: await kind.recognises(folder) })));
+  const found = told.find(({ sure }) => sure === 'certain') ?? told.find(({ sure }) => sure === 'possible');
+  if (!found) throw new UserError(`“${folder.name}” holds no base that is understood.`);
+  return found.kind.task;
 }

@@ -15,8 +15,9 @@ export const lookKind: Kind<LookModel> = {
   recognises: async ({ files }) =>
     files.includes('model_index.json') ||
     files.includes('unet/config.json') ||
-    (!files.includes('config.json') && files.some((file) => file.endsWith('.safetensors'))),
-  fallback: true,
+    (!files.includes('config.json') && files.some((file) => file.endsWith('.safetensors')))
+      ? 'certain'
+      : 'possible',
   load: (device, folder, options) => LookModel.load(device, folder, options),
   async describe(folder): Promise<LookBaseFacts> {
     const { family, resolution, process } = await openPictureModel(folder);

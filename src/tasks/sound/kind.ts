@@ -13,9 +13,9 @@ export const soundKind: Kind<SoundModel> = {
   does: 'plays music',
   wanted: 'one that plays music',
   async recognises(folder) {
-    if (!folder.files.includes('config.json') || folder.files.includes('model_index.json')) return false;
+    if (!folder.files.includes('config.json') || folder.files.includes('model_index.json')) return 'no';
     const config = await readJson(folder, 'config.json');
-    return isJsonObject(config) && config['model_type'] === 'musicgen';
+    return isJsonObject(config) && config['model_type'] === 'musicgen' ? 'certain' : 'no';
   },
   load: (device, folder, options) => SoundModel.load(device, folder, options),
   async describe(folder): Promise<SoundBaseFacts> {

@@ -10,7 +10,9 @@ export const voiceKind: Kind<VoiceModel> = {
   wanted: 'a chat model',
   // A language model has its configuration at the top; an image model has a folder for each component, or is one file.
   recognises: async ({ files }) =>
-    files.includes('config.json') && !files.includes('model_index.json') && !files.includes('unet/config.json'),
+    files.includes('config.json') && !files.includes('model_index.json') && !files.includes('unet/config.json')
+      ? 'possible'
+      : 'no',
   load: (device, folder, options) => VoiceModel.load(device, folder, options),
   exportFiles: async (checkpoint, { baseName }) =>
     peftFolder(adapterOfState(await decodeRunState(checkpoint)), baseName),
