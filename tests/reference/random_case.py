@@ -1,6 +1,6 @@
 """Builds a case of random sizes and settings, as tests/fixtures has them: random_case.py --arch llama --seed 7 --out DIR
 
-Weights on which torch's own float32 run is far from float64 are drawn anew.
+Weights on which torch's own float32 run is far from float64 are drawn anew, and after some tries sizes too.
 Then: compare.py DIR OUT --run 'npm run --silent headless --'
 """
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from build_case import build, well_conditioned
 from cases import random_spec
+from fresh import tries
 
 
 def main():
@@ -21,13 +22,13 @@ def main():
     parser.add_argument('--storage', choices=['float32', 'float16', 'bfloat16'], help='how the weights are stored (default: random)')
     parser.add_argument('--dora', action=argparse.BooleanOptionalAction, help='DoRA or not (default: random)')
     arguments = parser.parse_args()
-    spec = random_spec(arguments.arch, arguments.seed, arguments.storage, arguments.dora)
-    for attempt in range(20):
+    for seed, attempt in tries(arguments.seed, arguments.out):
+        spec = random_spec(arguments.arch, seed, arguments.storage, arguments.dora)
         result = build(arguments.out, {**spec, 'seed': spec['seed'] + attempt})
         if well_conditioned(result):
             print(json.dumps({'spec': spec, 'attempt': attempt, **result}))
             return
-    sys.exit(f'No well-conditioned weights found for --arch {arguments.arch} --seed {arguments.seed}; take another seed.')
+    sys.exit(f'No well-conditioned weights found for --arch {arguments.arch} --seed {arguments.seed}')
 
 
 if __name__ == '__main__':
