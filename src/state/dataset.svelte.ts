@@ -182,15 +182,16 @@ export abstract class DatasetManager<T extends DatasetTypes> {
     await this.taken(state);
   }
 
-  /** Adds what was given; false where nothing was, or where it failed. */
-  protected async addAll(input: T['input']): Promise<boolean> {
-    const projectId = this.#projectId;
+  /** Adds what was given to a project, which may have been left since; false where nothing was added, or where it failed. */
+  protected async addAll(input: T['input'], projectId = this.#projectId): Promise<boolean> {
     if (this.#imports.has(projectId)) {
       announcer.show('Something is being read. Wait until it is there, or stop it, then add this again.');
       return false;
     }
-    this.#error = '';
-    this.#report = null;
+    if (projectId === this.#projectId) {
+      this.#error = '';
+      this.#report = null;
+    }
     const tell = (progress: ImportProgress): void => {
       this.#imports = withEntries(this.#imports, [[projectId, progress]]);
     };
@@ -269,9 +270,9 @@ export abstract class DatasetManager<T extends DatasetTypes> {
     this.#models = without(this.#models, projectId);
   }
 
-  protected async apply(change: T['change']): Promise<void> {
-    const projectId = this.#projectId;
-    this.#error = '';
+  /** Changes the set of a project, which may have been left since. */
+  protected async apply(change: T['change'], projectId = this.#projectId): Promise<void> {
+    if (projectId === this.#projectId) this.#error = '';
     await this.guarded(projectId, async () => this.take(projectId, await this.calls().apply(projectId, change)));
   }
 

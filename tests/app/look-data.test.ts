@@ -159,7 +159,8 @@ describe('curating', () => {
     await box.focus();
     await page.keyboard.press('ArrowRight');
     await page.keyboard.press('ArrowRight');
-    await page.waitForTimeout(800);
+    // The keys have been let rest, and count.
+    await page.locator('dialog .trained').waitFor();
     expect(sizes(await label())[2]).toBe(sizes(small)[2]! + 16);
     await page.keyboard.press('Control+z');
     await expect.poll(label).toBe(small);
@@ -203,6 +204,53 @@ describe('curating', () => {
     await expect.poll(() => alpha(0.05, 0.05)).toBe(255);
     await page.getByRole('button', { name: 'Clear the mask' }).click();
     await expect.poll(() => alpha(0.05, 0.05)).toBe(0);
+  });
+
+  it('what is painted, cropped or written when one goes on to the next picture stays with its own', async () => {
+    const { page } = visitor;
+    const dialog = page.locator('dialog');
+    const go = (way: 'Next' | 'Previous') => dialog.getByRole('button', { name: way }).click();
+    const box = (): Promise<string | null> =>
+      page.getByRole('application', { name: /^What is used/ }).getAttribute('aria-label');
+    const at = (text: string) => dialog.getByText(text, { exact: true }).waitFor();
+    await page.getByRole('button', { name: /Picture 1, photo-1\.jpg/ }).click();
+    await at('1 of 3');
+    const [first] = [await box()];
+    await go('Next');
+    await at('2 of 3');
+    const second = await box();
+    await go('Previous');
+    await at('1 of 3');
+    // Keys are let rest before they count: before they have, the next picture is there.
+    await page.getByRole('application', { name: /^What is used/ }).focus();
+    await page.keyboard.press('Shift+ArrowLeft');
+    await page.keyboard.press('PageDown');
+    await at('2 of 3');
+    await expect.poll(() => dialog.getByRole('button', { name: 'Undo' }).isEnabled()).toBe(true);
+    expect(await box()).toBe(second);
+    await go('Previous');
+    await at('1 of 3');
+    expect(await box()).not.toBe(first);
+    await page.getByRole('radio', { name: 'Mask' }).check();
+    const painting = page.getByRole('application', { name: /^Painting what is learnt/ });
+    await painting.focus();
+    await page.keyboard.press(' ');
+    await page.keyboard.press('PageDown');
+    await at('2 of 3');
+    const words = page.getByLabel('Its words');
+    const before = await words.inputValue();
+    await words.fill('typed for the second');
+    await go('Next');
+    await at('3 of 3');
+    expect(await words.inputValue()).not.toBe('typed for the second');
+    await go('Previous');
+    await expect.poll(() => words.inputValue()).toBe('typed for the second');
+    await words.fill(before);
+    await words.blur();
+    await page.keyboard.press('Escape');
+    await page.getByText('Masked').waitFor();
+    const masked = page.locator('[data-picture]', { hasText: 'Masked' });
+    expect(await masked.locator('.name').allInnerTexts()).toEqual([expect.stringContaining('photo-1.jpg')]);
   });
 
   it('knows a picture that is nearly the same, and one that is there already', async () => {

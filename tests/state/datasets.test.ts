@@ -1,3 +1,4 @@
+import { paint, png } from '../support/pictures.ts';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { NamedFile } from '../../src/common/named-file.ts';
 import type { Task } from '../../src/common/task.ts';
@@ -373,6 +374,39 @@ describe('what is special to a kind', () => {
     expect([data.query, data.page.matching, data.quality?.amount]).toEqual(['', 20, '40 words of running text.']);
     await data.removeDuplicates();
     expect(messages.at(-1)?.message).toBe('No row repeats another.');
+  });
+
+  it('an edit of a picture that ends late stays with its picture and its project', async () => {
+    const [a, b] = await twoProjects('look');
+    await openProject.open(a);
+    await pictures.open(a);
+    await pictures.addFiles(named([await lookSample.file(0), await lookSample.file(1)]));
+    const [first, second] = pictures.rows;
+    const edits = pictures.editsOf(first!.id);
+    const crop = { ...first!.crop, width: 100, height: 90 };
+    await pictures.open(b);
+    await pictures.addFiles(named([await lookSample.file(0)]));
+    const inB = pictures.rows;
+    await edits.setMask(new Blob([await png(paint(8, 8, () => [255, 255, 255]))]));
+    await edits.setCrop(crop);
+    expect([pictures.rows, pictures.error]).toEqual([inB, '']);
+    await pictures.open(a);
+    expect(pictures.rows).toMatchObject([
+      { id: first!.id, masked: true, crop },
+      { id: second!.id, masked: false, crop: second!.crop },
+    ]);
+    expect([pictures.undoLabel, await edits.mask()]).toEqual([null, expect.any(Blob)]);
+  });
+
+  it('files that arrive late are added to the project in which they were given', async () => {
+    const [a, b] = await twoProjects('look');
+    await openProject.open(a);
+    await pictures.open(a);
+    await pictures.open(b);
+    expect(await pictures.addFiles(named([await lookSample.file(0)]), a)).toBe(true);
+    expect(pictures.rows).toEqual([]);
+    await pictures.open(a);
+    expect(pictures.rows).toHaveLength(1);
   });
 
   it('pictures show as they arrive, and what is selected is there', async () => {

@@ -1,15 +1,28 @@
+import { UserError } from '../../common/errors.ts';
 import type { TrainingRow } from './rows.ts';
 import { isTrained, rowLength } from './rows.ts';
 
 /** A change of the rows, in words that a list of undo steps can show. */
 export type Operation =
   | { kind: 'remove'; indices: readonly number[]; label: string }
-  | { kind: 'edit'; index: number; row: TrainingRow; label: string }
+  /** `was`: the row that was opened to be edited, which may have moved since. */
+  | { kind: 'edit'; index: number; was?: TrainingRow; row: TrainingRow; label: string }
   | { kind: 'add'; index: number; rows: readonly TrainingRow[]; label: string };
+
+/** Where a row is now that was seen at `index`, to the letter and with its source. */
+function placeOf(rows: readonly TrainingRow[], index: number, was: TrainingRow): number {
+  const looked = JSON.stringify(was);
+  const isIt = (row: TrainingRow | undefined): boolean => JSON.stringify(row) === looked;
+  const at = isIt(rows[index]) ? index : rows.findIndex(isIt);
+  if (at >= 0) return at;
+  throw new UserError(
+    'This row was changed or removed while you edited it, so your change was not kept. Undo brings it back.',
+  );
+}
 
 /**
  * The rows after a change: a new list, in which rows that did not change are the same ones.
- * @throws RangeError where an index is outside of the rows.
+ * @throws RangeError where an index is outside of the rows; UserError where the row that was edited is gone.
  */
 export function applyOperation(rows: readonly TrainingRow[], operation: Operation): readonly TrainingRow[] {
   const check = (index: number, end: number): void => {
@@ -23,9 +36,12 @@ export function applyOperation(rows: readonly TrainingRow[], operation: Operatio
       const gone = new Set(operation.indices);
       return rows.filter((_, index) => !gone.has(index));
     }
-    case 'edit':
-      check(operation.index, rows.length);
-      return rows.with(operation.index, operation.row);
+    case 'edit': {
+      const { index, was, row } = operation;
+      const at = was ? placeOf(rows, index, was) : index;
+      check(at, rows.length);
+      return rows.with(at, row);
+    }
     case 'add':
       check(operation.index, rows.length + 1);
       return [...rows.slice(0, operation.index), ...operation.rows, ...rows.slice(operation.index)];

@@ -4,6 +4,7 @@ import type { Crop, PictureRow } from '../../datasets/look/types.ts';
 import { readFile } from '../../storage/datasets.ts';
 import type { LookTypes, PictureFields, PictureOptions, PictureState, PictureWords } from '../../worker/look/host.ts';
 import type { OnnxModelSource } from '../../worker/onnx-model.ts';
+import { untrack } from 'svelte';
 import { announcer } from '../announcer.svelte.ts';
 import { lookInfo } from './info.ts';
 import { withEntries, withMember } from '../collections.ts';
@@ -16,6 +17,15 @@ import { dataWorker } from '../workers.ts';
 const NO_WORDS: PictureWords = { triggerWord: '', template: '' };
 /** Where neither the recipe nor a loaded base says how large pictures are: Stable Diffusion 1.5's. */
 const USUAL_RESOLUTION = 512;
+
+/** Edits of one picture. */
+export interface PictureEdits {
+  setCrop(crop: Crop): Promise<void>;
+  /** Null: the whole picture is learnt. */
+  setMask(mask: Blob | null): Promise<void>;
+  /** As it is kept; null where the whole picture is learnt. */
+  mask(): Promise<Blob | null>;
+}
 
 /** The pictures of the open project: rows, thumbnails, what is selected, and every change. */
 class LookData extends DatasetManager<LookTypes> {
@@ -103,9 +113,8 @@ class LookData extends DatasetManager<LookTypes> {
   }
 
   /** Adds what the files hold; pictures show one by one as they are read. */
-  async addFiles(files: readonly NamedFile[]): Promise<boolean> {
-    const { projectId } = this;
-    const added = await this.addAll(files);
+  async addFiles(files: readonly NamedFile[], projectId = this.projectId): Promise<boolean> {
+    const added = await this.addAll(files, projectId);
     // Of an import that failed nothing is there.
     if (projectId === this.projectId && this.progress === null) this.#arriving = [];
     return added;
@@ -136,8 +145,29 @@ class LookData extends DatasetManager<LookTypes> {
     return this.set([id], { caption, captionByHand: true }, `Words of ${row.file}`);
   }
 
-  setCrop(id: string, crop: Crop): Promise<void> {
-    return this.set([id], { crop, cropByHand: true }, `Crop of ${this.row(id)?.file ?? 'a picture'}`);
+  /**
+   * Edits that may end after another picture, or another project, has been opened: they stay with this one, whenever they are called.
+   * Not read anew when anything changes.
+   */
+  editsOf(id: string): PictureEdits {
+    return untrack(() => {
+      const { projectId } = this;
+      const file = this.row(id)?.file ?? 'a picture';
+      return {
+        setCrop: (crop) => {
+          const changes = [{ id, fields: { crop, cropByHand: true } }];
+          return this.apply({ kind: 'set', changes, label: `Crop of ${file}` }, projectId);
+        },
+        setMask: (mask) => this.apply({ kind: 'mask', id, mask, label: `Mask of ${file}` }, projectId),
+        mask: async () => {
+          let mask: Blob | null = null;
+          await this.guarded(projectId, async () => {
+            mask = await dataWorker().look.mask(projectId, id);
+          });
+          return mask;
+        },
+      };
+    });
   }
 
   fromTemplate(ids: readonly string[]): Promise<void> {
@@ -147,11 +177,6 @@ class LookData extends DatasetManager<LookTypes> {
   setWords(fields: Partial<PictureWords>): Promise<void> {
     const words = { ...this.words, ...fields };
     return this.apply({ kind: 'words', words, label: 'The words for every picture' });
-  }
-
-  /** Null: the whole picture is learnt. */
-  setMask(id: string, mask: Blob | null): Promise<void> {
-    return this.apply({ kind: 'mask', id, mask, label: `Mask of ${this.row(id)?.file ?? 'a picture'}` });
   }
 
   /** Lets a model write the words of these pictures. */
@@ -188,10 +213,6 @@ class LookData extends DatasetManager<LookTypes> {
   async picture(id: string): Promise<Blob | undefined> {
     const { record } = this;
     return record ? (await readFile(record.id, id))?.file : undefined;
-  }
-
-  async mask(id: string): Promise<Blob | null> {
-    return dataWorker().look.mask(this.projectId, id);
   }
 }
 

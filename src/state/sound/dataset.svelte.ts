@@ -68,8 +68,8 @@ class SoundData extends DatasetManager<SoundTypes> {
   }
 
   /** Adds what the files hold; false where nothing was, or where it failed. */
-  addFiles(files: readonly NamedFile[]): Promise<boolean> {
-    return this.addAll(files);
+  addFiles(files: readonly NamedFile[], projectId = this.projectId): Promise<boolean> {
+    return this.addAll(files, projectId);
   }
 
   protected override suggestPrompts(_projectId: string, { clips, words }: SoundState): string[] {

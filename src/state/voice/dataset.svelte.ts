@@ -153,8 +153,9 @@ class VoiceData extends DatasetManager<VoiceTypes> {
     await this.apply({ kind: 'add', index: 0, rows: [row], label: 'Add a row' });
   }
 
-  async edit(index: number, row: TrainingRow): Promise<void> {
-    await this.apply({ kind: 'edit', index, row, label: `Edit row ${index + 1}` });
+  /** `was`: the row as it was opened at `index`; it is the one that changes, wherever it is by then. */
+  async edit(index: number, was: TrainingRow, row: TrainingRow): Promise<void> {
+    await this.apply({ kind: 'edit', index, was, row, label: `Edit row ${index + 1}` });
   }
 
   async remove(index: number): Promise<void> {

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Bytes as Reader } from '../../../src/datasets/bytes.ts';
 import { sniffPicture, turnedSize } from '../../../src/datasets/look/sniff.ts';
 import type { PictureKind } from '../../../src/datasets/look/types.ts';
 import {
@@ -142,7 +143,25 @@ describe('what is refused', () => {
 });
 
 describe('hostile bytes', () => {
-  it('never throws nor hangs on files with bytes changed, dropped and repeated', async () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  it('never throws nor goes round in circles on files with bytes changed, dropped and repeated', async () => {
+    let reads = 0;
+    for (const name of ['u8', 'u16', 'u24', 'u32', 'i32'] as const) {
+      const real = Reader.prototype[name] as (at: number, little?: boolean) => number | undefined;
+      vi.spyOn(Reader.prototype, name).mockImplementation(function (this: Reader, at: number, little?: boolean) {
+        reads += 1;
+        return real.call(this, at, little);
+      });
+    }
+    const { text } = Reader.prototype;
+    vi.spyOn(Reader.prototype, 'text').mockImplementation(function (this: Reader, at, length) {
+      const found = text.call(this, at, length);
+      reads += 1 + found.length;
+      return found;
+    });
     const seeds = [
       await jpeg(picture, 6),
       await png(picture),
@@ -155,7 +174,6 @@ describe('hostile bytes', () => {
     ];
     const seed = 20_250_101;
     const random = seeded(seed);
-    const start = performance.now();
     for (let round = 0; round < 4000; round++) {
       const file = seeds[round % seeds.length]!;
       const bytes = file.slice(0, random() < 0.3 ? Math.floor(random() * file.length) : file.length);
@@ -165,7 +183,11 @@ describe('hostile bytes', () => {
         const at = Math.floor(random() ** 3 * bytes.length);
         bytes[at] = random() < 0.5 ? [0, 255, 127, 1][Math.floor(random() * 4)]! : Math.floor(random() * 256);
       }
+      reads = 0;
       const found = sniffPicture(bytes);
+      // Every reader goes forward through the file, by one byte a step at least, and reads two numbers a step at most, or a part's
+      // type and length, in some of no more than five parts within parts; what tells the formats apart reads some hundred bytes.
+      expect(reads, `round ${round} of seed ${seed}`).toBeLessThan(4 * bytes.length + 1000);
       expect(found.info ?? found.refused, `round ${round} of seed ${seed}`).toBeDefined();
       if (found.info && !found.refused) {
         expect(found.info.width * found.info.height, `round ${round} of seed ${seed}`).toBeLessThanOrEqual(120_000_000);
@@ -173,6 +195,5 @@ describe('hostile bytes', () => {
         expect(found.info.orientation).toBeLessThanOrEqual(8);
       }
     }
-    expect(performance.now() - start).toBeLessThan(30_000);
   });
 });

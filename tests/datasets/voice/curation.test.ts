@@ -32,6 +32,23 @@ test('an index outside changes nothing', () => {
   expect(rows).toEqual([text('a')]);
 });
 
+test('an edit changes the row that was opened, wherever it is by then, and no other', () => {
+  const from = (row: TextRow, line: number): TextRow => ({ ...row, source: { file: 'a', line } });
+  const rows = [from(text('a'), 1), from(text('same'), 2), from(text('same'), 3)];
+  const edit = (index: number, was: TrainingRow): Operation => ({
+    kind: 'edit',
+    index,
+    was,
+    row: text('new'),
+    label: '',
+  });
+  expect(applyOperation(rows, edit(2, structuredClone(rows[2]!)))).toEqual([rows[0], rows[1], text('new')]);
+  const less = applyOperation(rows, { kind: 'remove', indices: [0], label: '' });
+  expect(applyOperation(less, edit(2, rows[2]!))).toEqual([rows[1], text('new')]);
+  expect(applyOperation(less, edit(1, rows[1]!))).toEqual([text('new'), rows[2]]);
+  expect(() => applyOperation(less, edit(0, rows[0]!))).toThrow('changed or removed while you edited it');
+});
+
 test('repeats are found to the letter or apart from case, punctuation and spacing', () => {
   const rows: TrainingRow[] = [
     { ...chat('Hi!', 'Hello.'), id: '1', source: { file: 'a', line: 1 } },
