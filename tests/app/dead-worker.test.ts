@@ -1,16 +1,8 @@
-import type { Page } from 'playwright-core';
 import { expect, it } from 'vitest';
 import { PING_MS, SILENT_PINGS } from '../../src/worker/supervised-worker.ts';
-import { beginProject, goToStep, openExample, paste, visit } from './visit.ts';
+import { beginProject, goToStep, openExample, paste, visit, workerOf } from './visit.ts';
 
 const MINUTES = 60_000;
-
-/** The page's own worker of this name, as it lives now. */
-async function workerOf(page: Page, name: 'model' | 'data') {
-  const find = () => page.workers().find((worker) => worker.url().includes(`${name}.worker`));
-  await expect.poll(find, { timeout: MINUTES }).toBeDefined();
-  return find()!;
-}
 
 it(
   'a worker that hangs in the middle of a run is offered to be restarted, and the run goes on from its checkpoint',

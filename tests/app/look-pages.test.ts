@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { LOOKS, STEPS, beginProject, checkLook, goToStep, oneLooker, visit } from './visit.ts';
+import { LOOKS, STEPS, atRest, beginProject, checkLook, goToStep, oneLooker, visit } from './visit.ts';
 import { hostileFiles, photos } from './look-pictures.ts';
 
 const PICTURES = 'input[aria-label="Pictures to learn from"]';
@@ -31,7 +31,7 @@ describe.each(LOOKS)('a look at $width px, $colorScheme', (look) => {
     for (const step of STEPS) {
       await goToStep(page, step);
       await page.locator('h1').waitFor();
-      await page.waitForTimeout(500);
+      await atRest(page);
       await check(step.toLowerCase());
     }
   }, 300_000);

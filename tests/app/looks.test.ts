@@ -2,6 +2,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   LOOKS,
   STEPS,
+  atRest,
   beginProject,
   checkLook,
   goToStep,
@@ -51,7 +52,8 @@ describe.each(LOOKS)('at $width px, $colorScheme', (look) => {
         await page.getByLabel('Show exactly what will be trained').check();
         await page.locator('mark').first().waitFor();
       }
-      await page.waitForTimeout(500);
+      if (step === 'Train') await page.getByText(/^Fits/).waitFor({ timeout: 60_000 });
+      await atRest(page);
       await checkLook(visitor.page);
     }
   }, 120_000);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { fillField, goToStep, openExample, oneVisitor } from './visit.ts';
+import { fillField, goToStep, openExample, oneVisitor, turnsOf, workerOf } from './visit.ts';
 
 const STEPS = 12;
 const MINUTES = 60_000;
@@ -56,7 +56,7 @@ it(
     await run.getByRole('button', { name: 'Pause' }).click();
     await page.getByRole('heading', { name: 'Paused', level: 1 }).waitFor({ timeout: MINUTES });
     const at = await run.getByText(/^Step \d+ of/).innerText();
-    await page.waitForTimeout(1500);
+    await turnsOf(await workerOf(page, 'model'), 300);
     expect(await run.getByText(/^Step \d+ of/).innerText()).toBe(at);
     // What was taught so far can be taken along meanwhile.
     await goToStep(page, 'Share');

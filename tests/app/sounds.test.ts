@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { unzipSync } from 'fflate';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { concatFloats } from '../../src/common/floats.ts';
-import { beginProject, fillField, goToStep, overflow, violations, visit, type Visit } from './visit.ts';
+import { atRest, beginProject, fillField, goToStep, overflow, violations, visit, type Visit } from './visit.ts';
 import { silence, song, tune, wav } from './sound-files.ts';
 
 const SONGS = 'input[aria-label="Songs to learn from"]';
@@ -36,7 +36,7 @@ async function check(name: string): Promise<void> {
   ] as const) {
     await page.setViewportSize({ width, height: 900 });
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    await page.waitForTimeout(300);
+    await atRest(page);
     if (SHOTS) await page.screenshot({ path: `${SHOTS}/sound-${name}-${width}.png`, fullPage: true });
     expect(await violations(page), `${name} at ${width} px`).toEqual([]);
     expect(await overflow(page), `${name} at ${width} px`).toBeLessThanOrEqual(0);

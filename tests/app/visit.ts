@@ -1,5 +1,5 @@
 import { AxeBuilder } from '@axe-core/playwright';
-import type { Page } from 'playwright-core';
+import type { Page, Worker } from 'playwright-core';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { openBrowser, serveApp, type TestBrowser, type TestBrowserOptions } from '../support/browser.ts';
 
@@ -79,6 +79,31 @@ export async function violations(page: Page): Promise<string[]> {
     .analyze();
   return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
 }
+
+/** Waits until the page has drawn what it has: nothing loads, moves or is being worked at any more. */
+export async function atRest(page: Page): Promise<void> {
+  await page.waitForFunction(() => {
+    const busy = document.querySelector('[role="progressbar"], [aria-busy="true"]');
+    return !busy && document.fonts.status === 'loaded' && document.getAnimations().length === 0;
+  });
+  // What was changed last is laid out with the next frame.
+  await page.evaluate(
+    () => new Promise<void>((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve()))),
+  );
+}
+
+/** The page's worker for models or for data, as it lives now. */
+export async function workerOf(page: Page, name: 'model' | 'data'): Promise<Worker> {
+  const find = (): Worker | undefined => page.workers().find((worker) => worker.url().includes(`${name}.worker`));
+  await expect.poll(find, { timeout: 60_000 }).toBeDefined();
+  return find()!;
+}
+
+/** Lets a worker's event loop go round so many times: whatever waits only for its turn has had it. */
+export const turnsOf = (worker: Worker, turns: number): Promise<void> =>
+  worker.evaluate(async (count) => {
+    for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setTimeout(resolve));
+  }, turns);
 
 /** Pixels by which the page is wider than its window. At 320 px this is also what 400 % zoom shows on a usual screen. */
 export const overflow = (page: Page): Promise<number> =>

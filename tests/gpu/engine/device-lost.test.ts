@@ -10,15 +10,7 @@ import { ownDevice, quickRecipe, randomExamples, tinyFolder, trained } from './s
 // Nothing here compares numbers of the model: any will do.
 const seed = 1;
 
-/** Rejects where the work hangs: nobody at the page would learn what happened. */
-async function inTime<R>(work: Promise<R>, seconds = 30): Promise<R> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`still waiting after ${seconds} seconds`)), seconds * 1000);
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
-}
-
+// What hangs when its device is gone never ends: then the test's own time runs out, which is long enough for any machine.
 describe('a device lost', () => {
   test.each([1, 3])('in mid-run, at step %i, ends the run with a sentence', async (step) => {
     const device = await ownDevice();
@@ -30,7 +22,7 @@ describe('a device lost', () => {
         if (event.type === 'step' && event.step === step) device.gpu.destroy();
       },
     );
-    const { error, events, losses } = await inTime(running);
+    const { error, events, losses } = await running;
     expect(error).toBeInstanceOf(DeviceLostError);
     expect(String(error)).toMatch(/graphics device was lost.*last checkpoint/);
     expect(losses.length).toBeLessThan(step + 3);
@@ -47,7 +39,7 @@ describe('a device lost', () => {
     const running = trained(model, { examples: randomExamples(seed), recipe }, (event) => {
       if (event.type === 'step' && event.step === 2) device.gpu.destroy();
     });
-    const { error } = await inTime(running);
+    const { error } = await running;
     expect(error).toBeInstanceOf(DeviceLostError);
   });
 
@@ -55,9 +47,9 @@ describe('a device lost', () => {
     const device = await ownDevice();
     const model = await VoiceModel.load(device, tinyFolder({ seed }));
     device.gpu.destroy();
-    const { error } = await inTime(trained(model, { examples: randomExamples(seed), recipe: quickRecipe() }));
+    const { error } = await trained(model, { examples: randomExamples(seed), recipe: quickRecipe() });
     expect(error).toBeInstanceOf(DeviceLostError);
-    await expect(inTime(VoiceModel.load(device, tinyFolder({ seed })))).rejects.toThrow(DeviceLostError);
+    await expect(VoiceModel.load(device, tinyFolder({ seed }))).rejects.toThrow(DeviceLostError);
   });
 
   test('in the middle of an answer', async () => {
@@ -74,6 +66,6 @@ describe('a device lost', () => {
         if (++made === 2) device.gpu.destroy();
       }
     };
-    await expect(inTime(say())).rejects.toThrow(DeviceLostError);
+    await expect(say()).rejects.toThrow(DeviceLostError);
   });
 });

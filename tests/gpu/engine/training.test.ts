@@ -223,7 +223,7 @@ describe('training', () => {
   );
 
   seeded('a pause holds the run between two steps, its checkpoint written, and changes nothing', ({ seed, note }) =>
-    withTiny(seed, async (model) => {
+    withTiny(seed, async (model, device) => {
       const examples = randomExamples(seed);
       const recipe = quickRecipe({ max_steps: 5 });
       const whole = await trained(model, { examples, recipe });
@@ -232,12 +232,18 @@ describe('training', () => {
       let asked = 0;
       let steps = 0;
       const checkpoints: number[] = [];
+      let save!: () => void;
+      const saved = new Promise<void>((resolve) => (save = resolve));
       const running = trained(model, { examples, recipe, pause: () => (++asked === 3 ? gate : undefined) }, (event) => {
         steps += Number(event.type === 'step');
-        if (event.type === 'checkpoint') checkpoints.push(event.step);
+        if (event.type !== 'checkpoint') return;
+        checkpoints.push(event.step);
+        save();
       });
-      while (checkpoints.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await Promise.race([saved, running]);
+      // Whatever went on would have had its turn many times over, and the device is through with what it was given.
+      for (let turn = 0; turn < 1000; turn++) await new Promise((resolve) => setImmediate(resolve));
+      await device.gpu.queue.onSubmittedWorkDone();
       expect(steps).toBe(2);
       expect(checkpoints).toEqual([2]);
       open();
