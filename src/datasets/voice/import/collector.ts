@@ -28,7 +28,7 @@ export class FileCollector {
   readonly examples: SkippedExample[] = [];
   readonly report: FileReport;
   readonly #options: CollectorOptions;
-  readonly #warnings = new Set<string>();
+  readonly #warnings = new Map<string, number>();
   readonly #kinds = new Set<FileKind>();
   #loose: { turns: unknown[]; line: number } | undefined;
 
@@ -38,7 +38,7 @@ export class FileCollector {
   }
 
   warn = (remark: string): void => {
-    this.#warnings.add(remark);
+    this.#warnings.set(remark, (this.#warnings.get(remark) ?? 0) + 1);
   };
 
   /** Running text. */
@@ -140,7 +140,7 @@ export class FileCollector {
         `${String(broken)} ${broken === 1 ? 'entry is' : 'entries are'} not valid JSON (${where}); everything else was read.`,
       );
     }
-    this.report.warnings = [...this.#warnings];
+    this.report.warnings = [...this.#warnings].map(([remark, count]) => remark.replace('{count}', String(count)));
   }
 
   #endLoose(): void {
