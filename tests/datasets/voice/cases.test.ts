@@ -152,3 +152,119 @@ test('a .json or .jsonl that is not JSON is refused by line, never learnt as pro
     expect(report.warnings.join()).toMatch(/not valid JSON \(lines? 1/);
   }
 });
+
+test('of a tree of messages the best-ranked path is learnt; the others are counted', async () => {
+  const message = (id: string, parent: string | null, role: string, text: string, more: object = {}): object => ({
+    message_id: id,
+    parent_id: parent,
+    text,
+    role,
+    deleted: false,
+    rank: null,
+    ...more,
+  });
+  const flat = [
+    message('b2', 'a1', 'assistant', 'worse', { rank: 1 }),
+    message('a1', null, 'prompter', 'How?'),
+    message('b1', 'a1', 'assistant', 'So.', { rank: 0 }),
+    message('b3', 'a1', 'assistant', 'gone', { rank: -1, deleted: true }),
+    message('c1', 'b1', 'prompter', 'And then?'),
+    message('z1', null, 'prompter', 'Alone?'),
+    message('z2', 'z1', 'assistant', 'Not now.'),
+  ];
+  const { rows, report } = await importPasted(jsonl(...flat));
+  expect(rows.map(turnsOf)).toEqual([
+    [
+      ['user', 'How?'],
+      ['assistant', 'So.'],
+    ],
+    [
+      ['user', 'Alone?'],
+      ['assistant', 'Not now.'],
+    ],
+  ]);
+  expect(rows[0]?.id).toBe('a1');
+  expect(report.skipped).toEqual({ deleted: 1, 'another answer ranks higher': 1 });
+  const nested = {
+    message_tree_id: 't',
+    prompt: {
+      text: 'How?',
+      role: 'prompter',
+      replies: [
+        { text: 'asdf', role: 'assistant', deleted: true, replies: [{ text: 'why?', role: 'prompter' }] },
+        { text: 'So.', role: 'assistant', rank: 0, replies: [] },
+      ],
+    },
+  };
+  const whole = await importPasted(jsonl(nested));
+  expect(turnsOf(whole.rows[0])).toEqual([
+    ['user', 'How?'],
+    ['assistant', 'So.'],
+  ]);
+  expect(whole.report.skipped).toEqual({ deleted: 2 });
+});
+
+test('what tells about a data set is not learnt beside it', async () => {
+  const files = [
+    sourceFile('set/README.md', '# A card\n'),
+    sourceFile('set/dataset_info.json', '{"features": {}}'),
+    sourceFile('set/LICENSE', 'Free.\n'),
+    sourceFile('set/data/train/part-0.jsonl', '{"prompt": "Up?", "completion": "Down."}\n'),
+  ];
+  const { rows, report } = await importFiles(files);
+  expect(bare(rows)).toEqual([{ kind: 'completion', prompt: 'Up?', completion: 'Down.' }]);
+  expect(report.files.map(({ kind }) => kind)).toEqual([
+    'about the set',
+    'about the set',
+    'about the set',
+    'prompt and completion',
+  ]);
+  // One that is dropped by itself is meant.
+  expect((await importFiles([sourceFile('README.md', 'My words.')])).rows).toHaveLength(1);
+});
+
+test('a line nested deeper than calls go costs itself alone', async () => {
+  const deep = `${'['.repeat(20_000)}1${']'.repeat(20_000)}`;
+  const wrapped = `${'{"data":['.repeat(10_000)}1${']}'.repeat(10_000)}`;
+  const lines = [
+    '{"text": "before"}',
+    `{"role": "user", "content": ${deep}}`,
+    `{"data": [{"text": ${deep}}]}`,
+    `{"messages": [{"role": "assistant", "content": "x", "tool_calls": [{"function": {"name": "f", "arguments": ${deep}}}]}]}`,
+    wrapped,
+    '{"text": "after"}',
+  ];
+  const { rows, report } = await importFiles([
+    sourceFile('deep.jsonl', lines.join('\n')),
+    sourceFile('good.jsonl', '{"text": "good"}\n'),
+  ]);
+  expect(bare(rows).map((row) => row['text'])).toEqual(['before', 'after', 'good']);
+  expect(Object.values(report.skipped).reduce((sum, count) => sum + count, 0)).toBe(4);
+  expect(report.files[0]?.kind).not.toBe('refused');
+});
+
+test('a key that stands twice is refused, a long number as a name stays as written', async () => {
+  const { rows, report } = await importPasted(
+    '{"text": "first", "text": "second"}\n{"id": 9007199254740993, "text": "a"}\n{"id": 9007199254740992, "text": "b"}\n' +
+      '{"text": "say \\"id\\": 12345678901234567890, please", "id": 5}\n',
+  );
+  expect(rows.map(({ id }) => id)).toEqual(['9007199254740993', '9007199254740992', '5']);
+  expect(bare(rows)[2]).toEqual({ kind: 'text', text: 'say "id": 12345678901234567890, please' });
+  expect(report.skipped).toEqual({ 'a key twice': 1 });
+});
+
+test('a file of single turns is cut into conversations at answers, and where the turns say so', async () => {
+  const many = Array.from({ length: 3000 }, (_, i) => ({ role: i % 2 ? 'assistant' : 'user', content: `turn ${i}` }));
+  const { rows, report } = await importPasted(jsonl(...many));
+  const turns = rows.map(turnsOf);
+  expect(turns.flat()).toHaveLength(3000);
+  expect(Math.max(...turns.map(({ length }) => length))).toBeLessThanOrEqual(66);
+  for (const conversation of turns) expect(conversation[0]![0]).toBe('user');
+  for (const conversation of turns) expect(conversation.at(-1)![0]).toBe('assistant');
+  expect(report.warnings.join()).toContain('cut where an answer ended: 46 times');
+  const named = ['x', 'x', 'y', 'y'].map((conversation_id, i) => ({ ...many[i], conversation_id }));
+  expect((await importPasted(jsonl(...named))).rows.map(({ id }) => id)).toEqual(['x', 'y']);
+  const system = { role: 'system', content: 's' };
+  const begun = await importPasted(jsonl(system, many[0], many[1], system, many[2], many[3]));
+  expect(begun.rows.map((row) => turnsOf(row).length)).toEqual([3, 3]);
+});

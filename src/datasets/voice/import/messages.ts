@@ -25,6 +25,12 @@ const ROLES: Readonly<Record<string, Role>> = {
   ipython: 'tool',
 };
 
+/** The role that a speaker's name stands for. */
+export function roleOf(speaker: unknown): Role | undefined {
+  const name = typeof speaker === 'string' ? speaker.toLowerCase() : '';
+  return Object.hasOwn(ROLES, name) ? ROLES[name] : undefined;
+}
+
 type Skipped = { skip: SkipReason };
 
 /** Parts of a content that are text, by the names that chat and response formats give them. */
@@ -93,7 +99,7 @@ function readTurn(turn: unknown, note: Note): Message | Skipped {
   if (!isFields(turn)) return skip('wrong type in a field');
   const speaker = turn['role'] ?? turn['from'];
   if (typeof speaker !== 'string') return skip('wrong type in a field');
-  const role = Object.hasOwn(ROLES, speaker.toLowerCase()) ? ROLES[speaker.toLowerCase()] : undefined;
+  const role = roleOf(speaker);
   if (role === undefined) return skip('unknown role');
   let content = contentText(turn['content'] ?? turn['value']);
   if (typeof content !== 'string') return content;
@@ -178,7 +184,8 @@ const SPEAKER = /(?:^|\n\n) *(Human|Assistant):/;
 /** The turns of a transcript "\n\nHuman: …\n\nAssistant: …"; undefined where a text is none. */
 export function transcript(text: string): Message[] | undefined {
   const [before, ...parts] = text.split(SPEAKER);
-  if (before === undefined || !isBlank(before) || parts[0] !== 'Human' || !parts.includes('Assistant')) return undefined;
+  if (before === undefined || !isBlank(before) || parts[0] !== 'Human' || !parts.includes('Assistant'))
+    return undefined;
   const messages: Message[] = [];
   for (let i = 0; i + 1 < parts.length; i += 2) {
     messages.push({ role: parts[i] === 'Human' ? 'user' : 'assistant', content: parts[i + 1]!.trim() });

@@ -27,7 +27,16 @@ export const messageRows: Shape = {
   },
 };
 
-const UTTERANCES = ['data', 'dialog', 'dialogue', 'conversation', 'conversations', 'messages', 'turns', 'utterances'] as const;
+const UTTERANCES = [
+  'data',
+  'dialog',
+  'dialogue',
+  'conversation',
+  'conversations',
+  'messages',
+  'turns',
+  'utterances',
+] as const;
 
 /** The field in which a record holds a list of utterances. */
 function utterancesOf(fields: Fields): readonly string[] | undefined {
@@ -99,7 +108,9 @@ function readChosenTurns(prompt: unknown, chosen: readonly unknown[], note: Note
   }
   if (typeof prompt !== 'string') return skip('wrong type in a field');
   const asked = messages.some(({ role }) => role === 'user');
-  const question: Message[] = transcript(`${prompt}\n\nAssistant:`)?.slice(0, -1) ?? [{ role: 'user', content: prompt }];
+  const question: Message[] = transcript(`${prompt}\n\nAssistant:`)?.slice(0, -1) ?? [
+    { role: 'user', content: prompt },
+  ];
   return lastAnswer(asked ? messages : [...question, ...messages]);
 }
 
