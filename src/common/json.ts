@@ -1,8 +1,18 @@
 import { UserError } from './errors.ts';
 
+/** Deeper than this the engine writes no JSON: what a message cannot show it names. */
+function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? 'nothing';
+  } catch (error) {
+    if (error instanceof RangeError) return 'a value nested too deeply';
+    throw error;
+  }
+}
+
 /** Untrusted text or any JSON value, shortened for a message. */
 export function quoteValue(value: unknown): string {
-  const text = typeof value === 'string' ? `“${value}”` : (JSON.stringify(value) ?? 'nothing');
+  const text = typeof value === 'string' ? `“${value}”` : jsonOf(value);
   return text.length > 120 ? `${text.slice(0, 110)}…${text.slice(-8)}` : text;
 }
 

@@ -72,21 +72,13 @@ export function filesUnder(paths: readonly string[]): { path: string; name: stri
   });
 }
 
-/** A file, or every file of a folder, as an import takes them. */
+/** A file, or every file of a folder and its folders, as an import takes them. */
 export function sourceFiles(path: string): SourceFile[] {
-  if (!existsSync(path)) throw new UserError(`There is no file ${path}.`);
-  if (statSync(path).isDirectory()) {
-    return readdirSync(path)
-      .sort()
-      .flatMap((name) => (statSync(join(path, name)).isFile() ? sourceFiles(join(path, name)) : []));
-  }
-  return [
-    {
-      name: basename(path),
-      size: statSync(path).size,
-      stream: () => new Blob([readFileSync(path)]).stream() as ReadableStream<Uint8Array>,
-    },
-  ];
+  return filesUnder([path]).map(({ path: file, name }) => ({
+    name,
+    size: statSync(file).size,
+    stream: () => new Blob([readFileSync(file)]).stream() as ReadableStream<Uint8Array>,
+  }));
 }
 
 export function writeOut(folder: string, files: Iterable<readonly [string, Uint8Array | string]>): void {

@@ -1,5 +1,6 @@
 import { UserError } from '../../common/errors.ts';
 import { EmptyImportError } from '../report.ts';
+import { decodeWhole } from '../text.ts';
 import type { SourceFile } from '../voice/import/source.ts';
 import { nearestBucket, makeBuckets } from './buckets.ts';
 import type { BucketOptions } from './buckets.ts';
@@ -11,7 +12,7 @@ import { masksAll, maskFromPixels, maskToPixels } from './masks.ts';
 import { colourShares, differenceHash, lookOf, sharpnessOf } from './measures.ts';
 import { PictureReporter } from './reporter.ts';
 import { reducedSize, scaledPixels } from './resample.ts';
-import { baseName, CaptionFiles, kohyaFolder, maskedStem, sidecarKind, stemOf } from './sidecars.ts';
+import { baseName, CaptionFiles, isCache, kohyaFolder, maskedStem, sidecarKind, stemKey } from './sidecars.ts';
 import { sniffPicture, turnedSize } from './sniff.ts';
 import type {
   PictureDecoder,
@@ -99,14 +100,15 @@ class Importer {
 
   async run(files: readonly SourceFile[], onProgress?: (at: PictureImportProgress) => void): Promise<PictureImport> {
     if (files.length === 0) throw new UserError('There are no files to import.');
-    const stems = new Set(files.map(({ name }) => stemOf(name)));
+    const stems = new Set(files.map(({ name }) => stemKey(name)));
     const pictures: SourceFile[] = [];
     const sidecars: PictureFileReport[] = [];
     for (const source of files) {
       const kind = sidecarKind(source.name, stems);
-      if (kind === 'caption' || kind === 'captions') sidecars.push(await this.#readCaptions(source, kind));
+      if (isCache(source.name)) this.#reporter.of(source.name, 'cache');
+      else if (kind === 'caption' || kind === 'captions') sidecars.push(await this.#readCaptions(source, kind));
       else if (kind === 'mask') {
-        this.#masks.set(maskedStem(source.name)!, { source, file: this.#reporter.of(source.name, 'mask') });
+        this.#masks.set(maskedStem(source.name)!.normalize(), { source, file: this.#reporter.of(source.name, 'mask') });
       } else pictures.push(source);
     }
     let stopped = false;
@@ -143,7 +145,14 @@ class Importer {
       this.#reporter.refuse(file, 'too large', 'Captions are read from files of up to 16 MB; this one is larger.');
       return file;
     }
-    const text = new TextDecoder().decode(bytes);
+    let text: string;
+    try {
+      text = decodeWhole(source.name, bytes);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.#reporter.refuse(file, 'not readable here', error.message);
+      return file;
+    }
     try {
       if (kind === 'caption') this.#captions.one(source.name, text);
       else this.#captions.many(source.name, text);
@@ -232,7 +241,7 @@ class Importer {
       sharpness: Math.round(sharpnessOf(look) * 100) / 100,
       framing: guessFraming(look),
       warnings: [],
-      masked: Boolean(mask) || (!keep && this.#masks.has(stemOf(file.name))),
+      masked: Boolean(mask) || (!keep && this.#masks.has(stemKey(file.name))),
       colours: colourShares(look),
     };
     this.#reporter.take(file, info);
@@ -252,7 +261,7 @@ class Importer {
 
   /** The mask beside a picture as a grey PNG, if there is one. */
   async #mask(picture: string): Promise<Uint8Array<ArrayBuffer> | null> {
-    const { source, file } = this.#masks.get(stemOf(picture)) ?? {};
+    const { source, file } = this.#masks.get(stemKey(picture)) ?? {};
     const bytes = source && (await readAll(source, MOST_BYTES));
     if (!file || !bytes) return null;
     const { info, refused } = sniffPicture(bytes);

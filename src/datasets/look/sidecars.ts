@@ -13,10 +13,20 @@ export function stemOf(path: string): string {
   return dot > path.lastIndexOf('/') + 1 ? path.slice(0, dot) : path;
 }
 
+/** A stem as names are compared: the same letters may be written composed or in parts (Unicode's NFC and NFD). */
+export const stemKey = (path: string): string => stemOf(path).normalize();
+
 const ending = (path: string): string => path.slice(stemOf(path).length).toLowerCase();
 
 const ONE_CAPTION = ['.txt', '.caption'];
 const MANY_CAPTIONS = ['.json', '.jsonl', '.csv'];
+
+/** What trainers and systems leave beside pictures: latents and text states they computed, lists of thumbnails. */
+const CACHE_ENDINGS = ['.npz', '.npy', '.safetensors', '.pt', '.cache'];
+const SYSTEM_NAMES = ['thumbs.db', 'desktop.ini', '.ds_store'];
+
+export const isCache = (path: string): boolean =>
+  CACHE_ENDINGS.includes(ending(path)) || SYSTEM_NAMES.includes(baseName(path).toLowerCase());
 
 export type SidecarKind = 'caption' | 'captions' | 'mask';
 
@@ -32,13 +42,13 @@ export function maskedStem(path: string): string | null {
   return MASK_ENDING.test(stem) ? stem.replace(MASK_ENDING, '') : null;
 }
 
-/** Sorts files by their names alone; null is a picture, or something that must show what it is. */
+/** Sorts files by their names alone; `stems` are stemKeys. Null is a picture, or something that must show what it is. */
 export function sidecarKind(path: string, stems: ReadonlySet<string>): SidecarKind | null {
   const end = ending(path);
   if (ONE_CAPTION.includes(end)) return 'caption';
   if (MANY_CAPTIONS.includes(end)) return 'captions';
   const masked = maskedStem(path);
-  return masked !== null && stems.has(masked) ? 'mask' : null;
+  return masked !== null && stems.has(masked.normalize()) ? 'mask' : null;
 }
 
 const FILE_KEYS = ['file_name', 'filename', 'file', 'image', 'image_path', 'path', 'name'];
@@ -130,21 +140,22 @@ export class CaptionFiles {
 
   /** A file of one caption, named like its picture. */
   one(path: string, text: string): void {
-    this.#captions.set(stemOf(path), { text: text.replace(/\s*\r?\n\s*/g, ' ').trim(), from: path });
+    this.#captions.set(stemKey(path), { text: text.replace(/\s*\r?\n\s*/g, ' ').trim(), from: path });
   }
 
   /** @throws UserError where the file holds no captions. */
   many(path: string, text: string): void {
     for (const [name, caption] of readCaptions(path, text)) {
       const clean = name.replaceAll('\\', '/').replace(/^\.\//, '');
-      this.#captions.set(folderName(path) + clean, { text: caption, from: path });
+      this.#captions.set((folderName(path) + clean).normalize(), { text: caption, from: path });
       // Whole paths of another machine: its last part is what is here.
-      if (clean.includes('/')) this.#captions.set(folderName(path) + baseName(clean), { text: caption, from: path });
+      if (clean.includes('/'))
+        this.#captions.set((folderName(path) + baseName(clean)).normalize(), { text: caption, from: path });
     }
   }
 
   of(picture: string): string | undefined {
-    const found = this.#captions.get(stemOf(picture)) ?? this.#captions.get(picture);
+    const found = this.#captions.get(stemKey(picture)) ?? this.#captions.get(picture.normalize());
     if (found) this.#used.add(found.from);
     return found?.text;
   }

@@ -57,7 +57,8 @@ export interface Pixels {
   data: Uint8ClampedArray<ArrayBuffer> | Uint8Array<ArrayBuffer>;
 }
 
-/** What a file is, by its bytes. `captions` and `mask` are files that speak about the pictures beside them. */
+/** What a file is, by its bytes. `captions` and `mask` are files that speak about the pictures beside them, `cache`
+ * what a trainer computed from them: passed over. */
 export type PictureKind =
   | 'jpeg'
   | 'png'
@@ -72,6 +73,7 @@ export type PictureKind =
   | 'svg'
   | 'captions'
   | 'mask'
+  | 'cache'
   | 'text'
   | 'unknown';
 

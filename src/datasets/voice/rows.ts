@@ -59,11 +59,16 @@ export type SkipReason =
   | 'empty'
   | 'nothing to learn'
   | 'marked as a bad answer'
-  | 'wrong number of columns';
+  | 'wrong number of columns'
+  | 'a key twice'
+  | 'nested too deeply'
+  | 'deleted'
+  | 'another answer ranks higher';
 
 export type SkipCounts = SkipCountsOf<SkipReason>;
 
-/** What a file's rows look like, recognised by content. `refused` files gave nothing: their warning says why. */
+/** What a file's rows look like, recognised by content. `refused` files gave nothing: their warning says why.
+ * Those `about the set` (its card, its licence) lay beside other files and were not read. */
 export type FileKind =
   | 'text'
   | 'text rows'
@@ -75,6 +80,7 @@ export type FileKind =
   | 'preference'
   | 'mixed'
   | 'unknown'
+  | 'about the set'
   | 'refused';
 
 export interface FileReport extends BaseFileReport<FileKind, SkipReason> {

@@ -2,6 +2,18 @@ import { UserError } from '../../common/errors.ts';
 import type { Message } from '../../datasets/voice/rows.ts';
 import { isTrained } from '../../datasets/voice/rows.ts';
 import { LimitedTemplate } from './limited-template.ts';
+import {
+  contentForms,
+  foldSystem,
+  mergeTurns,
+  neighboursOf,
+  placesOf,
+  sharedLength,
+  THINK_END,
+  thinking,
+  unusedMarks,
+} from './conversation-forms.ts';
+import { callOwnStrip, STRIP_FUNCTIONS } from './template-strip.ts';
 
 /**
  * What messages become for a model without a chat template, where that is asked for:
@@ -38,13 +50,21 @@ interface Piece {
   closing: number;
 }
 
+const TOO_LONG =
+  "The model's chat template writes this conversation so that its turns can only be found by writing it many times over. Split it into shorter ones.";
+
+type Edges = Pick<Piece, 'said' | 'closing'>;
+
 interface Skeleton {
   pieces: Piece[];
   after: string;
 }
 
 const GENERATION_TAG = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
-const THINK_END = '</think>';
+/** Conversations of up to so many messages are measured turn by turn against the whole of them. */
+const FEW_TURNS = 16;
+/** Messages put into words again to measure a longer conversation whose turns look different among their neighbours alone. */
+const MOST_MESSAGES = 400_000;
 
 /**
  * A model's chat template: messages to text, and which of its characters carry the loss.
@@ -62,7 +82,9 @@ export class ChatTemplate {
   readonly #skeletons = new Map<string, Skeleton>();
 
   /** variables: bos_token and the like; addedTokens: contents of tokens that text is split at. */
-  constructor(source: string, variables: Readonly<Record<string, string>>, addedTokens: readonly string[]) {
+  constructor(given: string, variables: Readonly<Record<string, string>>, addedTokens: readonly string[]) {
+    // As jinja2 reads it: every line end of a source is a newline.
+    const source = given.replace(/\r\n?/g, '\n');
     this.#template = compile(source);
     this.#variables = variables;
     this.#addedTokens = [...addedTokens].filter((token) => token !== '').sort((a, b) => b.length - a.length);
@@ -195,20 +217,76 @@ export class ChatTemplate {
       replaced.has(i) ? { ...message, content: thinking(message.content) + markOf(i) } : message,
     );
     const full = this.#run(marked, false);
-    const places = [...full.matchAll(new RegExp(`${mark}(\\d+)${mark}`, 'g'))].map((match) => ({
-      message: Number(match[1]),
-      start: match.index,
-      end: match.index + match[0].length,
-    }));
+    const places = placesOf(full, mark);
+    const neighbours = messages.length > FEW_TURNS ? this.#neighbours(marked, mark) : undefined;
+    let rendered = 0;
     const pieces = places.map(({ message, start, end }, i): Piece => {
       const before = full.slice(places[i - 1]?.end ?? 0, start);
       const following = full.slice(end, places[i + 1]?.start ?? full.length);
-      const learnt = isTrained(messages[message]!);
-      const said = learnt && messages[message]!.role === 'assistant' ? this.#said(marked, message, full, start) : 0;
-      const closing = learnt ? this.#closing(marked, message, markOf(message), following) : 0;
-      return { message, before, said: Math.min(said, before.length), closing };
+      if (!isTrained(messages[message]!)) return { message, before, said: 0, closing: 0 };
+      let edges = neighbours?.(message, before, following);
+      if (!edges) {
+        rendered += neighbours ? 2 * message : 0;
+        if (rendered > MOST_MESSAGES) throw new UserError(TOO_LONG);
+        edges = this.#edges(marked, message, { full, start, following, mark: markOf(message) });
+      }
+      return { message, before, said: Math.min(edges.said, before.length), closing: edges.closing };
     });
     return { pieces, after: full.slice(places.at(-1)?.end ?? 0) };
+  }
+
+  #edges(
+    marked: readonly Message[],
+    message: number,
+    { full, start, following, mark }: { full: string; start: number; following: string; mark: string },
+  ): Edges {
+    return {
+      said: marked[message]!.role === 'assistant' ? this.#said(marked, message, full, start) : 0,
+      closing: this.#closing(marked, message, mark, following),
+    };
+  }
+
+  /**
+   * Measures turns of a long conversation among their neighbours alone, so that its cost grows with its length and not with
+   * its square. Undefined for a turn that looks different there than in the whole.
+   */
+  #neighbours(
+    marked: readonly Message[],
+    mark: string,
+  ): (message: number, before: string, following: string) => Edges | undefined {
+    const measured = new Map<string, (Edges & { before: string; following: string }) | undefined>();
+    return (message, before, following) => {
+      const { part, at, key } = neighboursOf(marked, message, mark);
+      if (!measured.has(key)) measured.set(key, this.#measureAmong(part, at, mark));
+      const among = measured.get(key);
+      return among?.before === before && among.following === following ? among : undefined;
+    };
+  }
+
+  #measureAmong(
+    part: readonly Message[],
+    at: number,
+    mark: string,
+  ): (Edges & { before: string; following: string }) | undefined {
+    const numbered = part.map((message, i) => ({
+      ...message,
+      content: `${thinking(message.content)}${mark}${i}${mark}`,
+    }));
+    try {
+      const full = this.#run(numbered, false);
+      const places = placesOf(full, mark);
+      const i = places.findIndex(({ message }) => message === at);
+      const place = places[i];
+      if (!place) return undefined;
+      const before = full.slice(places[i - 1]?.end ?? 0, place.start);
+      const following = full.slice(place.end, places[i + 1]?.start ?? full.length);
+      const edges = this.#edges(numbered, at, { full, start: place.start, following, mark: `${mark}${at}${mark}` });
+      return { ...edges, before, following };
+    } catch (error) {
+      if (error instanceof UserError) throw error;
+      // The template does not take this part by itself.
+      return undefined;
+    }
   }
 
   /** Characters between the end of the generation prompt for a turn and its content. */
@@ -222,8 +300,27 @@ export class ChatTemplate {
       return 0;
     }
     const shared = sharedLength(prompt, full);
+    const begun = marked.slice(0, message).every(({ role }) => role === 'system');
+    if (begun && shared < prompt.length) {
+      // Templates write the beginning otherwise where nobody has spoken yet; the heading of an answer is the same.
+      const heading = this.#heading();
+      const at = heading === '' ? -1 : full.slice(0, contentStart).lastIndexOf(heading);
+      if (at >= 0) return contentStart - at - heading.length;
+    }
     // A prompt that goes on differently (one that opens a <think> block, say) ends where they part.
     return Math.max(0, contentStart - Math.min(shared, contentStart));
+  }
+
+  /** What the template writes where an answer is asked for; '' where that cannot be told. */
+  #heading(): string {
+    const asked: Message[] = [{ role: 'user', content: 'a' }];
+    try {
+      const [open, prompt] = [this.#run(asked, false), this.#run(asked, true)];
+      return prompt.startsWith(open) ? prompt.slice(open.length) : '';
+    } catch (error) {
+      if (error instanceof UserError) throw error;
+      return '';
+    }
   }
 
   /** Characters of `following` that close a turn: through the first special token that comes also where the turn is the last. */
@@ -264,52 +361,6 @@ export class ChatTemplate {
   }
 }
 
-/** The template library's strip, lstrip and rstrip pass over which characters are to go; templates rely on it. */
-const STRIPPERS: Readonly<Record<string, (text: string, letters: ReadonlySet<string>) => string>> = {
-  strip: (text, letters) => STRIPPERS['lstrip']!(STRIPPERS['rstrip']!(text, letters), letters),
-  lstrip: (text, letters) => {
-    let start = 0;
-    while (start < text.length && letters.has(text.charAt(start))) start++;
-    return text.slice(start);
-  },
-  rstrip: (text, letters) => {
-    let end = text.length;
-    while (end > 0 && letters.has(text.charAt(end - 1))) end--;
-    return text.slice(0, end);
-  },
-};
-const stripName = (method: string): string => `python_${method}`;
-const STRIP_FUNCTIONS = Object.fromEntries(
-  Object.entries(STRIPPERS).map(([method, run]) => [
-    stripName(method),
-    (text: unknown, letters: unknown): string => {
-      if (typeof text !== 'string' || typeof letters !== 'string') throw new Error(`${method} needs text`);
-      return run(text, new Set(letters.split('')));
-    },
-  ]),
-);
-
-/** Turns x.strip('letters') into python_strip(x, 'letters') throughout a parsed template. */
-function callOwnStrip(node: unknown): void {
-  if (typeof node !== 'object' || node === null) return;
-  for (const part of Object.values(node)) callOwnStrip(part);
-  const call = node as { type?: string; callee?: unknown; args?: unknown[] };
-  const callee = call.callee as Partial<MethodCallee> | undefined;
-  const method = callee?.property?.value;
-  if (call.type !== 'CallExpression' || callee?.type !== 'MemberExpression' || callee.computed) return;
-  if (call.args?.length !== 1 || typeof method !== 'string' || !Object.hasOwn(STRIPPERS, method)) return;
-  call.args = [callee.object, ...call.args];
-  // The property is an identifier node: under its new name it stands for the function.
-  call.callee = Object.assign(callee.property!, { value: stripName(method) });
-}
-
-interface MethodCallee {
-  type: string;
-  object: unknown;
-  property: { value: unknown };
-  computed: boolean;
-}
-
 function compile(source: string): LimitedTemplate {
   try {
     return new LimitedTemplate(source, callOwnStrip);
@@ -318,59 +369,4 @@ function compile(source: string): LimitedTemplate {
       `The model's chat template cannot be read: ${error instanceof Error ? error.message.slice(0, 200) : 'it is broken'}.`,
     );
   }
-}
-
-/** Everything up to the end of a <think> block, with the white space behind it; '' without one. */
-function thinking(content: string): string {
-  const at = content.lastIndexOf(THINK_END);
-  return at < 0 ? '' : content.slice(0, at + THINK_END.length) + /^\s*/.exec(content.slice(at + THINK_END.length))![0];
-}
-
-/** What templates make of a content: itself, or without the white space around it; the part after a <think> block. */
-function contentForms(content: string): string[] {
-  const answer = content.slice(thinking(content).length);
-  return [
-    answer,
-    answer.trim(),
-    answer.trimStart(),
-    answer.trimEnd(),
-    answer.replace(/^\n+/, ''),
-    answer.replace(/^\n+|\n+$/g, ''),
-  ];
-}
-
-/** Characters of the private use area that no message contains. */
-function unusedMarks(messages: readonly Message[], count: number): string[] {
-  const marks: string[] = [];
-  for (let code = 0xe000; marks.length < count; code++) {
-    const mark = String.fromCharCode(code);
-    if (!messages.some(({ content, name }) => content.includes(mark) || name?.includes(mark))) marks.push(mark);
-  }
-  return marks;
-}
-
-function sharedLength(a: string, b: string): number {
-  const longest = Math.min(a.length, b.length);
-  let length = 0;
-  while (length < longest && a.charCodeAt(length) === b.charCodeAt(length)) length++;
-  return length;
-}
-
-/** A leading system message put before the first user message. */
-function foldSystem(messages: readonly Message[]): readonly Message[] {
-  const [first, second, ...rest] = messages;
-  if (first?.role !== 'system' || second?.role !== 'user' || isTrained(first)) return messages;
-  return [{ ...second, content: `${first.content}\n\n${second.content}` }, ...rest];
-}
-
-/** Neighbouring messages of one role, learnt alike, as one. */
-function mergeTurns(messages: readonly Message[]): readonly Message[] {
-  const merged: Message[] = [];
-  for (const message of messages) {
-    const last = merged.at(-1);
-    if (last && last.role === message.role && isTrained(last) === isTrained(message)) {
-      merged[merged.length - 1] = { ...last, content: `${last.content}\n${message.content}` };
-    } else merged.push(message);
-  }
-  return merged;
 }

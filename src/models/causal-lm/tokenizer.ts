@@ -101,6 +101,10 @@ export class Tokenizer {
       const text = tokenText(config[name]) ?? tokenText(map[name]);
       if (text !== null) special[name] = text;
     }
+    // A list that stands in the model's configuration alone counts, as where transformers makes one from the other.
+    const own = await optional('config.json');
+    const text = isJsonObject(own['text_config']) ? own['text_config'] : {};
+    generation['eos_token_id'] ??= own['eos_token_id'] ?? text['eos_token_id'];
     const chatTemplate = await readChatTemplate(folder, config, optional);
     let model: TokenizerModel;
     try {

@@ -355,6 +355,57 @@ describe('files beside pictures', () => {
     expect(report.files.filter(({ kind }) => kind === 'captions').length).toBe(4);
   });
 
+  it('have captions that are read by their mark, or refused by name', async () => {
+    const said = 'café, été';
+    const utf16 = (big: boolean): Uint8Array<ArrayBuffer> => {
+      const bytes = new Uint8Array(2 + 2 * said.length);
+      const view = new DataView(bytes.buffer);
+      [0xfeff, ...Array.from(said, (letter) => letter.charCodeAt(0))].forEach((code, i) =>
+        view.setUint16(2 * i, code, !big),
+      );
+      return bytes;
+    };
+    const oldLetters = (...bytes: number[]): Uint8Array<ArrayBuffer> => Uint8Array.from(bytes);
+    const { rows, report } = await take([
+      sourceFile('set/le.png', await picture(1)),
+      sourceFile('set/le.txt', utf16(false)),
+      sourceFile('set/be.png', await picture(2)),
+      sourceFile('set/be.txt', utf16(true)),
+      sourceFile('set/latin.png', await picture(3)),
+      sourceFile('set/latin.txt', oldLetters(99, 97, 102, 0xe9)),
+      sourceFile('set/gbk.png', await picture(4)),
+      sourceFile('set/gbk.caption', oldLetters(0xb9, 0xb7, 0xd4, 0xda)),
+      sourceFile('set/list.png', await picture(5)),
+      sourceFile('set/metadata.csv', oldLetters(0x93, 0xfa, 0x96, 0x7b)),
+    ]);
+    expect(rows.map(({ caption }) => caption)).toEqual([said, said, '', '', '']);
+    expect(report.leftOut.map(({ file, reason }) => [file, reason])).toEqual([
+      ['set/latin.txt', 'not readable here'],
+      ['set/gbk.caption', 'not readable here'],
+      ['set/metadata.csv', 'not readable here'],
+    ]);
+    for (const { file, message } of report.leftOut) expect(message).toContain(`“${file}” is not UTF-8 text (line 1)`);
+  });
+
+  it('are found where a name is composed and the other is not, and caches are passed over', async () => {
+    const [composed, parts] = ['café', 'café'.normalize('NFD')];
+    expect(parts).not.toBe(composed);
+    const { rows, report } = await take([
+      sourceFile(`${composed}.png`, await picture(1)),
+      sourceFile(`${parts}.txt`, 'a cup'),
+      sourceFile(`b/${parts}.png`, await picture(2)),
+      sourceFile('b/metadata.jsonl', JSON.stringify({ file_name: `${composed}.png`, text: 'two cups' })),
+      sourceFile('b/x.npz', Uint8Array.of(0x50, 0x4b, 3, 4)),
+      sourceFile('b/Thumbs.db', Uint8Array.of(1, 2, 3)),
+    ]);
+    expect(rows.map(({ caption }) => caption)).toEqual(['a cup', 'two cups']);
+    expect(report.leftOut).toEqual([]);
+    expect(report.files.filter(({ kind }) => kind === 'cache').map(({ name }) => name)).toEqual([
+      'b/x.npz',
+      'b/Thumbs.db',
+    ]);
+  });
+
   it('say what is wrong with captions that fit nothing', async () => {
     const { report } = await take([
       sourceFile('a.png', await picture(1)),

@@ -1,6 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Message } from '../../../src/datasets/voice/rows.ts';
 import { ChatTemplate } from '../../../src/models/causal-lm/chat-template.ts';
+import { LimitedTemplate } from '../../../src/models/causal-lm/limited-template.ts';
 import { Tokenizer } from '../../../src/models/causal-lm/tokenizer.ts';
 import { fixture, textFolder } from '../../support/disk-folder.ts';
 
@@ -203,4 +204,74 @@ test('a turn always ends with a token, or the model would never stop', async () 
   expect(tokenizer.decode(row.inputIds)).toBe('## user\na\n## assistant\nb<|endoftext|>');
   // It writes no heading when an answer is asked for, so the model has to say that, too.
   expect(tokenizer.decode(row.labels.filter((label) => label >= 0))).toBe('## assistant\nb<|endoftext|>');
+});
+
+/** Turns in an order that repeats, every content a word of its own. */
+function longConversation(count: number, first: Message['role'], system: boolean): Message[] {
+  const other = first === 'user' ? 'assistant' : 'user';
+  return [
+    ...(system ? [{ role: 'system', content: 'Be kind.' } as const] : []),
+    ...Array.from({ length: count }, (_, i): Message => ({ role: i % 2 ? other : first, content: `word${i}` })),
+  ];
+}
+
+test.each(Object.keys(families))('%s: a long conversation is learnt as its short beginning and end are', (name) => {
+  const short = longConversation(14, 'user', false);
+  const long = longConversation(60, 'user', false);
+  const words = learnt(family(name), short);
+  const all = learnt(family(name), long);
+  expect(all).toHaveLength(30);
+  // Each answer is followed by the same token as in a short conversation, the last by what ends the last.
+  const form = (text: string): string => text.replace(/word\d+/, 'word');
+  expect(all.slice(0, -1).map(form)).toEqual(all.slice(0, -1).map(() => form(words[2]!)));
+  expect(form(all.at(-1)!)).toBe(form(words.at(-1)!));
+  expect(all.map((text) => /word\d+/.exec(text)![0])).toEqual(all.map((_, i) => `word${2 * i + 1}`));
+  const chosen = long.map((message, i) => (i % 3 === 0 ? { ...message, train: false } : message));
+  expect(learnt(family(name), chosen)).toEqual(all.filter((_, i) => (2 * i + 1) % 3 !== 0));
+});
+
+test('the words of a conversation of 3,000 turns are found without writing it 3,000 times', () => {
+  const { template, special, tokens } = families['chatml']!;
+  const chat = new ChatTemplate(template, special, tokens);
+  const render = vi.spyOn(LimitedTemplate.prototype, 'render');
+  const messages = longConversation(3000, 'user', true);
+  expect(learnt(chat, messages)).toHaveLength(1500);
+  const written = render.mock.calls.reduce((sum, [{ messages: given }]) => sum + (given as Message[]).length, 0);
+  render.mockRestore();
+  expect(written).toBeGreaterThan(messages.length);
+  expect(written).toBeLessThan(4 * messages.length);
+});
+
+test('a conversation that the assistant begins has its loss on the words, not on the heading before them', () => {
+  const messages: Message[] = [
+    { role: 'assistant', content: 'first' },
+    { role: 'user', content: 'ok' },
+    { role: 'assistant', content: 'second' },
+  ];
+  for (const name of ['chatml', 'headers', 'bars']) {
+    for (const given of [messages, [{ role: 'system', content: 'Be kind.' } as const, ...messages]]) {
+      const [first, second] = learnt(family(name), given);
+      expect(first!.startsWith('first')).toBe(true);
+      expect(second!.startsWith('second')).toBe(true);
+    }
+  }
+  // A template that says something of its own at the beginning, unless there is nobody.
+  const own = new ChatTemplate(
+    "{% for m in messages %}{% if loop.first and m.role != 'system' %}<|s|>default<|e|>{% endif %}<|{{ m.role }}|>{{ m.content }}<|e|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+    {},
+    ['<|s|>', '<|e|>'],
+  );
+  expect(learnt(own, messages)).toEqual(['first<|e|>', 'second<|e|>']);
+});
+
+test('line ends of a template are newlines, whatever they are in the file', () => {
+  const source = '{% for message in messages %}\n<|{{ message.role }}|>{{ message.content }}<|end|>\n{% endfor %}\n';
+  const messages: Message[] = [
+    { role: 'user', content: 'a' },
+    { role: 'assistant', content: 'b' },
+  ];
+  const plain = new ChatTemplate(source, {}, ['<|end|>']).renderTrained(messages);
+  expect(plain.text).toContain('<|user|>a<|end|>\n');
+  for (const end of ['\r\n', '\r'])
+    expect(new ChatTemplate(source.replaceAll('\n', end), {}, ['<|end|>']).renderTrained(messages)).toEqual(plain);
 });

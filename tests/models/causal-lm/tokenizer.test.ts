@@ -154,6 +154,11 @@ describe('loading', () => {
     const generation = { eos_token_id: [2, 0], bos_token_id: 1, pad_token_id: 0 };
     const stops = await load({ 'generation_config.json': generation });
     expect([stops.stopIds, stops.eosId, stops.bosId, stops.padId]).toEqual([[2, 0], 2, 1, 0]);
+    // A list that stands in the model's configuration alone, or in that of its language part.
+    for (const own of [{ eos_token_id: [2, 0] }, { text_config: { eos_token_id: [2, 0] } }]) {
+      expect((await load({ 'config.json': own })).stopIds).toEqual([2, 0]);
+      expect((await load({ 'config.json': own, 'generation_config.json': { eos_token_id: 2 } })).stopIds).toEqual([2]);
+    }
   });
 
   test('the chat template from a file of its own, from JSON, from a list of named ones', async () => {

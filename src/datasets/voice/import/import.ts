@@ -8,6 +8,7 @@ import type { Delimiter } from './csv.ts';
 import { JsonValueSplitter } from './json-values.ts';
 import { LineSplitter } from './lines.ts';
 import { isFields } from './shape.ts';
+import { newlines } from '../../text.ts';
 import { decodeText } from './source.ts';
 import type { SourceFile } from './source.ts';
 import { TextSplitter } from './text.ts';
@@ -135,6 +136,10 @@ function recognise(head: string, whole: boolean, collector: FileCollector, split
     if (isList && entries.length > 1 && oneALine(entries[0]) && oneALine(entries[1])) return jsonLines(collector);
     return jsonValues(collector, isList);
   }
+  const { name } = collector.report;
+  // What says it is JSON and is not would be learnt as prose.
+  if (/\.(?:jsonl|ndjson)$/i.test(name)) return jsonLines(collector);
+  if (/\.json$/i.test(name)) return jsonValues(collector, /^\s*\[/.test(head));
   const delimiter = recogniseTable(head);
   if (delimiter === 'unknown columns' && /\.(?:csv|tsv)$/i.test(collector.report.name)) {
     throw new UserError(
@@ -210,6 +215,12 @@ function addTo(result: ImportResult, collector: FileCollector): void {
   report.examples.push(...collector.examples);
 }
 
+/** Files that lie beside a data set's rows and tell of it, by their names alone: they are not learnt. */
+const ABOUT =
+  /^(?:readme|license|licence|notice|changelog|citation|contributing|authors|code_of_conduct)(?:[.-].*)?$|^(?:dataset_infos?|dataset_dict|state|metadata|croissant)\.json$|^\.|\.(?:ya?ml|py|ipynb|toml|bib|lock)$/i;
+
+const describesSet = (name: string): boolean => ABOUT.test(name.slice(name.lastIndexOf('/') + 1));
+
 interface NamedText {
   name: string;
   pieces: (onBytes: (bytes: number) => void) => AsyncIterable<string>;
@@ -230,6 +241,11 @@ async function importAll(
       report.stopped = true;
       break;
     }
+    if (sources.length > 1 && describesSet(name)) {
+      report.files.push({ name, kind: 'about the set', rows: 0, skipped: {}, warnings: [] });
+      before += size;
+      continue;
+    }
     const collector = new FileCollector(name, {
       keepGood: options.keepGood ?? true,
       maxExamples: options.maxExamples ?? 3,
@@ -249,8 +265,9 @@ async function importAll(
         break;
       }
       // With keepGood one unreadable file must not cost the others; without it, all or nothing.
-      if (!(error instanceof UserError)) throw error;
-      const message = error.message.includes(`“${name}”`) ? error.message : `“${name}”: ${error.message}`;
+      const said =
+        error instanceof UserError ? error.message : `It could not be read (${String(error).slice(0, 200)}).`;
+      const message = said.includes(`“${name}”`) ? said : `“${name}”: ${said}`;
       if (options.keepGood === false) throw new UserError(message, { cause: error });
       report.files.push({ name, kind: 'refused', rows: 0, skipped: {}, warnings: [message] });
     }
@@ -291,6 +308,6 @@ async function* inPieces(text: string): AsyncGenerator<string, void> {
 
 /** Reads pasted text as `importFiles` reads a file of that content. */
 export function importPasted(text: string, options: ImportOptions = {}, name = 'pasted text'): Promise<ImportResult> {
-  const clean = text.startsWith('\ufeff') ? text.slice(1) : text;
+  const clean = newlines(text.startsWith('\ufeff') ? text.slice(1) : text);
   return importAll([{ name, size: text.length, pieces: () => inPieces(clean) }], options);
 }

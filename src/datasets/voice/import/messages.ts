@@ -25,7 +25,16 @@ const ROLES: Readonly<Record<string, Role>> = {
   ipython: 'tool',
 };
 
+/** The role that a speaker's name stands for. */
+export function roleOf(speaker: unknown): Role | undefined {
+  const name = typeof speaker === 'string' ? speaker.toLowerCase() : '';
+  return Object.hasOwn(ROLES, name) ? ROLES[name] : undefined;
+}
+
 type Skipped = { skip: SkipReason };
+
+/** Parts of a content that are text, by the names that chat and response formats give them. */
+const TEXT_PARTS: ReadonlySet<unknown> = new Set([undefined, 'text', 'input_text', 'output_text']);
 
 /** The text of a turn: a string, or a list of parts {type: "text", text | value}. */
 function contentText(content: unknown): string | Skipped {
@@ -38,7 +47,7 @@ function contentText(content: unknown): string | Skipped {
       text += part;
     } else if (!isFields(part)) {
       return skip('wrong type in a field');
-    } else if (part['type'] === 'text' || part['type'] === undefined) {
+    } else if (TEXT_PARTS.has(part['type'])) {
       const piece = part['text'] ?? part['value'];
       if (typeof piece !== 'string') return skip('wrong type in a field');
       text += piece;
@@ -69,24 +78,36 @@ function toolCallText(calls: unknown): string | undefined {
   return lines.join('\n');
 }
 
-/** The three ways in which data sets say that a turn is or is not learnt; undefined where none is there. */
+/** The ways in which data sets say that a turn is or is not learnt; undefined where none is there. */
 function trainField(turn: Fields): boolean | undefined | Skipped {
-  const mark = turn['train'] ?? turn['weight'] ?? turn['loss_weight'];
+  const mark = turn['train'] ?? turn['weight'] ?? turn['loss_weight'] ?? turn['loss'];
   if (mark === undefined || mark === null) return undefined;
   if (typeof mark === 'boolean') return mark;
   return typeof mark === 'number' ? mark > 0 : skip('wrong type in a field');
+}
+
+/** Where data sets keep what a model thought before its answer: templates differ in how they write it. */
+const THOUGHTS = ['reasoning_content', 'reasoning', 'thinking'] as const;
+
+/** A turn's calls of tools: a list, or the one call of the older function_call. */
+function callsOf(turn: Fields): unknown {
+  const one = turn['function_call'];
+  return turn['tool_calls'] ?? (one === undefined || one === null ? undefined : [one]);
 }
 
 function readTurn(turn: unknown, note: Note): Message | Skipped {
   if (!isFields(turn)) return skip('wrong type in a field');
   const speaker = turn['role'] ?? turn['from'];
   if (typeof speaker !== 'string') return skip('wrong type in a field');
-  const role = Object.hasOwn(ROLES, speaker.toLowerCase()) ? ROLES[speaker.toLowerCase()] : undefined;
+  const role = roleOf(speaker);
   if (role === undefined) return skip('unknown role');
   let content = contentText(turn['content'] ?? turn['value']);
   if (typeof content !== 'string') return content;
-  const calls = turn['tool_calls'];
-  if (role === 'assistant' && calls !== undefined && calls !== null) {
+  if (THOUGHTS.some((field) => typeof turn[field] === 'string' && !isBlank(turn[field]))) {
+    note(`Thoughts beside a turn’s words (${THOUGHTS.join(', ')}) are left out; turns that had some: {count}.`);
+  }
+  const calls = callsOf(turn);
+  if (role === 'assistant' && calls !== undefined) {
     const text = toolCallText(calls);
     if (text === undefined) return skip('wrong type in a field');
     if (text !== '') {
@@ -144,6 +165,32 @@ export function conversation(messages: readonly Message[]): Reading {
   const row = { kind: 'messages' as const, messages: tidyMessages(messages) };
   if (row.messages.length === 0) return skip('empty');
   return hasSomethingToLearn(row) ? row : skip('nothing to learn');
+}
+
+/** A conversation of which only the model's last turn is learnt. */
+export function lastAnswer(messages: readonly Message[]): Reading {
+  const last = messages.findLastIndex(({ role }) => role === 'assistant');
+  if (last < 0) return skip('nothing to learn');
+  return conversation(messages.slice(0, last + 1).map((message, i) => ({ ...message, train: i === last })));
+}
+
+/** Utterances of two who take turns, the person first. */
+export function alternating(utterances: readonly string[]): Message[] {
+  return utterances.map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content }));
+}
+
+const SPEAKER = /(?:^|\n\n) *(Human|Assistant):/;
+
+/** The turns of a transcript "\n\nHuman: …\n\nAssistant: …"; undefined where a text is none. */
+export function transcript(text: string): Message[] | undefined {
+  const [before, ...parts] = text.split(SPEAKER);
+  if (before === undefined || !isBlank(before) || parts[0] !== 'Human' || !parts.includes('Assistant'))
+    return undefined;
+  const messages: Message[] = [];
+  for (let i = 0; i + 1 < parts.length; i += 2) {
+    messages.push({ role: parts[i] === 'Human' ? 'user' : 'assistant', content: parts[i + 1]!.trim() });
+  }
+  return messages;
 }
 
 /** A conversation of which only the second part's turns are learnt. */

@@ -6,7 +6,7 @@ export type Fields = Readonly<Record<string, unknown>>;
 /** What a record holds, or why it is skipped. */
 export type Reading = TextRow | MessagesRow | CompletionRow | { skip: SkipReason };
 
-/** Takes remarks on a file, each said once however often it is made. */
+/** Takes remarks on a file, each said once however often it is made: {count} in it becomes how often. */
 export type Note = (remark: string) => void;
 
 /** One layout of a data set's records: how it is recognised, by its fields alone, and read. */

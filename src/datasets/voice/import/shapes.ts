@@ -2,13 +2,22 @@ import { alpaca, questionAnswer } from './alpaca.ts';
 import type { Fields, Shape } from './shape.ts';
 import { isFields } from './shape.ts';
 import { shareGpt } from './sharegpt.ts';
-import { messageRows, preferenceRows, promptRows, textRows } from './trl.ts';
+import { alternatingRows, messageRows, preferenceRows, promptRows, textRows } from './trl.ts';
 
 /**
  * Every layout, the more particular first: preference sets also have conversations or instructions, and Alpaca's
  * file on the hub has a "text" beside its fields. A new layout is one entry here.
  */
-const SHAPES: readonly Shape[] = [preferenceRows, messageRows, shareGpt, promptRows, alpaca, questionAnswer, textRows];
+const SHAPES: readonly Shape[] = [
+  preferenceRows,
+  alternatingRows,
+  messageRows,
+  shareGpt,
+  promptRows,
+  alpaca,
+  questionAnswer,
+  textRows,
+];
 
 /** The layout of a record; undefined where none fits. */
 export function shapeOf(fields: Fields): Shape | undefined {

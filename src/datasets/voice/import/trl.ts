@@ -1,5 +1,6 @@
 import { hasSomethingToLearn } from '../rows.ts';
-import { continuation, conversation, readTurns } from './messages.ts';
+import { alternating, continuation, conversation, lastAnswer, readTurns, transcript } from './messages.ts';
+import type { Message } from '../rows.ts';
 import type { Fields, Note, Reading, Shape } from './shape.ts';
 import { isBlank, isFields, skip, textField } from './shape.ts';
 
@@ -24,6 +25,35 @@ export const messageRows: Shape = {
     noteTools(fields, note);
     return conversation(messages);
   },
+};
+
+const UTTERANCES = [
+  'data',
+  'dialog',
+  'dialogue',
+  'conversation',
+  'conversations',
+  'messages',
+  'turns',
+  'utterances',
+] as const;
+
+/** The field in which a record holds a list of utterances. */
+function utterancesOf(fields: Fields): readonly string[] | undefined {
+  for (const key of UTTERANCES) {
+    const list = fields[key];
+    // {"data": [...]} and nothing else may as well be a list of texts.
+    if (key === 'data' && Object.keys(fields).length === 1) continue;
+    if (Array.isArray(list) && list.length > 1 && list.every((item) => typeof item === 'string')) return list;
+  }
+  return undefined;
+}
+
+/** {"data": ["…", "…"]}, UltraChat's, and the like: two who take turns, the person first. */
+export const alternatingRows: Shape = {
+  kind: 'messages',
+  matches: (fields) => utterancesOf(fields) !== undefined,
+  read: (fields) => conversation(alternating(utterancesOf(fields) ?? [])),
 };
 
 /** Descriptions of tools have no place in a row; the file's report says so. */
@@ -60,6 +90,30 @@ export const promptRows: Shape = {
   },
 };
 
+/**
+ * Chosen turns beside a prompt: none, turns, or text. Sets differ in whether the turns begin with the prompt; where they do it
+ * is not said twice.
+ */
+function readChosenTurns(prompt: unknown, chosen: readonly unknown[], note: Note): Reading {
+  const messages = readTurns(chosen, note);
+  if (!Array.isArray(messages)) return messages;
+  if (prompt === undefined || prompt === null) return conversation(messages);
+  if (Array.isArray(prompt)) {
+    const before = readTurns(prompt, note);
+    if (!Array.isArray(before)) return before;
+    const repeated =
+      messages.length > before.length &&
+      before.every(({ role, content }, i) => messages[i]!.role === role && messages[i]!.content === content);
+    return continuation(before, repeated ? messages.slice(before.length) : messages);
+  }
+  if (typeof prompt !== 'string') return skip('wrong type in a field');
+  const asked = messages.some(({ role }) => role === 'user');
+  const question: Message[] = transcript(`${prompt}\n\nAssistant:`)?.slice(0, -1) ?? [
+    { role: 'user', content: prompt },
+  ];
+  return lastAnswer(asked ? messages : [...question, ...messages]);
+}
+
 /** {"chosen", "rejected"}, TRL's and LLaMA-Factory's preference sets: the chosen answer is learnt, the other is not. */
 export const preferenceRows: Shape = {
   kind: 'preference',
@@ -70,15 +124,13 @@ export const preferenceRows: Shape = {
     if (isFields(chosen)) {
       return readContinuation(fields['conversations'] ?? fields['messages'] ?? fields['prompt'], [chosen], note);
     }
-    if (Array.isArray(chosen)) {
-      if (fields['prompt'] !== undefined) return readContinuation(fields['prompt'], chosen, note);
-      const messages = readTurns(chosen, note);
-      return Array.isArray(messages) ? conversation(messages) : messages;
-    }
+    if (Array.isArray(chosen)) return readChosenTurns(fields['prompt'], chosen, note);
     const answer = textField(chosen);
     const question = textField(fields['prompt'] ?? fields['instruction'] ?? fields['question']);
     const input = textField(fields['input']);
     if (answer === undefined || question === undefined || input === undefined) return skip('wrong type in a field');
+    const said = transcript(question + answer) ?? transcript(answer);
+    if (said) return lastAnswer(said);
     if (fields['prompt'] !== undefined) return readContinuation(question, answer, note);
     const asked = [question, input].filter((text) => !isBlank(text)).join('\n');
     return continuation([{ role: 'user', content: asked }], [{ role: 'assistant', content: answer }]);
