@@ -71,6 +71,9 @@ test('a list of utterances is a conversation; a list of texts stays one', async 
     { kind: 'text', text: 'one text' },
     { kind: 'text', text: 'another' },
   ]);
+  // Questions of one side alone, as benchmarks ask them: nobody answers.
+  const questions = importPasted(jsonl({ question_id: 1, turns: ['Write a song.', 'Now in rhyme.'] }));
+  await expect(questions).rejects.toThrow('no known fields: 1');
 });
 
 test('flags of loss are kept, under each of their names', async () => {

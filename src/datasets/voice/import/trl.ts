@@ -27,16 +27,8 @@ export const messageRows: Shape = {
   },
 };
 
-const UTTERANCES = [
-  'data',
-  'dialog',
-  'dialogue',
-  'conversation',
-  'conversations',
-  'messages',
-  'turns',
-  'utterances',
-] as const;
+/** Not `turns`: lists of questions of one side alone (MT-bench's) are called so. */
+const UTTERANCES = ['data', 'dialog', 'dialogue', 'conversation', 'conversations', 'messages', 'utterances'] as const;
 
 /** The field in which a record holds a list of utterances. */
 function utterancesOf(fields: Fields): readonly string[] | undefined {
