@@ -159,16 +159,11 @@ class OpenProject {
           // The next change of it tries again.
           const newer = this.#unsaved ?? { id, fields: {} };
           if (newer.id === id) this.#unsaved = { id, fields: { ...fields, ...newer.fields } };
-          throw error;
+          announcer.show(errorMessage(error), { kind: 'error' });
         }
       });
     }
-    try {
-      await this.#saving;
-    } catch (error) {
-      this.#saving = Promise.resolve();
-      announcer.show(errorMessage(error), { kind: 'error' });
-    }
+    await this.#saving;
   }
 }
 
