@@ -150,6 +150,9 @@ export class ProgramPlan {
   }
 }
 
+/** What programs hold beside their arenas. */
+export const ioBytes = (plans: readonly ProgramPlan[]): number => plans.reduce((sum, plan) => sum + plan.ioBytes, 0);
+
 /** The most bytes alive at any point whose tensors are used again after a long gap: what a backward pass waits for. */
 function keptAcross(uses: readonly PlannedUse<Tensor>[]): number {
   const touched = new Map<Tensor, number[]>();

@@ -11,7 +11,7 @@ import { byteSize } from './tensor.ts';
 import type { WeightSlices } from './weights.ts';
 import { FIRST_BUFFER_BINDING, PARAMS_BINDING, STEP_BINDING, STEP_FIELDS, packFields } from './wgsl.ts';
 
-export { ProgramPlan } from './program-plan.ts';
+export { ProgramPlan, ioBytes } from './program-plan.ts';
 
 /** Scalars that change from run to run; see STEP_FIELDS. */
 export type StepValues = Readonly<Record<string, number>>;

@@ -2,7 +2,7 @@ import type { AdapterBuffers } from '../engine/adapter-buffers.ts';
 import type { Device } from '../engine/device.ts';
 import { UserError } from '../common/errors.ts';
 import type { InputData, ProgramPlan } from '../engine/program.ts';
-import { Program } from '../engine/program.ts';
+import { Program, ioBytes } from '../engine/program.ts';
 import { IDLE_STEP } from '../engine/wgsl.ts';
 import type { SharedArenas } from '../engine/shared-arenas.ts';
 import type { WeightSlices } from '../engine/weights.ts';
@@ -44,8 +44,7 @@ export interface TrainerPlan {
 
 /** Bytes of a plan's programs on the device. */
 export function plannedBytes({ micro, update, evaluate, arenas }: TrainerPlan): number {
-  const plans = [...micro.values(), update, ...evaluate.values()];
-  return arenas.bytes + plans.reduce((sum, plan) => sum + plan.ioBytes, 0);
+  return arenas.bytes + ioBytes([...micro.values(), update, ...evaluate.values()]);
 }
 
 type Programs = ReadonlyMap<string, Program>;

@@ -2,6 +2,7 @@ import type { LoraLayout } from '../../adapters/layout.ts';
 import type { Device } from '../../engine/device.ts';
 import type { Graph } from '../../engine/graph.ts';
 import type { ProgramPlan } from '../../engine/program.ts';
+import { ioBytes } from '../../engine/program.ts';
 import type { Conditioner } from '../../models/diffusion/conditioner.ts';
 import type { Denoiser, ExampleShape } from '../../models/diffusion/denoiser.ts';
 import type { AdapterHook } from '../../models/layers/builder.ts';
@@ -11,6 +12,7 @@ import { totalSteps } from '../../training/recipe.ts';
 import type { RunPlan } from '../../training/run-plan.ts';
 import { planRun } from '../../training/run-plan.ts';
 import { generationHook } from '../adapter-slot.ts';
+import { shapedPrograms } from '../shaped-programs.ts';
 import { programName } from './batch.ts';
 import type { DenoiserGraphOptions } from './graphs.ts';
 import { lossGraph } from './graphs.ts';
@@ -40,8 +42,6 @@ export interface DenoisingRunFacts {
 /** Whether a module, or a tensor of one, is of something else than the denoiser: of text encoders that are trained along. */
 export const isBeside = ({ component }: Pick<Denoiser, 'component'>, name: string): boolean =>
   !name.startsWith(`${component}.`);
-
-export const ioBytes = (plans: readonly ProgramPlan[]): number => plans.reduce((sum, plan) => sum + plan.ioBytes, 0);
 
 /** Elements of the text encoders at the beginning of the flat buffers: they are traced first. */
 function parametersBeside(layout: LoraLayout, denoiser: Denoiser): number {
@@ -77,28 +77,19 @@ export function planDenoising(
       ? { count: slow, rate: recipe.text_encoder_lr / recipe.learning_rate }
       : undefined,
   );
-  const evaluate = new Map(
-    (facts.evaluates ? shapes : []).map((shape) => [
-      programName(shape),
-      base.planOf(lossGraph(plain, { rows, ...shape }, { conditioner }).graph),
-    ]),
-  );
   const options = base.graphOptions(layout);
   return planRun({
     layout,
     recipe,
     update,
-    evaluate,
-    micro(recompute) {
-      const traced = shapes.map((shape) => ({
-        name: programName(shape),
-        ...lossGraph(options, { rows, ...shape }, { conditioner, recompute }),
-      }));
-      return {
-        programs: new Map(traced.map(({ name, graph }) => [name, base.planOf(graph)])),
-        blocks: traced[0]!.blocks,
-      };
-    },
+    ...shapedPrograms({
+      shapes,
+      name: programName,
+      planOf: (graph) => base.planOf(graph),
+      evaluates: facts.evaluates,
+      evaluate: (shape) => lossGraph(plain, { rows, ...shape }, { conditioner }).graph,
+      micro: (shape, recompute) => lossGraph(options, { rows, ...shape }, { conditioner, recompute }),
+    }),
     others,
     frozenBytes: facts.frozenBytes,
     sampleBytes: ioBytes(others),

@@ -1,5 +1,6 @@
 import type { LoraLayout } from '../../adapters/layout.ts';
 import type { ProgramPlan } from '../../engine/program.ts';
+import { ioBytes } from '../../engine/program.ts';
 import { SharedArenas } from '../../engine/shared-arenas.ts';
 import type { ExampleShape } from '../../models/diffusion/denoiser.ts';
 import type { Recipe } from '../../training/recipe.ts';
@@ -7,7 +8,7 @@ import type { RunPlan } from '../../training/run-plan.ts';
 import { generationHook } from '../adapter-slot.ts';
 import { denoiserShape } from '../denoising/denoise.ts';
 import type { DenoisingRunFacts } from '../denoising/plan.ts';
-import { ioBytes, planDenoising } from '../denoising/plan.ts';
+import { planDenoising } from '../denoising/plan.ts';
 import type { LookBase, PictureComponent } from './base.ts';
 import { denoiserPlan } from './image-pipeline.ts';
 import { LookCodec } from './encoders.ts';

@@ -1,5 +1,6 @@
 import type { LoraLayout } from '../../adapters/layout.ts';
 import type { ProgramPlan } from '../../engine/program.ts';
+import { ioBytes } from '../../engine/program.ts';
 import { SharedArenas } from '../../engine/shared-arenas.ts';
 import type { DecoderShape } from '../../models/musicgen/decoder.ts';
 import { stepsOfFrames } from '../../models/musicgen/delay.ts';
@@ -9,6 +10,7 @@ import { totalSteps } from '../../training/recipe.ts';
 import type { RunPlan } from '../../training/run-plan.ts';
 import { planRun } from '../../training/run-plan.ts';
 import { generationHook } from '../adapter-slot.ts';
+import { shapedPrograms } from '../shaped-programs.ts';
 import type { SoundBase, SoundPart } from './base.ts';
 import { programName } from './batch.ts';
 import { cacheBytes, capacityFor, composerPlans } from './composer.ts';
@@ -39,8 +41,6 @@ export function encodingPlans(base: SoundBase, textLengths: readonly number[]): 
   const text = new TextEncoder(base);
   return [...new Set(textLengths)].map((length) => text.plan(length)).concat(new SoundCodec(base).encoderPlans);
 }
-
-const ioBytes = (plans: readonly ProgramPlan[]): number => plans.reduce((sum, plan) => sum + plan.ioBytes, 0);
 
 /** What samples take beside the run's arenas: programs, and key/value caches with guidance. */
 function samplePlans(
@@ -76,26 +76,20 @@ export function planSound(base: SoundBase, layout: LoraLayout, recipe: Recipe, f
   const rows = recipe.per_device_train_batch_size;
   const update = Optimizer.plan(layout.flat.length, recipe, base.device.target);
   const plain = base.graphOptions(generationHook(layout));
-  const evaluate = new Map(
-    (facts.evaluates ? shapes : []).map((shape) => [
-      programName(shape),
-      base.planOf(lossGraph(plain, { rows, ...shape }).graph),
-    ]),
-  );
   const samples = facts.samples && samplePlans(base, layout, facts.samples);
   const options = base.graphOptions(layout);
   return planRun({
     layout,
     recipe,
     update,
-    evaluate,
-    micro(recompute) {
-      const traced = shapes.map((shape) => ({ shape, ...lossGraph(options, { rows, ...shape }, recompute) }));
-      return {
-        programs: new Map(traced.map(({ shape, graph }) => [programName(shape), base.planOf(graph)])),
-        blocks: traced[0]!.blocks,
-      };
-    },
+    ...shapedPrograms({
+      shapes,
+      name: programName,
+      planOf: (graph) => base.planOf(graph),
+      evaluates: facts.evaluates,
+      evaluate: (shape) => lossGraph(plain, { rows, ...shape }).graph,
+      micro: (shape, recompute) => lossGraph(options, { rows, ...shape }, recompute),
+    }),
     others: samples?.plans ?? [],
     frozenBytes: base.bytesOf(trainingParts(samples !== undefined)),
     sampleBytes: samples?.bytes ?? 0,

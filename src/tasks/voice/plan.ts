@@ -1,4 +1,5 @@
 import type { LoraLayout } from '../../adapters/layout.ts';
+import { ioBytes } from '../../engine/program.ts';
 import { Optimizer } from '../../training/optimizer.ts';
 import type { Recipe } from '../../training/recipe.ts';
 import { totalSteps } from '../../training/recipe.ts';
@@ -49,7 +50,7 @@ export function planTraining(
     }),
     others,
     frozenBytes: base.bytes,
-    sampleBytes: others.reduce((sum, { ioBytes }) => sum + ioBytes, cacheBytes),
+    sampleBytes: ioBytes(others) + cacheBytes,
     tokensPerBatch: tokens,
     totalSteps: runSteps(examples, recipe),
     budget,
