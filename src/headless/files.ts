@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { open } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { UserError } from '../common/errors.ts';
-import type { SourceFile } from '../datasets/voice/import/source.ts';
+import type { SourceFile } from '../datasets/source-file.ts';
 import type { ModelFolder } from '../models/files/folder.ts';
 
 /** A folder on Node's file system. */

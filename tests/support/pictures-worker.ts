@@ -4,7 +4,7 @@ import { importPictures } from '../../src/datasets/look/import-pictures.ts';
 import { sniffPicture } from '../../src/datasets/look/sniff.ts';
 import { toTensor } from '../../src/datasets/look/to-tensor.ts';
 import type { Crop, Pixels } from '../../src/datasets/look/types.ts';
-import type { SourceFile } from '../../src/datasets/voice/import/source.ts';
+import type { SourceFile } from '../../src/datasets/source-file.ts';
 
 const read = async (address: string): Promise<Uint8Array<ArrayBuffer>> =>
   new Uint8Array(await (await fetch(address)).arrayBuffer());

@@ -1,7 +1,10 @@
 /** Pictures for tests, encoded by sharp: real files of every kind, and the odd ones. */
 import sharp from 'sharp';
 import type { Sharp } from 'sharp';
-import type { SourceFile } from '../../src/datasets/voice/import/source.ts';
+import { importPictures } from '../../src/datasets/look/import-pictures.ts';
+import type { PictureImportOptions } from '../../src/datasets/look/import-pictures.ts';
+import type { SourceFile } from '../../src/datasets/source-file.ts';
+import { nodePictureDecoder } from '../../src/headless/look/pictures.ts';
 import type { Pixels } from '../../src/datasets/look/types.ts';
 
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -184,3 +187,13 @@ export function meanColour(pixels: Pixels, x0: number, y0: number, x1: number, y
   }
   return [sum[0] / count, sum[1] / count, sum[2] / count];
 }
+
+/** Small buckets, for small pictures. */
+export const SMALL: PictureImportOptions = { buckets: { resolution: 64, step: 8 } };
+
+/** Imports pictures as dropping them does, decoded in Node. */
+export const take = (
+  files: readonly SourceFile[],
+  options: Partial<PictureImportOptions> = {},
+  decoder = nodePictureDecoder,
+) => importPictures(files, decoder, { ...SMALL, ...options });

@@ -1,4 +1,4 @@
-import type { SourceFile } from '../voice/import/source.ts';
+import type { SourceFile } from '../source-file.ts';
 
 /** A file's bytes, or null where it is longer than `most`, whatever its size says. */
 export async function readAll(file: SourceFile, most: number): Promise<Uint8Array<ArrayBuffer> | null> {

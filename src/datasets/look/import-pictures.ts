@@ -1,7 +1,7 @@
 import { UserError } from '../../common/errors.ts';
 import { EmptyImportError } from '../report.ts';
 import { decodeWhole } from '../text.ts';
-import type { SourceFile } from '../voice/import/source.ts';
+import type { SourceFile } from '../source-file.ts';
 import { nearestBucket, makeBuckets } from './buckets.ts';
 import type { BucketOptions } from './buckets.ts';
 import { cropAround, proposeMiddle } from './crop.ts';

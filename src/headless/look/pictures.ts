@@ -2,7 +2,7 @@
 import { createReadStream, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import sharp from 'sharp';
-import type { SourceFile } from '../../datasets/voice/import/source.ts';
+import type { SourceFile } from '../../datasets/source-file.ts';
 import { reducedSize } from '../../datasets/look/resample.ts';
 import { MOST_PIXELS, turnedSize } from '../../datasets/look/sniff.ts';
 import type { PictureDecoder } from '../../datasets/look/types.ts';

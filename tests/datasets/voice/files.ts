@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { openAsBlob } from 'node:fs';
 import path from 'node:path';
-import type { SourceFile } from '../../../src/datasets/voice/import/source.ts';
+import type { SourceFile } from '../../../src/datasets/source-file.ts';
 import type { TrainingRow } from '../../../src/datasets/voice/rows.ts';
 
 /** A file in memory that comes in pieces of the given size, or of sizes that `pieceSize` gives. */

@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { importFiles } from '../../../src/datasets/voice/import/import.ts';
-import type { SourceFile } from '../../../src/datasets/voice/import/source.ts';
+import type { SourceFile } from '../../../src/datasets/source-file.ts';
 
 const MEGABYTE = 1 << 20;
 const SIZE = 100 * MEGABYTE;

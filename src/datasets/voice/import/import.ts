@@ -10,7 +10,7 @@ import { LineSplitter } from './lines.ts';
 import { isFields } from './shape.ts';
 import { newlines } from '../../text.ts';
 import { decodeText } from './source.ts';
-import type { SourceFile } from './source.ts';
+import type { SourceFile } from '../../source-file.ts';
 import { TextSplitter } from './text.ts';
 import type { TextSplit } from './text.ts';
 

@@ -1,13 +1,6 @@
 import { UserError } from '../../../common/errors.ts';
+import type { SourceFile } from '../../source-file.ts';
 import { SNIFF_BYTES, TextReading } from '../../text.ts';
-
-/** A file to import; a browser's File fits. `stream` may be called once. */
-export interface SourceFile {
-  name: string;
-  /** Bytes; only used for the progress. */
-  size: number;
-  stream(): ReadableStream<Uint8Array>;
-}
 
 /** Pieces that are decoded and read in one go: some milliseconds of work. */
 const PIECE_BYTES = 1 << 18;
